@@ -1,0 +1,141 @@
+"""The two rules by which the KL capacity C(t) grows, as state machines on double-precision tensors.
+
+A schedule answers twice per step t = 1, 2, ...: `set_point` before the controller runs (what C the error uses)
+and `advance` after it (C after the step, given beta(t) and beta(t-1)). It keeps no state but C itself.
+All capacities are in nats per image. The linear rule ignores beta; the adaptive rule is feedback.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+ARMS = ("linear", "adaptive", "linear_full", "adaptive_hold")
+INCREMENT = 0.15  # nats; ControlVAE adds this every 5,000 of 1.5 M steps
+INCREMENTS = 300  # that is how many such periods fit into training
+
+
+class Schedule(Protocol):
+    """How C grows: the seam where another rule goes."""
+
+    c_start: float
+
+    def set_point(self, t: Tensor, capacity: Tensor) -> Tensor:
+        """The C that the controller's error uses at step t; capacity is C(t-1)."""
+        ...
+
+    def advance(self, t: Tensor, set_point: Tensor, beta: Tensor, beta_before: Tensor) -> Tensor:
+        """C(t), once beta(t) is known."""
+        ...
+
+
+def check_capacities(c_start: float, c_max: float, t_max: int | Fraction) -> None:
+    """Raises ValueError unless 0 <= c_start <= c_max and t_max >= 1."""
+    if not 0 <= c_start <= c_max:
+        raise ValueError(f"c_start is {c_start} and c_max is {c_max} nats; give 0 <= c_start <= c_max.")
+    if t_max < 1:
+        raise ValueError(f"t_max is {t_max} steps; give at least 1.")
+
+
+@dataclass(frozen=True)
+class LinearCapacity:
+    """C(t) = min(C_max, C(0) + 0.15 floor(300 t / t_max)), moved before the controller runs.
+
+    With t_max = 1,500,000 this is ControlVAE's rule for dSprites (+0.15 nats every 5,000 steps); a smaller
+    t_max gives the same path in fewer steps. t_max may be a fraction of steps: all arithmetic is exact.
+    Source: Shao et al., ControlVAE, ICML 2020, section 5, and its public code.
+    """
+
+    c_start: float
+    c_max: float
+    t_max: int | Fraction
+
+    def __post_init__(self) -> None:
+        check_capacities(self.c_start, self.c_max, self.t_max)
+
+    def set_point(self, t: Tensor, capacity: Tensor) -> Tensor:
+        numerator, denominator = self.t_max.as_integer_ratio()
+        periods = torch.div(INCREMENTS * t * denominator, numerator, rounding_mode="floor")
+        return (self.c_start + INCREMENT * periods.double()).clamp(max=self.c_max)
+
+    def advance(self, t: Tensor, set_point: Tensor, beta: Tensor, beta_before: Tensor) -> Tensor:
+        return set_point
+
+
+@dataclass(frozen=True)
+class AdaptiveCapacity:
+    """The report's rule: hold C while the controller's beta rises, else take an equal share of what is left.
+
+        C(t) = C(t-1)                                            if beta(t) > beta(t-1)
+               C(t-1) + (C_max - C(t-1)) / (t_max - (t-1))       otherwise
+        C(t) = C_max                                             for t > t_max
+
+    beta(t) comes from the error C(t-1) - KL(t); beta is the clipped value, so that a tie advances C; t counts
+    from 1 and beta(0) = 1. If every step advances, C grows linearly and reaches C_max at t_max.
+    """
+
+    c_start: float
+    c_max: float
+    t_max: int
+
+    def __post_init__(self) -> None:
+        check_capacities(self.c_start, self.c_max, self.t_max)
+
+    def set_point(self, t: Tensor, capacity: Tensor) -> Tensor:
+        return capacity
+
+    def advance(self, t: Tensor, set_point: Tensor, beta: Tensor, beta_before: Tensor) -> Tensor:
+        remaining = (self.t_max - (t - 1)).clamp(min=1).double()
+        advanced = set_point + (self.c_max - set_point) / remaining
+        held = torch.where(beta > beta_before, set_point, advanced)
+        return torch.where(t > self.t_max, self.c_max, held)
+
+
+def linear_reaches_maximum(c_start: float, c_max: float, t_max: int) -> int:
+    """First step at which the linear rule has C = C_max, or t_max where it never does within t_max."""
+    periods = ceil(round((c_max - c_start) / INCREMENT, 9))  # rounded: 15.45 / 0.15 is 103 periods, not 104
+    return min(t_max, ceil(Fraction(periods * t_max, INCREMENTS)))
+
+
+def schedule_for(arm: str, c_start: float, c_max: float, steps: int) -> Schedule:
+    """The schedule of an arm, for a training of `steps` steps.
+
+    - linear: the published rule, t_max = steps (C_max = 16 is reached after 104 of its 300 periods).
+    - linear_full: a control; the same ramp stretched so that C_max is reached at the last step.
+    - adaptive: the report's rule, t_max = steps.
+    - adaptive_hold: a control; t_max where the linear rule reaches C_max, then C_max held.
+
+    Raises ValueError for an unknown arm or impossible capacities.
+    """
+    check_capacities(c_start, c_max, steps)
+    if arm == "linear":
+        return LinearCapacity(c_start, c_max, steps)
+    if arm == "linear_full":
+        periods = max(1, ceil(round((c_max - c_start) / INCREMENT, 9)))
+        return LinearCapacity(c_start, c_max, Fraction(INCREMENTS * steps, periods))
+    if arm == "adaptive":
+        return AdaptiveCapacity(c_start, c_max, steps)
+    if arm == "adaptive_hold":
+        return AdaptiveCapacity(c_start, c_max, max(1, linear_reaches_maximum(c_start, c_max, steps)))
+    raise ValueError(f"arm is {arm!r}; choose one of {', '.join(ARMS)}.")
+
+
+def replay(schedule: Schedule, advanced: np.ndarray) -> np.ndarray:
+    """C(1..T) [T] from the schedule and whether C advanced at each step (bool [T]): the run's own bits.
+
+    Beta decides nothing but whether the adaptive rule holds C, so that any rising or falling pair stands for it.
+    """
+    falling, rising = torch.tensor(0.0), torch.tensor(2.0)
+    before = torch.tensor(1.0)
+    capacity = torch.tensor(schedule.c_start, dtype=torch.float64)
+    path = np.empty(len(advanced))
+    for t, advances in enumerate(advanced, start=1):
+        step = torch.tensor(t)
+        set_point = schedule.set_point(step, capacity)
+        capacity = schedule.advance(step, set_point, falling if advances else rising, before)
+        path[t - 1] = capacity
+    return path
