@@ -1,0 +1,128 @@
+"""TeX formulas to MathML that browsers draw without any script or font.
+
+latex2mathml does the parsing. Browsers implement MathML Core, a subset of the MathML it writes: they ignore named
+spaces and every ``mathvariant`` but ``normal``, and they give any word marked as an operator wide margins. What is
+mended here is what was seen to go wrong; what latex2mathml does not know is refused instead of printed raw.
+"""
+
+import re
+import xml.etree.ElementTree as ET
+
+from latex2mathml.converter import convert
+
+_NAMESPACE = "http://www.w3.org/1998/Math/MathML"
+ET.register_namespace("", _NAMESPACE)
+
+_ALIGNED = re.compile(r"\\(begin|end)\{(?:aligned|align|gathered|gather|split)\*?\}")
+_EQUATION = re.compile(r"\\(?:begin|end)\{equation\*?\}")
+_ENVIRONMENTS = {"align*", "cases", "array", "matrix", "pmatrix", "bmatrix", "vmatrix", "Vmatrix", "substack"}
+_FUNCTIONS = {"log", "ln", "exp", "sin", "cos", "tan", "tanh", "det", "dim", "ker", "arg", "deg", "erf"}
+_NAMED_SPACES = {"negativethinmathspace": "-0.167em", "negativemediummathspace": "-0.222em"}
+# First code points of the alphabets (A, a) in Unicode's block of mathematical letters, and the letters that Unicode
+# had already put elsewhere.
+_ALPHABETS = {
+    "bold": (0x1D400, 0x1D41A),
+    "bold-italic": (0x1D468, 0x1D482),
+    "script": (0x1D49C, 0x1D4B6),
+    "fraktur": (0x1D504, 0x1D51E),
+    "double-struck": (0x1D538, 0x1D552),
+    "sans-serif": (0x1D5A0, 0x1D5BA),
+    "monospace": (0x1D670, 0x1D68A),
+}
+_ELSEWHERE = {
+    "script": dict(zip("BEFHILMRego", "ℬℰℱℋℐℒℳℛℯℊℴ", strict=True)),
+    "fraktur": dict(zip("CHIRZ", "ℭℌℑℜℨ", strict=True)),
+    "double-struck": dict(zip("CHNPQRZ", "ℂℍℕℙℚℝℤ", strict=True)),
+}
+_BOLD_GREEK = {"bold": 0x1D6A8, "bold-italic": 0x1D71C}  # code points of capital alpha
+
+
+def to_mathml(tex: str, *, display: bool = False) -> str:
+    """The ``<math>`` element of a TeX formula, on a line of its own if ``display``.
+
+    Raises ValueError, quoting the formula, where braces do not match or a command or environment is not known.
+    """
+    source = _EQUATION.sub("", _ALIGNED.sub(r"\\\1{align*}", tex)).replace(r"\operatorname*", r"\operatorname").strip()
+    _check_source(source, tex)
+    try:
+        root = ET.fromstring(convert(source, display="block" if display else "inline"))
+    except Exception as error:  # latex2mathml has a dozen unrelated exceptions
+        raise ValueError(f"The formula {tex!r} cannot be set: {type(error).__name__} {error}.") from error
+    for element in root.iter():
+        _mend(element, tex)
+    for element in list(root.iter()):
+        _space_functions(element)
+    return ET.tostring(root, encoding="unicode", short_empty_elements=False)
+
+
+def _check_source(source: str, tex: str) -> None:
+    bare = re.sub(r"\\[\\{}]", "", source)
+    if bare.count("{") != bare.count("}"):
+        raise ValueError(f"The braces of the formula {tex!r} do not match.")
+    unknown = set(re.findall(r"\\begin\{(.+?)\}", source)) - _ENVIRONMENTS
+    if unknown:
+        raise ValueError(f"The formula {tex!r} uses {', '.join(sorted(unknown))}; use aligned, cases or a matrix.")
+
+
+def _tag(element: ET.Element) -> str:
+    return element.tag.removeprefix(f"{{{_NAMESPACE}}}")
+
+
+def _mend(element: ET.Element, tex: str) -> None:
+    tag, text = _tag(element), element.text or ""
+    if tag in ("mi", "mo", "mn") and ("\\" in text or text == "&"):
+        raise ValueError(f"The formula {tex!r} uses {text}, which cannot be set; write it in plainer TeX.")
+    if tag == "mspace" and element.get("width") in _NAMED_SPACES:
+        element.set("width", _NAMED_SPACES[element.get("width")])
+    if tag == "mo" and len(text) > 1 and text.isalpha():
+        element.tag = f"{{{_NAMESPACE}}}mi"
+        element.set("class", "function")
+    if tag == "mi" and text in _FUNCTIONS:
+        element.set("class", "function")
+    if tag == "mi" and text in ("±", "∓"):
+        element.tag = f"{{{_NAMESPACE}}}mo"
+    if tag in ("mi", "mn") and element.get("mathvariant") in _ALPHABETS:
+        variant = element.attrib.pop("mathvariant")
+        element.text = "".join(_styled(letter, variant) for letter in text)
+    children = list(element)
+    if len(children) > 1 and all(_tag(c) == "mi" and c.get("mathvariant") == "normal" for c in children):
+        # \mathrm{KL}: one name, not a product of K and L. An <mi> of several letters is upright by itself.
+        children[0].text = "".join(c.text or "" for c in children)
+        del children[0].attrib["mathvariant"]
+        element[:] = children[:1]
+
+
+def _styled(letter: str, variant: str) -> str:
+    if letter in _ELSEWHERE.get(variant, {}):
+        return _ELSEWHERE[variant][letter]
+    if letter.isascii() and letter.isalpha():
+        upper, lower = _ALPHABETS[variant]
+        return chr(upper + ord(letter) - ord("A")) if letter.isupper() else chr(lower + ord(letter) - ord("a"))
+    if letter.isascii() and letter.isdigit() and variant.startswith("bold"):
+        return chr(0x1D7CE + int(letter))
+    if variant in _BOLD_GREEK and "Α" <= letter <= "ω":
+        start = ord("Α") if letter <= "Ω" else ord("α") - 26
+        return chr(_BOLD_GREEK[variant] + ord(letter) - start)
+    return letter
+
+
+def _space_functions(parent: ET.Element) -> None:
+    """Thin spaces beside the name of a function, as TeX sets them: log p, but log(p)."""
+    if _tag(parent) not in ("math", "mrow", "mtd", "mstyle"):
+        return
+    row: list[ET.Element] = []
+    for child in parent:
+        if row and (_is_function(row[-1]) or _is_function(child)):
+            left, right = _tag(row[-1]), _tag(child)
+            after_function = _is_function(row[-1]) and right not in ("mo", "mspace")
+            before_function = _is_function(child) and left not in ("mo", "mspace")
+            if after_function or before_function:
+                row.append(ET.Element(f"{{{_NAMESPACE}}}mspace", width="0.167em"))
+        row.append(child)
+    parent[:] = row
+
+
+def _is_function(element: ET.Element) -> bool:
+    if _tag(element) in ("msub", "msup", "msubsup", "munder"):
+        element = element[0]
+    return element.get("class") == "function"
