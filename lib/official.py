@@ -1,0 +1,79 @@
+"""The published dSprites files: where they are, and their images as a stream.
+
+Two files with the same content are published, .npz and .hdf5. Unpacked, the images take 3 GB, so neither is read whole.
+Axis letters: N images, B images of a block.
+"""
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from lib.dsprites import N_IMAGES, SIDE, indices_to_factors
+
+OFFICIAL_NAME = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.hdf5"
+OFFICIAL_URL = f"https://github.com/google-deepmind/dsprites-dataset/raw/master/{OFFICIAL_NAME}"
+# As stated in the checksums of TensorFlow Datasets.
+OFFICIAL_SHA256 = "729fa22e884c9c500e1f17415d580746b4c5894fbbb780a1319bbcfa39a745bb"
+
+
+def official_blocks(path: Path, rows: int) -> Iterator[np.ndarray]:
+    """Images of a published file in order, uint8 [B, 64, 64] of 0 and 1, B = `rows`, which divides N.
+
+    Raises ValueError for a file that is damaged or is not one of the two published ones.
+    """
+    try:
+        if zipfile.is_zipfile(path):
+            blocks = _npz_blocks(path, rows)
+        elif h5py.is_hdf5(path):
+            blocks = _hdf5_blocks(path, rows)
+        else:
+            raise ValueError(f"{path} is neither .npz nor .hdf5; give one of the two published files.")
+        for block in blocks:
+            if block.max() > 1:
+                raise ValueError(f"The images in {path} have values other than 0 and 1; give a published file.")
+            yield block
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} is damaged ({error}); give a published file.") from error
+
+
+def _hdf5_blocks(path: Path, rows: int) -> Iterator[np.ndarray]:
+    with h5py.File(path) as file:
+        if "imgs" not in file or "latents/classes" not in file:
+            raise ValueError(f"{path} lacks /imgs or /latents/classes; give a published file.")
+        images = file["imgs"]
+        _check(path, images.shape, images.dtype, file["latents/classes"][:])
+        for start in range(0, N_IMAGES, rows):
+            yield images[start : start + rows]
+
+
+def _npz_blocks(path: Path, rows: int) -> Iterator[np.ndarray]:
+    with zipfile.ZipFile(path) as archive:
+        if not {"imgs.npy", "latents_classes.npy"} <= set(archive.namelist()):
+            raise ValueError(f"{path} lacks imgs or latents_classes; give a published file.")
+        with archive.open("latents_classes.npy") as member:
+            classes = np.lib.format.read_array(member, allow_pickle=False)
+        with archive.open("imgs.npy") as member:
+            version = np.lib.format.read_magic(member)
+            read_header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[version[0]]
+            shape, fortran_order, dtype = read_header(member)
+            _check(path, shape[::-1] if fortran_order else shape, dtype, classes)
+            for _ in range(0, N_IMAGES, rows):
+                data = member.read(rows * SIDE * SIDE)
+                if len(data) < rows * SIDE * SIDE:
+                    raise ValueError(
+                        f"{path} is damaged (it holds fewer images than it states); give a published file."
+                    )
+                yield np.frombuffer(data, dtype=np.uint8).reshape(rows, SIDE, SIDE)
+
+
+def _check(path: Path, shape: tuple[int, ...], dtype: np.dtype, classes: np.ndarray) -> None:
+    """Raises ValueError unless images and factor table are as published: a constant colour, then the five factors."""
+    if shape != (N_IMAGES, SIDE, SIDE) or dtype != np.uint8:
+        raise ValueError(f"The images in {path} are {dtype} {list(shape)}, not uint8 [{N_IMAGES}, 64, 64].")
+    expected = indices_to_factors(np.arange(N_IMAGES))
+    if classes.shape != (N_IMAGES, 6) or (classes[:, 1:] != expected).any() or (classes[:, 0] != 0).any():
+        raise ValueError(f"The factor table in {path} is not in the published order; give a published file.")
