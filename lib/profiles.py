@@ -1,8 +1,7 @@
-"""From a profile's name and a notebook's parameters to the configuration of a run and the place of its directory."""
+"""Profiles, the sizes in which the report can be run: from a name to configurations and run directories."""
 
-import ast
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ class Profile:
     arms: tuple[str, ...]
     seeds: tuple[int, ...]
     training: dict[str, Any]
-    evaluation: EvaluationConfig
+    evaluation: dict[str, Any]
 
     @property
     def directory(self) -> Path:
@@ -34,10 +33,15 @@ class Profile:
         changed = {name: value for name, value in changes.items() if value is not None}
         return TrainingConfig.from_mapping(self.training | changed | {"arm": arm, "seed": seed})
 
+    def evaluation_config(self, **changes: Any) -> EvaluationConfig:
+        """The profile's evaluation; `changes` that are None keep the profile's value."""
+        changed = {name: value for name, value in changes.items() if value is not None}
+        return EvaluationConfig.from_mapping(self.evaluation | changed)
+
     def run(self, config: TrainingConfig) -> Run:
         """The run directory: named by arm and seed, and by every setting that departs from the profile."""
         departures = [
-            f"{name}={value}"
+            f"{name}={Path(str(value)).name}"
             for name, value in config.as_mapping().items()
             if name in self.training and value != self.training[name]
         ]
@@ -59,40 +63,10 @@ def load_profile(name: str) -> Profile:
         raise ValueError(f"profiles.toml: [{name}] has {unknown[0]!r}; it may hold arms, seeds, training, evaluation.")
     profile = Profile(
         name, tuple(section["arms"]), tuple(section["seeds"]), section["training"],
-        EvaluationConfig.from_mapping(section["evaluation"]),
+        section["evaluation"],
     )  # fmt: skip
+    profile.evaluation_config()
     for arm in profile.arms:
         for seed in profile.seeds:
             profile.training_config(arm, seed)
     return profile
-
-
-def evaluation_config(profile: Profile, **changes: Any) -> EvaluationConfig:
-    """The profile's evaluation; `changes` that are None keep the profile's value."""
-    changed = {name: value for name, value in changes.items() if value is not None}
-    return EvaluationConfig.from_mapping(profile.evaluation.as_mapping() | changed)
-
-
-def notebook_parameters(namespace: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """The values of a notebook's parameters; raises ValueError for a parameter that is not in `names`.
-
-    namespace: the notebook's globals(). papermill injects an unknown parameter with no more than a warning, so
-    the names assigned by the cells that ran before the configuration cell's first run are checked here.
-    """
-    cells = namespace["In"]
-    before = cells[: cells.index(cells[-1])]
-    assigned = [
-        target.id
-        for cell in before
-        for statement in ast.parse(cell).body
-        for target in getattr(statement, "targets", [getattr(statement, "target", None)])
-        if isinstance(target, ast.Name)
-    ]
-    unknown = [name for name in assigned if name not in names]
-    if unknown:
-        raise ValueError(f"There is no parameter {unknown[0]!r}; the parameters are {', '.join(names)}.")
-    return {name: namespace[name] for name in names}
-
-
-TRAINING_PARAMETERS = tuple(field.name for field in fields(TrainingConfig))
-EVALUATION_PARAMETERS = tuple(field.name for field in fields(EvaluationConfig))

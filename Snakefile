@@ -1,0 +1,79 @@
+# dataset -> training(arm, seed) -> analysis -> report, each notebook run by papermill.
+#
+#     snakemake --cores 2 --config profile=laptop
+#
+# Runs what is missing. A training that stands complete is loaded, not repeated, also where its rule runs again: the
+# run's own directory decides that (lib/training.py), which is why it is no output here.
+
+import sys
+
+from lib.profiles import load_profile
+
+PROFILE = load_profile(config.get("profile", "laptop"))
+RUNS = f"results/runs/{PROFILE.name}"
+NOTEBOOKS = f"{RUNS}/notebooks"
+TRAINING_NOTEBOOK = {
+    "linear": "02_linear_training",
+    "linear_full": "02_linear_training",
+    "adaptive": "03_adaptive_training",
+    "adaptive_hold": "03_adaptive_training",
+}
+# The appendices of the report: one training notebook per arm, of the first seed.
+APPENDICES = ["01_dataset"] + [
+    f"{TRAINING_NOTEBOOK[arm]}-{arm}-seed{PROFILE.seeds[0]}" for arm in PROFILE.arms
+]
+# --log-output lets a training's progress bar through.
+PAPERMILL = f"{sys.executable} -m papermill --log-output --no-progress-bar"
+
+
+rule report:
+    input:
+        main=f"{NOTEBOOKS}/04_analysis.ipynb",
+        appendices=expand(f"{NOTEBOOKS}/{{name}}.ipynb", name=APPENDICES),
+    output:
+        f"{RUNS}/report.html",
+    shell:
+        "{sys.executable} -m lib.report {output} {input.main} {input.appendices}"
+
+
+rule dataset:
+    input:
+        "notebooks/01_dataset.ipynb",
+    output:
+        f"{NOTEBOOKS}/01_dataset.ipynb",
+    params:
+        data=PROFILE.training["data"],
+    threads: 2
+    shell:
+        "{PAPERMILL} {input} {output} -p profile {PROFILE.name} -p data {params.data}"
+
+
+rule training:
+    input:
+        notebook=lambda wildcards: f"notebooks/{TRAINING_NOTEBOOK[wildcards.arm]}.ipynb",
+        dataset=f"{NOTEBOOKS}/01_dataset.ipynb",
+    output:
+        f"{NOTEBOOKS}/{{notebook}}-{{arm}}-seed{{seed}}.ipynb",
+    wildcard_constraints:
+        arm="|".join(TRAINING_NOTEBOOK),
+        seed="[0-9]+",
+    params:
+        settings=PROFILE.training | PROFILE.evaluation,  # a changed profile runs the rule again
+    threads: PROFILE.training["threads"]
+    shell:
+        "{PAPERMILL} {input.notebook} {output}"
+        " -p profile {PROFILE.name} -p arm {wildcards.arm} -p seed {wildcards.seed}"
+
+
+rule analysis:
+    input:
+        notebook="notebooks/04_analysis.ipynb",
+        trainings=[
+            f"{NOTEBOOKS}/{TRAINING_NOTEBOOK[arm]}-{arm}-seed{seed}.ipynb"
+            for arm in PROFILE.arms
+            for seed in PROFILE.seeds
+        ],
+    output:
+        f"{NOTEBOOKS}/04_analysis.ipynb",
+    shell:
+        "{PAPERMILL} {input.notebook} {output} -p profile {PROFILE.name}"

@@ -1,0 +1,138 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Linear training
+#
+# ControlVAE with its published schedule: the KL capacity $C(t)$ grows by a fixed amount at fixed times, whatever the
+# network does. This notebook shows the rule on a plant with a known answer, trains one run, and measures it. The same
+# notebook trains the control `linear_full`, whose ramp is stretched over all of training.
+
+# %% [markdown]
+# ## Parameters
+#
+# The next cell holds what papermill can change: `papermill notebooks/02_linear_training.ipynb out.ipynb -p seed 2 -p steps 20000`.
+# The cell after it builds the configuration and stops, in one sentence, at anything that cannot be.
+
+# %% tags=["parameters"]
+profile: str = "laptop"  # section of profiles.toml; a parameter below that is None takes the profile's value
+arm: str = "linear"  # how C grows: linear or linear_full (a control)
+seed: int = 1  # of initial weights, batches and noise
+data: str = None  # rendered, download, or the path of the official .npz or .hdf5
+steps: int = None  # training steps, one batch each
+architecture: str = None  # conv, fc or burgess
+latents: int = None  # latent channels
+batch_size: int = None  # images per step
+learning_rate: float = None  # of Adam
+c_start: float = None  # C(0), nats per image
+c_max: float = None  # C_max, nats per image
+kp: float = None  # controller gain on 1 / (1 + exp(C - KL))
+ki: float = None  # controller gain on the sum of errors, per nat and step
+kd: float = None  # controller gain on the change of the error, per nat
+beta_min: float = None  # the least beta
+anti_windup: str = None  # published or conditional
+precision: str = None  # float32, bfloat16 (mixed) or float64
+device: str = None  # auto, cpu or cuda
+threads: int = None  # CPU threads
+trace_every: int = None  # steps between two rows of the trace
+snapshots: int = None  # number of weight snapshots
+checkpoint_every: int = None  # steps between two checkpoints
+position_stride: int = None  # evaluation: 1 for all images, k for every k-th position_x and position_y
+monte_carlo_samples: int = None  # evaluation: samples of Chen et al.'s estimator of the MIG
+evaluation_seed: int = None  # evaluation: seed of every random draw
+evaluation_batch: int = None  # evaluation: images per forward pass
+
+# %%
+from lib.notebook import configure_training
+
+profile, config, evaluation, run = configure_training(globals(), arms=("linear", "linear_full"))
+print(f"{config}\n-> {run.path}")
+
+# %%
+from IPython.display import Markdown, display
+
+from lib import dataset, figures
+from lib.evaluation import evaluate
+from lib.notebook import label
+from lib.pid import PIDController
+from lib.runs import read_trace
+from lib.schedules import schedule_for
+from lib.tables import run_table
+from lib.toy_plant import simulate
+from lib.training import train
+
+# %% [markdown]
+# ## The rule
+#
+# Shao et al. raise the capacity by 0.15 nats every 5,000 of 1.5 million steps. For $t_{\max}$ steps,
+#
+# $$ C(t) = \min\left( C_{\max},\; C(0) + 0.15 \left\lfloor \frac{300\, t}{t_{\max}} \right\rfloor \right), \tag{1} $$
+#
+# so that $C_{\max} = 16$ is reached after 35% of training and held from there. At each step the capacity moves first; then the controller
+# turns the error $e(t) = C(t) - \mathrm{KL}(t)$ into the weight of the KL in the loss:
+#
+# $$ \beta(t) = \max\left( \beta_{\min},\; \frac{K_p}{1 + \exp e(t)} - K_i \sum_{s \le t} e(s) + \beta_{\min} \right). \tag{2} $$
+#
+# The sum is held while an anti-windup rule says so (`lib/pid.py`).
+#
+# To see the rule without a network, let the KL follow $\beta$ as a linear VAE's would on ten Gaussian sources: it moves
+# towards $\sum_i \max(0, \log(\lambda_i / \beta)) / 2$, the optimum by reverse water-filling, with a lag.
+
+# %%
+toy = simulate(
+    PIDController(ki=0.02, anti_windup="conditional"), schedule_for(arm, 0.5, 16.0, 6_000), steps=6_000, lag=20
+)
+figures.show(
+    figures.toy_plant(toy, arm),
+    run.path / "figures" / "toy_plant",
+    "**Figure 1.** The rule on the toy plant, a simulation without a network (6,000 steps, ki = 0.02, conditional "
+    "anti-windup). The capacity climbs in small stairs whatever happens; the KL starts far above it, and beta rises "
+    "until the KL comes down to C and then falls as C lets more through.",
+)
+
+# %% [markdown]
+# ## Training
+#
+# The data set is drawn if it is missing. A run that already stands complete with the same configuration is loaded, one
+# that was interrupted continues from its last checkpoint.
+
+# %%
+data = dataset.load(dataset.ensure(config.data))
+train(config, run, data)
+
+# %%
+trace = read_trace(run.path / "trace.h5")
+figures.show(
+    figures.traces({arm: [trace]}),
+    run.path / "figures" / "trace",
+    "**Figure 2.** Training of the " + figures.ARM_LABELS[arm] + " arm: reconstruction loss and KL (moving averages), "
+    f"beta and capacity, at every step recorded. n = 1 run; {label(run)}.",
+)
+
+# %% [markdown]
+# ## What was reached
+#
+# The run is measured on the data set: the posterior of every image, the reconstruction loss with $z$ sampled once per
+# image from a fixed seed, and the mutual information gap (MIG). How long $\beta$ stood at its least value, how far the
+# KL was from the capacity, and whether the controller locked are properties of the training.
+
+# %%
+measured = evaluate(run, data, evaluation)
+display(run_table([run]).T.rename_axis("quantity"))
+display(
+    Markdown(
+        "**Table 1.** The run in numbers. Losses and KL in nats per image; MIG by quadrature, over scale, orientation, "
+        f"x and y. Measured on {measured['images']:,} images; {label(run)}."
+    )
+)

@@ -1,0 +1,136 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Adaptive training
+#
+# The report's proposal: raise the KL capacity only when the controller signals that the pressure was enough. This
+# notebook shows the rule on a plant with a known answer, trains one run, and measures it. The same notebook trains the
+# control `adaptive_hold`, whose capacity must arrive where the linear rule does, and is held from there.
+
+# %% [markdown]
+# ## Parameters
+#
+# The next cell holds what papermill can change: `papermill notebooks/03_adaptive_training.ipynb out.ipynb -p seed 2 -p steps 20000`.
+# The cell after it builds the configuration and stops, in one sentence, at anything that cannot be.
+
+# %% tags=["parameters"]
+profile: str = "laptop"  # section of profiles.toml; a parameter below that is None takes the profile's value
+arm: str = "adaptive"  # how C grows: adaptive or adaptive_hold (a control)
+seed: int = 1  # of initial weights, batches and noise
+data: str = None  # rendered, download, or the path of the official .npz or .hdf5
+steps: int = None  # training steps, one batch each
+architecture: str = None  # conv, fc or burgess
+latents: int = None  # latent channels
+batch_size: int = None  # images per step
+learning_rate: float = None  # of Adam
+c_start: float = None  # C(0), nats per image
+c_max: float = None  # C_max, nats per image
+kp: float = None  # controller gain on 1 / (1 + exp(C - KL))
+ki: float = None  # controller gain on the sum of errors, per nat and step
+kd: float = None  # controller gain on the change of the error, per nat
+beta_min: float = None  # the least beta
+anti_windup: str = None  # published or conditional
+precision: str = None  # float32, bfloat16 (mixed) or float64
+device: str = None  # auto, cpu or cuda
+threads: int = None  # CPU threads
+trace_every: int = None  # steps between two rows of the trace
+snapshots: int = None  # number of weight snapshots
+checkpoint_every: int = None  # steps between two checkpoints
+position_stride: int = None  # evaluation: 1 for all images, k for every k-th position_x and position_y
+monte_carlo_samples: int = None  # evaluation: samples of Chen et al.'s estimator of the MIG
+evaluation_seed: int = None  # evaluation: seed of every random draw
+evaluation_batch: int = None  # evaluation: images per forward pass
+
+# %%
+from lib.notebook import configure_training
+
+profile, config, evaluation, run = configure_training(globals(), arms=("adaptive", "adaptive_hold"))
+print(f"{config}\n-> {run.path}")
+
+# %%
+from IPython.display import Markdown, display
+
+from lib import dataset, figures
+from lib.evaluation import evaluate
+from lib.notebook import label
+from lib.pid import PIDController
+from lib.runs import read_trace
+from lib.schedules import schedule_for
+from lib.tables import run_table
+from lib.toy_plant import simulate
+from lib.training import train
+
+# %% [markdown]
+# ## The rule
+#
+# With $\beta(t)$ from the error $C(t-1) - \mathrm{KL}(t)$ and the controller of the linear arm,
+#
+# $$ C(t) = \begin{cases} C(t-1) & \text{if } \beta(t) > \beta(t-1), \\ C(t-1) + \dfrac{C_{\max} - C(t-1)}{t_{\max} - (t-1)} & \text{otherwise.} \end{cases} \tag{1} $$
+#
+# A rising $\beta$ says that the KL is above the capacity, so the capacity waits; each step that does not wait takes an
+# equal share of what is left to go. $\beta$ is the clipped value, so that a tie advances; $t$ counts from 1 and $\beta(0) = 1$; for $t > t_{\max}$ the capacity is
+# $C_{\max}$. If a share $p$ of the steps advances, evenly spread, what is left follows $(1 - t/t_{\max})^p$: the
+# arm arrives at $C_{\max}$ only at its very end, where the linear arm has been for 65% of training.
+#
+# To see the rule without a network, let the KL follow $\beta$ as a linear VAE's would on ten Gaussian sources: it moves
+# towards $\sum_i \max(0, \log(\lambda_i / \beta)) / 2$, the optimum by reverse water-filling, with a lag.
+
+# %%
+toy = simulate(
+    PIDController(ki=0.02, anti_windup="conditional"), schedule_for(arm, 0.5, 16.0, 6_000), steps=6_000, lag=20
+)
+figures.show(
+    figures.toy_plant(toy, arm),
+    run.path / "figures" / "toy_plant",
+    "**Figure 1.** The rule on the toy plant, a simulation without a network (6,000 steps, ki = 0.02, conditional "
+    "anti-windup). The capacity stays at its start until beta has pushed the KL down to it; then both climb together.",
+)
+
+# %% [markdown]
+# ## Training
+#
+# Initial weights, batches and noise are those of the linear arm with the same seed. The data set is drawn if it is
+# missing. A run that already stands complete with the same configuration is loaded, one that was interrupted continues
+# from its last checkpoint.
+
+# %%
+data = dataset.load(dataset.ensure(config.data))
+train(config, run, data)
+
+# %%
+trace = read_trace(run.path / "trace.h5")
+figures.show(
+    figures.traces({arm: [trace]}),
+    run.path / "figures" / "trace",
+    "**Figure 2.** Training of the " + figures.ARM_LABELS[arm] + " arm: reconstruction loss and KL (moving averages), "
+    f"beta and capacity, at every step recorded. n = 1 run; {label(run)}.",
+)
+
+# %% [markdown]
+# ## What was reached
+#
+# The run is measured on the data set: the posterior of every image, the reconstruction loss with $z$ sampled once per
+# image from a fixed seed, and the mutual information gap (MIG). How long $\beta$ stood at its least value, how far the
+# KL was from the capacity, and whether the controller locked are properties of the training.
+
+# %%
+measured = evaluate(run, data, evaluation)
+display(run_table([run]).T.rename_axis("quantity"))
+display(
+    Markdown(
+        "**Table 1.** The run in numbers. Losses and KL in nats per image; MIG by quadrature, over scale, orientation, "
+        f"x and y. Measured on {measured['images']:,} images; {label(run)}."
+    )
+)

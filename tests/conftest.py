@@ -1,0 +1,25 @@
+import numpy as np
+import pytest
+import torch
+
+from lib.dataset import Dataset
+from lib.dsprites import N_IMAGES, render_packed
+from lib.profiles import load_profile
+
+
+@pytest.fixture(scope="session")
+def few_images() -> Dataset:
+    """1,000 images drawn at random: enough to train on for some steps, with epochs that end soon."""
+    indices = np.random.default_rng(0).choice(N_IMAGES, 1_000, replace=False)
+    return Dataset(torch.from_numpy(render_packed(indices)), "0" * 64, "rendered", None)
+
+
+@pytest.fixture
+def tiny_config():
+    """A function: the smoke profile's training on one arm with changes, small enough for a unit test."""
+
+    def config(arm: str = "adaptive", seed: int = 1, **changes):
+        defaults = {"steps": 60, "batch_size": 16, "checkpoint_every": 20, "precision": "float32", "snapshots": 3}
+        return load_profile("smoke").training_config(arm, seed, **(defaults | changes))
+
+    return config
