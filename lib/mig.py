@@ -24,7 +24,9 @@ from lib.mixtures import mixture_densities
 FOUR_FACTORS = (1, 2, 3, 4)
 FIVE_FACTORS = (0, 1, 2, 3, 4)
 # Sample-image pairs at one time: what a processor's cache or an accelerator's memory holds with ease.
-BLOCK = {"cpu": 2**18, "cuda": 2**26}
+BLOCK = {"cpu": 2**20, "cuda": 2**26}
+# Exponents below count as this one: no term so small matters, and exp is ten times slower where it underflows.
+NEGLIGIBLE = -80.0
 
 
 def factor_entropies(factor_sizes: tuple[int, ...]) -> Tensor:
@@ -176,8 +178,8 @@ def _log_mixture(z: Tensor, mean: Tensor, logvar: Tensor) -> Tensor:
     for some in _slices(len(z), BLOCK[z.device.type] // columns):
         for part in _slices(len(mean), columns):
             distance = (z[some, None] - mean[part]).mul_(scale[part])  # over sqrt(2) standard deviations
-            terms = torch.addcmul(log_height[part], distance, distance, value=-1, out=distance).exp_()
-            total[some] += terms.sum(1).double()
+            exponent = torch.addcmul(log_height[part], distance, distance, value=-1, out=distance)
+            total[some] += exponent.clamp_(min=NEGLIGIBLE).exp_().sum(1).double()
     return total.log_() - math.log(len(mean)) - 0.5 * math.log(2 * math.pi)
 
 
