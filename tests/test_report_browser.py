@@ -10,7 +10,6 @@ import os
 import shutil
 from pathlib import Path
 
-import matplotlib
 import nbformat
 import numpy as np
 import pandas as pd
@@ -35,7 +34,7 @@ FLAGS = [
 ]
 WIDTHS = (360, 768, 1280)
 
-INTRODUCTION = r"""# Is continuous bottleneck pressure on a VAE critical for disentanglement?
+ABSTRACT = r"""# Is continuous bottleneck pressure on a VAE critical for disentanglement?
 
 **Question.** Does a VAE separate the factors of its data better when the capacity $C$ of its bottleneck is raised only
 while the controller reports enough pressure, instead of on a fixed schedule?
@@ -44,8 +43,8 @@ while the controller reports enough pressure, instead of on a fixed schedule?
 
 BODY = r"""## Introduction
 
-A variational autoencoder [1] maximises a lower bound on the likelihood of an image $x$. With a multiplier $\beta$ on the
-divergence [4, 6] the bound reads
+A variational autoencoder [1] maximises a lower bound on the likelihood of an image $x$. With a multiplier
+$\beta$ on the divergence [4, 6] the bound reads
 
 $$\mathcal{L}(\theta, \phi; x) = \mathbb{E}_{q_\phi(z \mid x)}\left[\log p_\theta(x \mid z)\right]
  - \beta\, D_{\mathrm{KL}}\!\left(q_\phi(z \mid x) \,\|\, p(z)\right). \tag{1}$$
@@ -63,7 +62,8 @@ C(t-1) + \dfrac{C_{\max} - C(t-1)}{t_{\max} - (t-1)} & \text{otherwise.} \end{ca
 
 The controller of equation (1) is
 
-$$\beta(t) = \max\left(\frac{K_p}{1 + \exp\left(e(t)\right)} - K_i \sum_{j=0}^{t} e(j) + \beta_{\min},\; \beta_{\min}\right),
+$$\beta(t) = \max\left(\frac{K_p}{1 + \exp\left(e(t)\right)}
+ - K_i \sum_{j=0}^{t} e(j) + \beta_{\min},\; \beta_{\min}\right),
 \qquad e(t) = C(t) - \widehat{\mathrm{KL}}(t), \qquad \boldsymbol{z} \sim q(\boldsymbol{z}) \tag{3}$$
 
 ### The decomposition of the divergence
@@ -73,7 +73,8 @@ $$\begin{aligned}
 &\le \log N + D_{\mathrm{KL}}(q(z) \,\|\, p(z)), \qquad \log N = \log 737{,}280 = 13.511 \text{ nats}
 \end{aligned}$$
 
-- Linear: $C(t) = \min\bigl(C_{\max},\, C(0) + 0.15 \lfloor 300\, t / t_{\max} \rfloor\bigr)$, the published rule on a short schedule.
+- Linear: $C(t) = \min\bigl(C_{\max},\, C(0) + 0.15 \lfloor 300\, t / t_{\max} \rfloor\bigr)$, the published
+  rule on a short schedule.
 - Adaptive: equation (2), with $\beta(0) = 1$.
 
 > The bottleneck as such is not what disentangles.
@@ -133,51 +134,57 @@ def displayed(data: dict[str, str]) -> dict:
     return new_output("display_data", data=data)
 
 
+def caption(text: str) -> dict:
+    return displayed({"text/markdown": text, "text/plain": "<IPython.core.display.Markdown object>"})
+
+
 def code(source: str, *outputs: dict, tags: tuple[str, ...] = ()) -> dict:
     return new_code_cell(source, outputs=list(outputs), execution_count=1, metadata={"tags": list(tags)})
 
 
 def notebooks(folder: Path) -> list[Path]:
     """The paper and two appendices, as papermill would leave them."""
-    table = pd.DataFrame(
-        {"MIG (four factors)": [0.15, 0.35], "Reconstruction (nats)": [69.1, 103.4], "KL": [16.0, 10.9], "C": [16.0, 14.6],
-         "beta": [1.2, 135.0], "steps": [6000, 6000], "n": [1, 1], "theirs: MIG": [0.5279, 0.5273]},
-        index=["linear", "adaptive"],
-    )  # fmt: skip
-    bar = "".join(f"\r{i:3d}%|{'#' * (i // 5):20s}| {i * 60}/6000 loss {300 - 2 * i}" for i in range(0, 101, 5)) + "\n"
+    columns = {
+        "MIG (four factors)": [0.15, 0.35],
+        "Reconstruction (nats)": [69.1, 103.4],
+        "KL": [16.0, 10.9],
+        "C": [16.0, 14.6],
+        "beta": [1.2, 135.0],
+        "steps": [6000, 6000],
+        "n": [1, 1],
+        "theirs: MIG": [0.5279, 0.5273],
+    }
+    table = pd.DataFrame(columns, index=["linear", "adaptive"])
+    bar = "".join(f"\r{i:3d}%|{'#' * (i // 5):20s}| {i * 60}/6000 loss {300 - 2 * i}" for i in range(0, 101, 5))
     paper = [
-        new_markdown_cell(INTRODUCTION),
+        new_markdown_cell(ABSTRACT),
         code('profile = "laptop"', tags=("parameters",)),
         code('# Parameters\nprofile = "smoke"', tags=("injected-parameters",)),
         code("import lib\n\ntable = lib.summary(profile)  # from the result files"),
         code(
             "display(table)",
             displayed({"text/html": table._repr_html_(), "text/plain": str(table)}),
-            displayed({"text/markdown": "**Table 1.** The two arms. MIG by quadrature; $n = 1$ seed, 6,000 steps, two cores."}),
+            caption("**Table 1.** The two arms. MIG by quadrature; $n = 1$ seed, 6,000 steps, two cores."),
         ),
         new_markdown_cell(BODY),
         code(
             "display(figures.traces(trace))",
             new_output("stream", name="stdout", text="Reading two traces\n"),
             displayed(png(traces())),
-            displayed({"text/markdown": "**Figure 1.** Traces of both arms. KL follows $C(t)$ within 0.2 nats; equation (2)."}),
+            caption("**Figure 1.** Traces of both arms. KL follows $C(t)$ within 0.2 nats; equation (2)."),
         ),
         code("count", new_output("execute_result", data={"text/plain": "737280"}, execution_count=1)),
         code(
             "display(figures.reconstructions(images))",
             displayed(png(images())),
-            displayed({"text/markdown": "**Figure 2.** Reconstructions: input above, output below; linear left, adaptive right."}),
+            caption("**Figure 2.** Input above, output below; linear left, adaptive right."),
         ),
         new_markdown_cell(DISCUSSION),
     ]
     dataset = [
         new_markdown_cell("# The data set\n\nAll 737,280 images, drawn from their geometry (Figure 1)."),
         new_markdown_cell("## Factors\n\nThe entropy is $H(v_k) = \\log K$."),
-        code(
-            "display(figures.samples())",
-            displayed(png(images())),
-            displayed({"text/markdown": "**Figure 1.** Twenty images drawn at random."}),
-        ),
+        code("figures.samples()", displayed(png(images())), caption("**Figure 1.** Twenty images at random.")),
     ]
     training = [
         new_markdown_cell("# Training with the linear rule\n\n## The rule on a toy plant\n\nA first-order plant."),
@@ -227,9 +234,10 @@ class Visit:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_loads_alone_and_fits(browser, report: Path, width: int) -> None:
+def test_loads_nothing_and_fits(browser, report: Path, width: int) -> None:
     with Visit(browser, report, width) as visit:
         page = visit.page
+        assert page.title() == "Is continuous bottleneck pressure on a VAE critical for disentanglement?"
         assert [url for url in visit.requests if not url.startswith("data:")] == [report.as_uri()]
         assert visit.console == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -237,3 +245,109 @@ def test_loads_alone_and_fits(browser, report: Path, width: int) -> None:
             page.screenshot(path=report.parent / f"report-{width}.png", full_page=True)
         page.evaluate("for (const fold of document.querySelectorAll('main details')) fold.open = true")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_visit_notices_a_request_and_a_message(browser, report: Path, tmp_path: Path) -> None:
+    """The checks above can fail: the same page with a network image, a script that complains and a wide box."""
+    spoiled = tmp_path / "spoiled.html"
+    addition = "<img src='http://127.0.0.1:9/a.png'><script>console.log('x')</script><div style='width:2000px'>x</div>"
+    policy_off = report.read_text().replace("Content-Security-Policy", "no-policy")
+    spoiled.write_text(policy_off.replace("</main>", addition + "</main>"))
+    with Visit(browser, spoiled, 360) as visit:
+        assert "http://127.0.0.1:9/a.png" in visit.requests
+        assert "x" in visit.console
+        assert visit.page.evaluate("document.documentElement.scrollWidth") > 360
+
+
+def test_policy_forbids_loading(browser, report: Path, tmp_path: Path) -> None:
+    spoiled = tmp_path / "spoiled.html"
+    addition = "<script>fetch('http://127.0.0.1:9/x').catch(() => {})</script>"
+    spoiled.write_text(report.read_text().replace("</main>", addition + "</main>"))
+    with Visit(browser, spoiled, 360) as visit:
+        assert any("Content Security Policy" in message for message in visit.console)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_contents_list(browser, report: Path, width: int) -> None:
+    """Beside the text it stands open; above the text it opens and closes. A link leads to its heading."""
+    with Visit(browser, report, width) as visit:
+        page = visit.page
+        link = page.locator("#contents a[href='#experiments']")
+        if width < 1120:
+            assert not link.is_visible()
+            page.click("#contents summary")
+        link.click()
+        page.wait_for_function("document.querySelector('a[href=\"#experiments\"][aria-current]')")
+        assert page.url.endswith("#experiments")
+        assert 0 <= page.locator("h2#experiments").bounding_box()["y"] < 200
+        assert link.is_visible() == (width >= 1120)
+
+
+def test_links_within_the_page_have_targets(browser, report: Path) -> None:
+    with Visit(browser, report, 1280) as visit:
+        hashes = visit.page.eval_on_selector_all("a[href^='#']", "links => links.map(link => link.hash.slice(1))")
+        missing = [name for name in hashes if not visit.page.evaluate("id => !!document.getElementById(id)", name)]
+        assert {"figure-1", "table-1", "equation-2", "ref-9", "appendix-a", "figure-a1"} <= set(hashes)
+        assert missing == []
+
+
+def test_formulas_are_drawn_with_the_page_font(browser, report: Path) -> None:
+    """MathML is laid out, not printed as text: the brace of the cases stretches over both lines."""
+    with Visit(browser, report, 1280) as visit:
+        assert visit.page.evaluate("document.fonts.check('16px \"STIX Two Math\"')")
+        brace = visit.page.locator("#equation-2 mo[form=prefix]").first.bounding_box()
+        rows = visit.page.locator("#equation-2 mtable").bounding_box()
+        assert brace["height"] > 0.9 * rows["height"] > 40
+
+
+def test_code_is_folded_until_asked_for(browser, report: Path) -> None:
+    with Visit(browser, report, 1280) as visit:
+        code = visit.page.locator("main details.code pre")
+        assert code.count() > 5
+        assert not any(code.nth(i).is_visible() for i in range(code.count()))
+        visit.page.click("text=Show all code")
+        assert all(code.nth(i).is_visible() for i in range(code.count()))
+        visit.page.click("text=Fold all code")
+        assert not code.first.is_visible()
+
+
+def test_reads_without_scripts(browser, report: Path) -> None:
+    with Visit(browser, report, 360, java_script_enabled=False) as visit:
+        visit.page.click("#contents summary")
+        visit.page.click("#contents a[href='#references']")
+        assert visit.page.url.endswith("#references")
+        assert not visit.page.locator("#unfold").is_visible()
+
+
+def test_text_has_enough_contrast(browser, report: Path) -> None:
+    """WCAG AA, 4.5 to 1, for every colour of text on its background, code and captions included."""
+    with Visit(browser, report, 1280) as visit:
+        visit.page.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
+        pairs = visit.page.evaluate(
+            """() => {
+              const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
+              const pairs = new Set();
+              for (const element of document.querySelectorAll("body *")) {
+                const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+                if (!own) continue;
+                let box = element;
+                while (box && rgb(getComputedStyle(box).backgroundColor)[3] === 0) box = box.parentElement;
+                const behind = box ? rgb(getComputedStyle(box).backgroundColor) : [255, 255, 255];
+                const colours = [rgb(getComputedStyle(element).color), behind];
+                pairs.add(JSON.stringify(colours.map((colour) => colour.slice(0, 3))));
+              }
+              return [...pairs].map(JSON.parse);
+            }"""
+        )
+
+    def luminance(colour: list[float]) -> float:
+        parts = [c / 255 for c in colour]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    def contrast(pair: list[list[float]]) -> float:
+        dark, light = sorted(map(luminance, pair))
+        return (light + 0.05) / (dark + 0.05)
+
+    assert len(pairs) > 5
+    assert {str(pair): contrast(pair) for pair in pairs if contrast(pair) < 4.5} == {}

@@ -1,1 +1,1 @@
-"""The parts of the rendered page: text, formulas, outputs, the check that nothing is loaded, template, style."""
+"""The parts of the rendered page: text, formulas, outputs, the check for loads, template and style."""

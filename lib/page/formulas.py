@@ -1,8 +1,9 @@
 """TeX formulas to MathML that browsers draw without any script or font.
 
-latex2mathml does the parsing. Browsers implement MathML Core, a subset of the MathML it writes: they ignore named
-spaces and every ``mathvariant`` but ``normal``, and they give any word marked as an operator wide margins. What is
-mended here is what was seen to go wrong; what latex2mathml does not know is refused instead of printed raw.
+latex2mathml does the parsing. Browsers implement MathML Core, a subset of the MathML it writes: they ignore
+named spaces and every ``mathvariant`` but ``normal``, and they give any word marked as an operator wide
+margins. What is mended here is what was seen to go wrong; what latex2mathml does not know is refused instead
+of printed raw.
 """
 
 import re
@@ -17,9 +18,14 @@ _ALIGNED = re.compile(r"\\(begin|end)\{(?:aligned|align|gathered|gather|split)\*
 _EQUATION = re.compile(r"\\(?:begin|end)\{equation\*?\}")
 _ENVIRONMENTS = {"align*", "cases", "array", "matrix", "pmatrix", "bmatrix", "vmatrix", "Vmatrix", "substack"}
 _FUNCTIONS = {"log", "ln", "exp", "sin", "cos", "tan", "tanh", "det", "dim", "ker", "arg", "deg", "erf"}
+_LIMITS = {"msub": "munder", "msup": "mover", "msubsup": "munderover"}
+_LARGE = set("∑∏∐⋃⋂")
+_LIMIT_FUNCTIONS = {"max", "min", "sup", "inf", "lim", "argmax", "argmin"}
+_SIGNS = set("±∓~⟺⟂;:⌊⌋⌈⌉")  # taken for letters
+_WIDE_ACCENTS = {"^": "\u0302", "~": "\u0303"}  # the forms that fonts can stretch
 _NAMED_SPACES = {"negativethinmathspace": "-0.167em", "negativemediummathspace": "-0.222em"}
-# First code points of the alphabets (A, a) in Unicode's block of mathematical letters, and the letters that Unicode
-# had already put elsewhere.
+# First code points of the alphabets (A, a) in Unicode's block of mathematical letters, and the letters that
+# Unicode had already put elsewhere.
 _ALPHABETS = {
     "bold": (0x1D400, 0x1D41A),
     "bold-italic": (0x1D468, 0x1D482),
@@ -40,9 +46,11 @@ _BOLD_GREEK = {"bold": 0x1D6A8, "bold-italic": 0x1D71C}  # code points of capita
 def to_mathml(tex: str, *, display: bool = False) -> str:
     """The ``<math>`` element of a TeX formula, on a line of its own if ``display``.
 
-    Raises ValueError, quoting the formula, where braces do not match or a command or environment is not known.
+    Raises ValueError, quoting the formula, where braces do not match or a command or an environment is not
+    known.
     """
-    source = _EQUATION.sub("", _ALIGNED.sub(r"\\\1{align*}", tex)).replace(r"\operatorname*", r"\operatorname").strip()
+    source = _EQUATION.sub("", _ALIGNED.sub(r"\\\1{align*}", tex)).strip()
+    source = source.replace(r"\operatorname*", r"\operatorname")
     _check_source(source, tex)
     try:
         root = ET.fromstring(convert(source, display="block" if display else "inline"))
@@ -51,6 +59,7 @@ def to_mathml(tex: str, *, display: bool = False) -> str:
     for element in root.iter():
         _mend(element, tex)
     for element in list(root.iter()):
+        _place_limits(element, display)
         _space_functions(element)
     return ET.tostring(root, encoding="unicode", short_empty_elements=False)
 
@@ -61,7 +70,8 @@ def _check_source(source: str, tex: str) -> None:
         raise ValueError(f"The braces of the formula {tex!r} do not match.")
     unknown = set(re.findall(r"\\begin\{(.+?)\}", source)) - _ENVIRONMENTS
     if unknown:
-        raise ValueError(f"The formula {tex!r} uses {', '.join(sorted(unknown))}; use aligned, cases or a matrix.")
+        names = ", ".join(sorted(unknown))
+        raise ValueError(f"The formula {tex!r} uses {names}; use aligned, cases or a matrix.")
 
 
 def _tag(element: ET.Element) -> str:
@@ -79,12 +89,20 @@ def _mend(element: ET.Element, tex: str) -> None:
         element.set("class", "function")
     if tag == "mi" and text in _FUNCTIONS:
         element.set("class", "function")
-    if tag == "mi" and text in ("±", "∓"):
-        element.tag = f"{{{_NAMESPACE}}}mo"
+    if tag == "mi" and text in _SIGNS:
+        element.tag, element.text = f"{{{_NAMESPACE}}}mo", text.replace("~", "∼")
+        element.set("stretchy", "false")
+    if tag == "mo" and text == "∞":
+        element.tag = f"{{{_NAMESPACE}}}mi"
     if tag in ("mi", "mn") and element.get("mathvariant") in _ALPHABETS:
         variant = element.attrib.pop("mathvariant")
         element.text = "".join(_styled(letter, variant) for letter in text)
     children = list(element)
+    if tag == "mover" and children[1].text in _WIDE_ACCENTS and "accent" not in element.attrib:
+        element.set("accent", "true")
+        children[1].text = _WIDE_ACCENTS[children[1].text]
+    if tag == "mrow" and len(children) == 1 and _tag(children[0]) == "mo":
+        children[0].attrib.update(lspace="0", rspace="0")  # 737{,}280: braces make a sign an ordinary letter
     if len(children) > 1 and all(_tag(c) == "mi" and c.get("mathvariant") == "normal" for c in children):
         # \mathrm{KL}: one name, not a product of K and L. An <mi> of several letters is upright by itself.
         children[0].text = "".join(c.text or "" for c in children)
@@ -97,13 +115,22 @@ def _styled(letter: str, variant: str) -> str:
         return _ELSEWHERE[variant][letter]
     if letter.isascii() and letter.isalpha():
         upper, lower = _ALPHABETS[variant]
-        return chr(upper + ord(letter) - ord("A")) if letter.isupper() else chr(lower + ord(letter) - ord("a"))
+        first, base = (upper, "A") if letter.isupper() else (lower, "a")
+        return chr(first + ord(letter) - ord(base))
     if letter.isascii() and letter.isdigit() and variant.startswith("bold"):
         return chr(0x1D7CE + int(letter))
     if variant in _BOLD_GREEK and "Α" <= letter <= "ω":
         start = ord("Α") if letter <= "Ω" else ord("α") - 26
         return chr(_BOLD_GREEK[variant] + ord(letter) - start)
     return letter
+
+
+def _place_limits(element: ET.Element, display: bool) -> None:
+    """Limits below and above: of max if displayed, of sums always (browsers put them beside in running text)."""
+    if _tag(element) in _LIMITS:
+        base = element[0].text or ""
+        if base in _LARGE or (display and base in _LIMIT_FUNCTIONS):
+            element.tag = f"{{{_NAMESPACE}}}{_LIMITS[_tag(element)]}"
 
 
 def _space_functions(parent: ET.Element) -> None:
@@ -114,7 +141,8 @@ def _space_functions(parent: ET.Element) -> None:
     for child in parent:
         if row and (_is_function(row[-1]) or _is_function(child)):
             left, right = _tag(row[-1]), _tag(child)
-            after_function = _is_function(row[-1]) and right not in ("mo", "mspace")
+            bracket = right == "mrow" and len(child) and child[0].get("fence") == "true"
+            after_function = _is_function(row[-1]) and right not in ("mo", "mspace") and not bracket
             before_function = _is_function(child) and left not in ("mo", "mspace")
             if after_function or before_function:
                 row.append(ET.Element(f"{{{_NAMESPACE}}}mspace", width="0.167em"))

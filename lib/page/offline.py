@@ -4,16 +4,16 @@ import re
 from html.parser import HTMLParser
 
 _LOADING_ATTRIBUTES = {"src", "srcset", "poster", "data", "background"}
-_LOADING_LINKS = {"link", "image", "use", "script", "base"}  # elements that load what their href names; <a> does not
+_LOADING_LINKS = {"link", "image", "use", "script", "base"}  # they load what their href names; <a> does not
 _INSIDE = ("data:", "blob:", "about:", "#")
 _STYLE_LOADS = re.compile(r"@import\s*(?:url\()?[^;]*|url\(\s*[\"']?(?!data:|#)[^)]*", re.IGNORECASE)
 
 
 def loaded_from_elsewhere(html: str) -> list[str]:
-    """What a browser would fetch to show ``html``, each as ``<element attribute="address">`` or a piece of style.
+    """What a browser would fetch to show ``html``: ``<element attribute="address">`` or a piece of style.
 
-    Links to follow (``<a href>``) are no loads. What a script fetches when it runs is not seen here; the page's
-    content security policy forbids it.
+    Links to follow (``<a href>``) are no loads. What a script fetches when it runs is not seen here; the
+    page's content security policy forbids it.
     """
     parser = _Loads()
     parser.feed(html)

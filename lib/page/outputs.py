@@ -1,7 +1,8 @@
-"""A notebook's cells to the blocks of a page: prose, figures and tables with captions, folded code and messages."""
+"""A notebook's cells to the blocks of a page: prose, figures and tables with captions, folded code."""
 
 import base64
 import re
+import warnings
 from dataclasses import dataclass
 from html import escape
 
@@ -48,9 +49,12 @@ def cell_blocks(cell: NotebookNode, number: int, scope: Scope) -> list[Block]:
     try:
         if cell.cell_type == "markdown":
             return [Block("prose", markdown_to_html(cell.source, scope))]
-        return [*_code(cell.source, tags), *_outputs(cell.outputs, scope)]
+        blocks = [*_code(cell.source, tags), *_outputs(cell.outputs, scope)]
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from error
+    if any(block.html.startswith("<img") and not block.caption for block in blocks):
+        warnings.warn(f"{place} shows an image without a caption.", stacklevel=2)
+    return blocks
 
 
 def _code(source: str, tags: list[str]) -> list[Block]:
@@ -83,7 +87,8 @@ def _outputs(outputs: list[NotebookNode], scope: Scope) -> list[Block]:
         if not match:
             shown.append(output)
         elif not shown:
-            raise ValueError(f"the caption of {match['kind']} {match['label']} has nothing above it in its cell.")
+            name = f"{match['kind']} {match['label']}"
+            raise ValueError(f"the caption of {name} has nothing above it in its cell; display it first.")
         else:
             blocks.append(_captioned(shown, output.data["text/markdown"], match, scope))
             shown = []
@@ -108,8 +113,9 @@ def _display(output: NotebookNode, scope: Scope, alt: str) -> Block:
     data = output.data
     if "text/html" in data:
         html = _PANDAS_STYLE.sub("", data["text/html"]).replace('<table border="1" ', "<table ")
-        focus = ' tabindex="0"' if "<table" in html else ""
-        return Block("output", f'<div class="scroll"{focus}>{html}</div>')
+        if "<table" in html:
+            html = f'<div class="scroll" tabindex="0">{html}</div>'
+        return Block("output", html)
     for mime in ("image/svg+xml", "image/png", "image/jpeg", "image/gif"):
         if mime in data:
             return Block("output", _image(mime, data[mime], output.metadata.get(mime, {}), alt))
@@ -118,7 +124,7 @@ def _display(output: NotebookNode, scope: Scope, alt: str) -> Block:
             return Block("prose", markdown_to_html(data[mime], scope))
     if "text/plain" in data:
         return Block("output", f'<pre class="result">{escape(strip_ansi(data["text/plain"]))}</pre>')
-    raise ValueError(f"an output of type {', '.join(data)} cannot be shown; display it as HTML or as an image.")
+    raise ValueError(f"an output of type {', '.join(data)} cannot be shown; display HTML or an image.")
 
 
 def _image(mime: str, content: str, metadata: dict, alt: str) -> str:
@@ -136,7 +142,7 @@ def _image(mime: str, content: str, metadata: dict, alt: str) -> str:
 
 
 def final_text(stream: str) -> str:
-    """What a terminal shows at the end of a stream: progress bars write over themselves with ``\\r`` and cursor-up."""
+    """What a terminal shows at the end of a stream: of a progress bar, which overwrites itself, the last state."""
     lines, row, column = [""], 0, 0
     for piece in _CURSOR.split(stream):
         if piece == "\n":

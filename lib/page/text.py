@@ -1,4 +1,4 @@
-"""Markdown of one notebook to HTML: formulas as MathML, headings with anchors, links between the parts of the page."""
+"""Markdown of one notebook to HTML: formulas as MathML, headings with anchors, links within the page."""
 
 import re
 from dataclasses import dataclass, field
@@ -12,8 +12,9 @@ from lib.page.formulas import to_mathml
 
 _TAG = re.compile(r"\\tag\*?\{([^}]*)\}")
 _NOT_LINKED = {"a", "code", "pre", "math", "script", "style", "svg", "h1", "h2", "h3", "h4", "h5", "h6"}
+_INLINE_MATH = re.compile(r'[(\[]*<math [^>]*display="inline"[^>]*>.*?</math>[).,;:!?\]]*', re.DOTALL)
 _MENTION = re.compile(
-    r"\b(?P<kind>Figure|Table|[Ee]quation)(?P<gap>[ \u00a0])(?P<open>\(?)(?P<label>[A-Z]?\d+)(?P<close>\)?)(?! (?:of|in)\b)"
+    r"\b(?P<kind>Figure|Table|[Ee]quation)(?P<gap>[ \u00a0]\(?)(?P<label>[A-Z]?\d+)\b(?! (?:of|in)\b)"
     r"|\[(?P<numbers>\d+(?:, ?\d+)*)\]"
 )
 
@@ -31,8 +32,8 @@ class Heading:
 class Scope:
     """One notebook's place in the page.
 
-    ``letter`` is empty for the main notebook and the appendix's letter otherwise; it goes in front of every label and
-    anchor, so that each notebook can count its figures from 1.
+    ``letter`` is empty for the main notebook and the appendix's letter otherwise; it goes in front of every
+    label and anchor, so that each notebook can count its figures from 1.
     """
 
     letter: str
@@ -47,7 +48,7 @@ class Scope:
         """``figure-2`` or ``figure-b2``; raises ValueError where the page has it already."""
         name = f"{kind}-{self.letter}{label}".lower()
         if name in self.anchors:
-            raise ValueError(f"{self.path.name} has two of {kind.capitalize()} {label}; give each its own number.")
+            raise ValueError(f"there are two of {kind.capitalize()} {label}; give each its own number.")
         self.anchors.add(name)
         return name
 
@@ -59,7 +60,9 @@ class Scope:
 
 def markdown_to_html(source: str, scope: Scope) -> str:
     """HTML of a Markdown text; headings are added to ``scope``, local images are embedded."""
-    return MarkdownWithMath(renderer=_Renderer(scope)).render(source)
+    html = MarkdownWithMath(renderer=_Renderer(scope)).render(source)
+    # A browser would break the line between a formula and the full stop after it.
+    return _INLINE_MATH.sub(lambda match: f'<span class="unbroken">{match[0]}</span>', html)
 
 
 def plain(html: str) -> str:
@@ -76,9 +79,7 @@ class _Renderer(IPythonRenderer):
         scope = self.scope
         if level == 1:
             if scope.title:
-                raise ValueError(
-                    f"{scope.path.name} has a second top-level heading, {plain(text)!r}; start it with ## instead of #."
-                )
+                raise ValueError(f"{plain(text)!r} is a second top-level heading; start it with ##, not #.")
             scope.title = text
             return ""
         level = min(level + bool(scope.letter), 6)
@@ -112,6 +113,10 @@ class _Renderer(IPythonRenderer):
             items[i], number = f'<li id="ref-{number}">{items[i]}', number + 1
         return f'<ol class="references" start="{start}">\n{"".join(items)}</ol>\n'
 
+    def block_text(self, text: str) -> str:
+        # A list item's text, in a box of its own that can scroll a long formula without hiding the item's mark.
+        return f'<span class="item">{text}</span>' if "<math" in text else text
+
     def table(self, text: str) -> str:
         return f'<div class="scroll" tabindex="0"><table>\n{text}</table></div>\n'
 
@@ -132,10 +137,10 @@ class _Renderer(IPythonRenderer):
 
 
 def link_mentions(html: str, scope: Scope) -> str:
-    """Links "Figure 2", "Table 1", "equation (3)" and citations such as "[4, 9]" in running text to what they name.
+    """Links "Figure 2", "Table 1", "equation (3)" and citations such as "[4, 9]" in text to what they name.
 
-    In an appendix a mention without a letter means its own figure and gets its letter. "Figure 2 of [9]" and whatever
-    the page does not have stay as they are.
+    In an appendix a mention without a letter means its own figure and gets its letter. "Figure 2 of [9]" and
+    whatever the page does not have stay as they are.
     """
     parts, blocked = re.split(r"(<[^>]+>)", html), 0
     for i, part in enumerate(parts):
@@ -158,4 +163,4 @@ def _linked(match: re.Match[str], scope: Scope) -> str:
     anchor = f"{match['kind']}-{label}".lower()
     if anchor not in scope.anchors:
         return match[0]
-    return f'<a href="#{anchor}">{match["kind"]}{match["gap"]}{match["open"]}{label}{match["close"]}</a>'
+    return f'<a href="#{anchor}">{match["kind"]}{match["gap"]}{label}</a>'
