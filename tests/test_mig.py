@@ -9,6 +9,7 @@ import torch
 from sklearn.metrics import mutual_info_score
 
 from lib import mig
+from lib.benchmark_measures import literal_monte_carlo, made_up_posteriors
 from lib.mig import (
     FIVE_FACTORS,
     FOUR_FACTORS,
@@ -350,6 +351,24 @@ def test_sampler_agrees_with_a_slow_double_precision_version(monkeypatch):
     seen.clear()
     mutual_information_monte_carlo(mean, logvar, sizes, 50, torch.Generator().manual_seed(0))
     assert max(seen) < 1e-11
+
+
+def test_sampler_agrees_with_the_literal_procedure():
+    sizes = (6, 8, 10, 4)
+    mean, logvar = mixed_posteriors(sizes)
+    ours = mutual_information_monte_carlo(mean, logvar, sizes, 192, torch.Generator().manual_seed(0))
+    literal = literal_monte_carlo(mean, logvar, sizes, 192, torch.Generator().manual_seed(1))
+    # One z per image is shared there, so its error is only about as large as ours: sqrt(2) in quadrature.
+    assert ((ours.information - literal).abs() < 4 * math.sqrt(2) * ours.standard_error + 1e-9).all()
+
+
+def test_made_up_posteriors_look_like_a_trained_model():
+    mean, logvar = made_up_posteriors((3, 6, 10, 8, 8))
+    information = mutual_information(mean, logvar, (3, 6, 10, 8, 8))
+    assert information.argmax(1).tolist() == [5, 2, 4, 0, 1]
+    assert information[:, 6:].max() < 1e-3
+    kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(1).mean()
+    assert 14 < kl < 18
 
 
 def test_sampler_repeats_with_its_seed():
