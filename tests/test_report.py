@@ -77,6 +77,17 @@ def test_table_has_its_caption_above_and_loses_pandas_style(page) -> None:
     assert "<td>0.5</td>" in figure
 
 
+def test_name_of_a_table_index_stands_beside_the_columns(page) -> None:
+    table = pd.DataFrame({"KL": [1.0], "MIG": [0.5]}, index=pd.Index(["linear"], name="arm"))
+    html = page(code(shown(text__html=table._repr_html_())))
+    head = re.search(r"<thead>.*</thead>", html, re.DOTALL)[0]
+    assert head.count("<tr") == 1
+    assert re.findall(r"<th>(.*?)</th>", head) == ["arm", "KL", "MIG"]
+    two_levels = pd.concat({"nats": table}, axis=1)
+    html = page(code(shown(text__html=two_levels._repr_html_())))
+    assert re.search(r"<thead>.*</thead>", html, re.DOTALL)[0].count("<tr") == 3
+
+
 def test_alternative_text_can_be_given(page) -> None:
     output = new_output(
         "display_data", data=IMAGE, metadata={"image/png": {"alt": 'two "arms"', "width": 5, "height": 6}}

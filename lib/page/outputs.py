@@ -17,6 +17,10 @@ from lib.page.text import Scope, markdown_to_html, plain
 _CAPTION = re.compile(r"\s*\*\*(?P<kind>Figure|Table) (?P<label>\w+)\.\*\*\s*")
 _CURSOR = re.compile(r"(\n|\r|\x1b\[\d*A)")
 _PANDAS_STYLE = re.compile(r"<style scoped>.*?</style>\s*", re.DOTALL)
+_INDEX_NAMES = re.compile(
+    r"(?P<start><thead>\s*<tr[^>]*>\s*)(?P<blank>(?:<th></th>\s*)+)(?P<columns>(?:<th>[^<]+</th>\s*)+)"
+    r"</tr>\s*<tr>\s*(?P<names>(?:<th>[^<]+</th>\s*)+)(?:<th></th>\s*)+(?=</tr>\s*</thead>)"
+)
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -113,6 +117,7 @@ def _display(output: NotebookNode, scope: Scope, alt: str) -> Block:
     data = output.data
     if "text/html" in data:
         html = _PANDAS_STYLE.sub("", data["text/html"]).replace('<table border="1" ', "<table ")
+        html = _INDEX_NAMES.sub(_one_header_row, html)
         if "<table" in html:
             html = f'<div class="scroll" tabindex="0">{html}</div>'
         return Block("output", html)
@@ -125,6 +130,13 @@ def _display(output: NotebookNode, scope: Scope, alt: str) -> Block:
     if "text/plain" in data:
         return Block("output", f'<pre class="result">{escape(strip_ansi(data["text/plain"]))}</pre>')
     raise ValueError(f"an output of type {', '.join(data)} cannot be shown; display HTML or an image.")
+
+
+def _one_header_row(match: re.Match[str]) -> str:
+    """pandas puts the index's name in a row of its own below the names of the columns; here it stands beside them."""
+    if match["blank"].count("<th>") != match["names"].count("<th>"):
+        return match[0]
+    return match["start"] + match["names"] + match["columns"]
 
 
 def _image(mime: str, content: str, metadata: dict, alt: str) -> str:
