@@ -253,12 +253,14 @@ def test_unknown_tex_is_refused_with_its_place(page, tex: str) -> None:
 
 def test_mentions_and_citations_become_links(page) -> None:
     html = page(
+        "$$x \\tag{1}$$\n\nBy equation (1) (Equation 1)",
         "See Figure 1 and [1, 2], not Figure 9, Figure 1 of [3], [0, 1] or `Figure 1`.",
         code(image(), markdown("**Figure 1.** One.")),
         "## References\n\n1. First.\n2. Second.",
         "And more:\n\n3. Third.",
     )
     assert '<a href="#figure-1">Figure 1</a> and [<a href="#ref-1">1</a>, <a href="#ref-2">2</a>]' in html
+    assert '<a href="#equation-1">equation (1)</a> (<a href="#equation-1">Equation 1</a>)' in html
     assert 'not Figure 9, Figure 1 of [<a href="#ref-3">3</a>], [0, 1] or <code>Figure 1</code>' in html
     assert '<li id="ref-1">First.' in html and '<li id="ref-3">Third.' in html
 

@@ -14,7 +14,7 @@ _TAG = re.compile(r"\\tag\*?\{([^}]*)\}")
 _NOT_LINKED = {"a", "code", "pre", "math", "script", "style", "svg", "h1", "h2", "h3", "h4", "h5", "h6"}
 _INLINE_MATH = re.compile(r'[(\[]*<math [^>]*display="inline"[^>]*>.*?</math>[).,;:!?\]]*', re.DOTALL)
 _MENTION = re.compile(
-    r"\b(?P<kind>Figure|Table|[Ee]quation)(?P<gap>[ \u00a0]\(?)(?P<label>[A-Z]?\d+)\b(?! (?:of|in)\b)"
+    r"\b(?P<kind>Figure|Table|[Ee]quation)(?P<gap>[ \u00a0])(?P<open>\()?(?P<label>[A-Z]?\d+)\b(?P<close>(?(open)\)))(?! (?:of|in)\b)"
     r"|\[(?P<numbers>\d+(?:, ?\d+)*)\]"
 )
 
@@ -163,4 +163,4 @@ def _linked(match: re.Match[str], scope: Scope) -> str:
     anchor = f"{match['kind']}-{label}".lower()
     if anchor not in scope.anchors:
         return match[0]
-    return f'<a href="#{anchor}">{match["kind"]}{match["gap"]}{label}</a>'
+    return f'<a href="#{anchor}">{match["kind"]}{match["gap"]}{match["open"] or ""}{label}{match["close"]}</a>'
