@@ -14,7 +14,8 @@ _TAG = re.compile(r"\\tag\*?\{([^}]*)\}")
 _NOT_LINKED = {"a", "code", "pre", "math", "script", "style", "svg", "h1", "h2", "h3", "h4", "h5", "h6"}
 _INLINE_MATH = re.compile(r'[(\[]*<math [^>]*display="inline"[^>]*>.*?</math>[).,;:!?\]]*', re.DOTALL)
 _MENTION = re.compile(
-    r"\b(?P<kind>Figure|Table|[Ee]quation)(?P<gap>[ \u00a0])(?P<open>\()?(?P<label>[A-Z]?\d+)\b(?P<close>(?(open)\)))(?! (?:of|in)\b)"
+    r"\b(?P<kind>Figure|Table|[Ee]quation)(?P<gap>[ \u00a0])"
+    r"(?P<open>\()?(?P<label>[A-Z]?\d+)\b(?P<close>(?(open)\)))(?! (?:of|in)\b)"
     r"|\[(?P<numbers>\d+(?:, ?\d+)*)\]"
 )
 
