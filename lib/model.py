@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lib.layers import Conv2d, ConvTranspose2d
+
 ARCHITECTURES = ("conv", "fc", "burgess")
 
 
@@ -15,20 +17,20 @@ def _conv() -> tuple[nn.Module, nn.Module, int]:
     """ControlVAE's model H: four strided convolutions and a 256-unit bottleneck, mirrored."""
     relu = nn.ReLU
     encoder = nn.Sequential(  # images [B, 1, 64, 64]
-        nn.Conv2d(1, 32, 4, 2, 1), relu(),  # [B, 32, 32, 32]
-        nn.Conv2d(32, 32, 4, 2, 1), relu(),  # [B, 32, 16, 16]
-        nn.Conv2d(32, 64, 4, 2, 1), relu(),  # [B, 64, 8, 8]
-        nn.Conv2d(64, 64, 4, 2, 1), relu(),  # [B, 64, 4, 4]
-        nn.Conv2d(64, 256, 4), relu(),  # [B, 256, 1, 1]
+        Conv2d(1, 32, 4, 2, 1), relu(),  # [B, 32, 32, 32]
+        Conv2d(32, 32, 4, 2, 1), relu(),  # [B, 32, 16, 16]
+        Conv2d(32, 64, 4, 2, 1), relu(),  # [B, 64, 8, 8]
+        Conv2d(64, 64, 4, 2, 1), relu(),  # [B, 64, 4, 4]
+        Conv2d(64, 256, 4), relu(),  # [B, 256, 1, 1]
         nn.Flatten(),  # [B, 256]
     )  # fmt: skip
     decoder = nn.Sequential(  # hidden [B, 256] from the latents
         nn.Unflatten(1, (256, 1, 1)), relu(),
-        nn.ConvTranspose2d(256, 64, 4), relu(),  # [B, 64, 4, 4]
-        nn.ConvTranspose2d(64, 64, 4, 2, 1), relu(),  # [B, 64, 8, 8]
-        nn.ConvTranspose2d(64, 32, 4, 2, 1), relu(),  # [B, 32, 16, 16]
-        nn.ConvTranspose2d(32, 32, 4, 2, 1), relu(),  # [B, 32, 32, 32]
-        nn.ConvTranspose2d(32, 1, 4, 2, 1),  # logits [B, 1, 64, 64]
+        ConvTranspose2d(256, 64, 4), relu(),  # [B, 64, 4, 4]
+        ConvTranspose2d(64, 64, 4, 2, 1), relu(),  # [B, 64, 8, 8]
+        ConvTranspose2d(64, 32, 4, 2, 1), relu(),  # [B, 32, 16, 16]
+        ConvTranspose2d(32, 32, 4, 2, 1), relu(),  # [B, 32, 32, 32]
+        ConvTranspose2d(32, 1, 4, 2, 1),  # logits [B, 1, 64, 64]
     )  # fmt: skip
     return encoder, decoder, 256
 
@@ -49,18 +51,18 @@ def _burgess() -> tuple[nn.Module, nn.Module, int]:
     """Burgess et al. 2018, appendix A: four convolutions of 32 channels, two layers of 256 units, mirrored."""
     relu = nn.ReLU
     encoder = nn.Sequential(  # images [B, 1, 64, 64]
-        nn.Conv2d(1, 32, 4, 2, 1), relu(),  # [B, 32, 32, 32]
-        nn.Conv2d(32, 32, 4, 2, 1), relu(),  # [B, 32, 16, 16]
-        nn.Conv2d(32, 32, 4, 2, 1), relu(),  # [B, 32, 8, 8]
-        nn.Conv2d(32, 32, 4, 2, 1), relu(),  # [B, 32, 4, 4]
+        Conv2d(1, 32, 4, 2, 1), relu(),  # [B, 32, 32, 32]
+        Conv2d(32, 32, 4, 2, 1), relu(),  # [B, 32, 16, 16]
+        Conv2d(32, 32, 4, 2, 1), relu(),  # [B, 32, 8, 8]
+        Conv2d(32, 32, 4, 2, 1), relu(),  # [B, 32, 4, 4]
         nn.Flatten(), nn.Linear(512, 256), relu(), nn.Linear(256, 256), relu(),
     )  # fmt: skip
     decoder = nn.Sequential(  # hidden [B, 256] from the latents
         relu(), nn.Linear(256, 256), relu(), nn.Linear(256, 512), relu(), nn.Unflatten(1, (32, 4, 4)),
-        nn.ConvTranspose2d(32, 32, 4, 2, 1), relu(),  # [B, 32, 8, 8]
-        nn.ConvTranspose2d(32, 32, 4, 2, 1), relu(),  # [B, 32, 16, 16]
-        nn.ConvTranspose2d(32, 32, 4, 2, 1), relu(),  # [B, 32, 32, 32]
-        nn.ConvTranspose2d(32, 1, 4, 2, 1),  # logits [B, 1, 64, 64]
+        ConvTranspose2d(32, 32, 4, 2, 1), relu(),  # [B, 32, 8, 8]
+        ConvTranspose2d(32, 32, 4, 2, 1), relu(),  # [B, 32, 16, 16]
+        ConvTranspose2d(32, 32, 4, 2, 1), relu(),  # [B, 32, 32, 32]
+        ConvTranspose2d(32, 1, 4, 2, 1),  # logits [B, 1, 64, 64]
     )  # fmt: skip
     return encoder, decoder, 256
 
