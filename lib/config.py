@@ -106,6 +106,7 @@ class EvaluationConfig(_Settings):
 
     position_stride: int  # 1: all 737,280 images; k: every k-th position_x and position_y
     monte_carlo_samples: int  # S of Chen et al.'s sampled MIG; they use 10,000
+    decomposition_samples: int  # S of the split of the KL (lib/information.py)
     evaluation_seed: int  # of every random draw in the evaluation
     evaluation_batch: int  # images per forward pass
 
@@ -113,5 +114,6 @@ class EvaluationConfig(_Settings):
         if self.position_stride not in (1, 2, 4, 8, 16):
             raise ValueError(f"position_stride is {self.position_stride}; choose 1, 2, 4, 8 or 16.")
         self._check_at_least("monte_carlo_samples", 2)
+        self._check_at_least("decomposition_samples", 100)
         self._check_at_least("evaluation_seed", 0)
         self._check_at_least("evaluation_batch", 1)

@@ -3,8 +3,8 @@ FactorVAE score.
 
 Each follows its paper in the form, and with the numbers of samples, that Locatello et al. 2019 (arXiv
 1811.12359, appendix C; code disentanglement_lib) used on dSprites, so that values can be set beside published
-ones. All look at posterior means alone, use all factors (on dSprites five, shape among them), draw images with
-replacement, and are better when larger.
+ones. All look at posterior means alone, use all factors (on dSprites five, shape among them), draw images
+with replacement, and are better when larger.
 
 `mean` [N, J] holds the posterior means in data-set order, the last of the factors `factor_sizes` varying
 fastest.

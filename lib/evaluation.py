@@ -4,6 +4,7 @@ Everything is measured once, in float32, written into the run's directory and on
 """
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 import h5py
@@ -16,6 +17,7 @@ from lib.config import EvaluationConfig
 from lib.dataset import Dataset
 from lib.dsprites import FACTOR_NAMES, FACTOR_SIZES, factors_to_indices
 from lib.engine import choose_device
+from lib.information import decompose
 from lib.model import VAE, kl_per_latent, reconstruction_loss, reparameterise
 from lib.provenance import provenance
 from lib.runs import Run, read_json, write_atomically, write_json
@@ -105,6 +107,9 @@ def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool =
             run.load_model(), data.to(device), indices, config.evaluation_batch, config.evaluation_seed, progress
         )
         measures = measure_information(mean, logvar, sizes, config)
+        decomposition = decompose(
+            mean, logvar, config.decomposition_samples, torch.Generator().manual_seed(config.evaluation_seed), progress
+        )
     _write_posterior(run, indices, mean, logvar, loss, sizes)
     content = {
         "config": config.as_mapping(),
@@ -115,6 +120,7 @@ def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool =
         "kl_latents": kl_per_latent(mean.double(), logvar.double()).tolist(),
         "kl": kl_per_latent(mean.double(), logvar.double()).sum().item(),
         **measures,
+        "decomposition": asdict(decomposition),
         "seconds": time.perf_counter() - started,
         "provenance": provenance(device),
     }

@@ -1,11 +1,24 @@
 """The table of results: one row per run, read from the run directories; and the report's own figures beside it."""
 
-import pandas as pd
+import math
 
+import pandas as pd
+import torch
+
+from lib.dsprites import FACTOR_NAMES
+from lib.mig import factor_gaps
+from lib.profiles import Profile, load_profile
 from lib.runs import Run, read_json
 
 # The report's table (1.5 M iterations, one seed each); its text names neither estimator nor reduction in full.
 REPORTED = pd.DataFrame({"arm": ["linear", "adaptive"], "mig": [0.5279, 0.5273], "reconstruction": [18.2191, 37.1294]})
+
+# Last epoch of public training logs on dSprites, nats per image: YannDubs/disentangling-vae at commit fe65e19,
+# results/*_dsprites/train_losses.log (345,600 iterations, batch 64, learning rate 5e-4, Burgess network, one seed).
+PUBLIC_LOGS = pd.DataFrame(
+    {"reconstruction": [17.99, 35.61, 81.06], "kl": [25.40, 15.35, 25.00]},
+    index=["VAE, beta = 1", "beta-VAE, beta = 4", "capacity rule of [6], gamma = 100, C to 25"],
+)
 
 
 def run_table(runs: list[Run]) -> pd.DataFrame:
@@ -33,6 +46,10 @@ def _row(run: Run) -> dict[str, object]:
         "reconstruction": measured["reconstruction"],
         "reconstruction_last_percent": summary["reconstruction_last_percent"],
         "kl": measured["kl"],
+        "total_correlation": measured["decomposition"]["total_correlation"],
+        "mutual_information": measured["decomposition"]["mutual_information"],
+        "dimension_wise_kl": measured["decomposition"]["dimension_wise_kl"],
+        "decomposition_standard_error": measured["decomposition"]["standard_error"],
         "kl_last_percent": summary["kl_last_percent"],
         "final_capacity": summary["final_capacity"],
         "beta_last_percent": summary["beta_last_percent"],
@@ -47,3 +64,46 @@ def _row(run: Run) -> dict[str, object]:
         "evaluation_seconds": measured["seconds"],
         "commit": origin["commit"],
     }
+
+
+def factor_table(run: Run) -> pd.DataFrame:
+    """Which latent holds which factor, one row per factor: the two latents that know most, and the gap.
+
+    Columns: latent, information (nats), share (of the factor's entropy), second_latent, second_information (nats), gap.
+    """
+    measured = read_json(run.path / "evaluation.json")
+    information, sizes = torch.tensor(measured["information"], dtype=torch.float64), measured["factor_sizes"]
+    values, latents = information.topk(2, dim=1)
+    table = pd.DataFrame(
+        {
+            "latent": latents[:, 0],
+            "information": values[:, 0],
+            "share": values[:, 0] / torch.tensor([math.log(size) for size in sizes]),
+            "second_latent": latents[:, 1],
+            "second_information": values[:, 1],
+            "gap": factor_gaps(information, tuple(sizes)),
+        },
+        index=pd.Index(FACTOR_NAMES, name="factor"),
+    )
+    return table
+
+
+def departures(profile: Profile) -> pd.DataFrame:
+    """Settings of a profile's training that are not the report's own (profile `paper`), one row each."""
+    paper = load_profile("paper").training
+    changed = {name: (paper[name], value) for name, value in profile.training.items() if value != paper[name]}
+    return pd.DataFrame.from_dict(changed, orient="index", columns=["paper", profile.name]).rename_axis("setting")
+
+
+def holds(advanced: "pd.Series", capacity: "pd.Series") -> pd.DataFrame:
+    """The stretches of steps at which C did not change, one row each: first step, length in steps, capacity (nats).
+
+    advanced: bool [steps]; capacity [steps]: C(t).
+    """
+    held = ~pd.Series(advanced)
+    stretch = (held != held.shift()).cumsum()
+    frame = pd.DataFrame({"step": range(1, len(held) + 1), "capacity": capacity})[held.to_numpy()]
+    grouped = frame.groupby(stretch[held].to_numpy())
+    return grouped.agg(first=("step", "min"), length=("step", "size"), capacity=("capacity", "first")).reset_index(
+        drop=True
+    )

@@ -50,6 +50,7 @@ snapshots: int = None  # number of weight snapshots
 checkpoint_every: int = None  # steps between two checkpoints
 position_stride: int = None  # evaluation: 1 for all images, k for every k-th position_x and position_y
 monte_carlo_samples: int = None  # evaluation: samples of Chen et al.'s estimator of the MIG
+decomposition_samples: int = None  # evaluation: samples of the split of the KL
 evaluation_seed: int = None  # evaluation: seed of every random draw
 evaluation_batch: int = None  # evaluation: images per forward pass
 
