@@ -129,6 +129,12 @@ def test_factor_vae_score_leaves_out_collapsed_latents():
     assert factor_vae_score(mean, SIZES, generator()) == 1
 
 
+def test_factor_vae_score_does_not_depend_on_the_scale_of_the_latents():
+    mean = rotated(SIZES) + 0.5 * perfect(SIZES)
+    scaled = mean * torch.tensor([0.2, 3.0, 1.0, 7.0])
+    assert factor_vae_score(mean, SIZES, generator()) == factor_vae_score(scaled, SIZES, generator())
+
+
 def slow_factor_vae_score(mean, sizes, votes, random):
     """Vote by vote in NumPy, variances by hand."""
     mean = mean.double().numpy().reshape(*sizes, -1)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import mutual_info_score
+from tqdm.auto import tqdm
 
 from lib import mig
 from lib.benchmark_measures import literal_monte_carlo, made_up_posteriors
@@ -351,6 +352,18 @@ def test_sampler_agrees_with_a_slow_double_precision_version(monkeypatch):
     seen.clear()
     mutual_information_monte_carlo(mean, logvar, sizes, 50, torch.Generator().manual_seed(0))
     assert max(seen) < 1e-11
+
+
+def test_sampled_entropies_agree_with_quadrature():
+    """Entropies, not their differences: a wrong width of the samples would cancel in the information."""
+    mean, logvar = mixed_posteriors((6, 8, 10, 4))
+    entropies, covariance = mig._sampled_entropies(
+        mean, logvar, 1500, torch.Generator().manual_seed(0), tqdm(disable=True)
+    )
+    exact = mixture_densities(mean.T.contiguous(), logvar.T.contiguous(), 8).entropies()
+    error = covariance.diagonal().sqrt()
+    assert error.max() < 0.05
+    assert ((entropies - exact).abs() < 3 * error).all()
 
 
 def test_sampler_agrees_with_the_literal_procedure():
