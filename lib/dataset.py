@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import torch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from lib.dsprites import (
     FACTOR_NAMES,

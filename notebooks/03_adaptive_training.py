@@ -108,7 +108,7 @@ figures.show(
 
 # %%
 data = dataset.load(dataset.ensure(config.data))
-train(config, run, data)
+run = train(config, run, data)
 
 # %%
 trace = read_trace(run.path / "trace.h5")
@@ -128,7 +128,7 @@ figures.show(
 
 # %%
 measured = evaluate(run, data, evaluation)
-display(run_table([run]).T.rename_axis("quantity"))
+display(run_table([run]).T)
 display(
     Markdown(
         "**Table 1.** The run in numbers. Losses and KL in nats per image; MIG by quadrature, over scale, orientation, "
