@@ -1,16 +1,85 @@
-"""Convolutions with PyTorch's parameters and results, computed by whichever equivalent form is fast on a CPU.
+"""Convolutions with PyTorch's parameters and results, computed on a CPU by whichever equivalent form is fast there.
 
-Outputs are channels-last. What differs from PyTorch's own path, and why (single thread, batch 64):
-a kernel as large as its input is one matrix product; a layer with one input or output channel leaves most of a
-vector register idle in a direct convolution, but is a matrix product over patches; and the derivatives of a
-transposed convolution are plain convolutions and a plain sum, where PyTorch's bias gradient costs more than both
-others together. Under autocast, products take bfloat16 operands and accumulate in float32.
+A transposed convolution is the adjoint of a convolution, so two layers need three operations between them: the
+convolution, its adjoint and its weight's gradient; a bias' gradient is a plain sum. (In PyTorch's one call for a
+transposed layer's gradients, the bias takes longer than all the rest in bfloat16.) Under autocast, products take
+bfloat16 operands and accumulate in float32. Devices other than the CPU get PyTorch's own form.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+
+class Conv2d(nn.Conv2d):
+    """nn.Conv2d for square kernels, zero padding, no dilation, no groups, with bias."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [B, C, H, W] -> [B, D, H', W'], channels-last."""
+        if x.device.type != "cpu":
+            return super().forward(x)
+        x, weight, bias = _autocast(x, self.weight, self.bias)
+        kernel, stride, padding = self.kernel_size[0], self.stride[0], self.padding[0]
+        if x.shape[2:] == self.kernel_size and padding == 0:  # one position: a matrix product
+            weight = weight.permute(0, 2, 3, 1).flatten(1)  # [D, k * k * C], as the pixels lie in memory
+            return F.linear(x.permute(0, 2, 3, 1).flatten(1), weight, bias)[:, :, None, None]
+        if self.in_channels == 1:  # too little work per position for a direct form: a matrix product over windows
+            windows = F.pad(x[:, 0], [padding] * 4).unfold(1, kernel, stride).unfold(2, kernel, stride)
+            shape = windows.shape[:3]  # B, H', W'
+            # Pixels of a window first, so that the copy runs along the image and not along the short window.
+            windows = windows.permute(3, 4, 0, 1, 2).reshape(kernel * kernel, -1)
+            return F.linear(windows.T, weight.flatten(1), bias).view(*shape, -1).permute(0, 3, 1, 2)
+        return _Convolution.apply(x, weight, bias, stride, padding)
+
+
+class ConvTranspose2d(nn.ConvTranspose2d):
+    """nn.ConvTranspose2d for square kernels, no output padding, no dilation, no groups, with bias."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [B, C, H, W] -> [B, D, H', W'], channels-last, perhaps as a view of a wider image."""
+        if x.device.type != "cpu":
+            return super().forward(x)
+        x, weight, bias = _autocast(x, self.weight, self.bias)
+        if x.shape[2:] == (1, 1) and self.padding[0] == 0:  # one position: a matrix product
+            weight = weight.permute(0, 2, 3, 1)  # [C, k, k, D]
+            bias = bias.repeat(weight.shape[1] * weight.shape[2])
+            y = torch.addmm(bias, x.flatten(1), weight.flatten(1))
+            return y.view(-1, *weight.shape[1:]).permute(0, 3, 1, 2)
+        return _TransposedConvolution.apply(x, weight, bias, self.stride[0], self.padding[0])
+
+
+class _Convolution(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.stride, ctx.padding = stride, padding
+        return F.conv2d(x, weight, bias, stride, padding)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            grad_x = _adjoint(grad, weight, None, ctx.stride, ctx.padding, x.shape[2:])
+        return grad_x, _weight_gradient(x, grad, weight, ctx.stride, ctx.padding), grad.sum((0, 2, 3)), None, None
+
+
+class _TransposedConvolution(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.stride, ctx.padding = stride, padding
+        size = [(side - 1) * stride - 2 * padding + weight.shape[2] for side in x.shape[2:]]
+        return _adjoint(x, weight, bias, stride, padding, size)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        grad_x = F.conv2d(grad, weight, None, ctx.stride, ctx.padding) if ctx.needs_input_grad[0] else None
+        return grad_x, _weight_gradient(grad, x, weight, ctx.stride, ctx.padding), grad.sum((0, 2, 3)), None, None
 
 
 def _autocast(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -21,61 +90,30 @@ def _autocast(*tensors: Tensor) -> tuple[Tensor, ...]:
     return tuple(tensor.to(torch.get_autocast_dtype(device)) for tensor in tensors)
 
 
-class Conv2d(nn.Conv2d):
-    """nn.Conv2d for square kernels without dilation or groups, in the form that suits its shape."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x [B, C_in, H, W] -> [B, C_out, H', W']."""
-        kernel, stride, padding = self.kernel_size[0], self.stride[0], self.padding[0]
-        if x.shape[2:] == self.kernel_size and not padding:  # one position
-            weight = self.weight.permute(0, 2, 3, 1).flatten(1)  # [C_out, kernel * kernel * C_in]
-            return F.linear(x.permute(0, 2, 3, 1).flatten(1), weight, self.bias)[:, :, None, None]
-        if self.in_channels == 1:
-            windows = F.pad(x[:, 0], (padding,) * 4).unfold(1, kernel, stride).unfold(2, kernel, stride)
-            batch, height, width = windows.shape[:3]
-            # Pixels of the window first: the copy then runs along the image, not along the short window.
-            patches = windows.permute(3, 4, 0, 1, 2).reshape(kernel * kernel, -1)
-            y = torch.addmm(self.bias, patches.T, self.weight.flatten(1).T)  # [B * H' * W', C_out]
-            return y.view(batch, height, width, -1).permute(0, 3, 1, 2)
-        return super().forward(x)
+def _weight_gradient(image: Tensor, grad: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    """Gradient of a convolution's weight [D, C, k, k], from its input [B, C, H, W] and its output's gradient."""
+    return torch.ops.aten.convolution_backward(
+        grad, image, weight, None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1, [False, True, False]
+    )[1]
 
 
-class ConvTranspose2d(nn.ConvTranspose2d):
-    """nn.ConvTranspose2d for square kernels without dilation, groups or output padding, in the form that suits it."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x [B, C_in, H, W] -> [B, C_out, H', W']."""
-        if x.shape[2:] == (1, 1) and not self.padding[0]:  # one position
-            weight = self.weight.permute(0, 2, 3, 1)  # [C_in, kernel, kernel, C_out]
-            bias = self.bias.repeat(weight[0, :, :, 0].numel())
-            y = torch.addmm(bias, x.flatten(1), weight.flatten(1))
-            return y.view(-1, *weight.shape[1:]).permute(0, 3, 1, 2)
-        return _TransposedConvolution.apply(*_autocast(x, self.weight, self.bias), self.stride[0], self.padding[0])
-
-
-class _TransposedConvolution(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.stride, ctx.padding = stride, padding
-        if weight.shape[1] > 1:
-            return F.conv_transpose2d(x, weight, bias, stride, padding)
-        kernel = weight.shape[2]
-        size = [(side - 1) * stride - 2 * padding + kernel for side in x.shape[2:]]
-        patches = weight.flatten(1).T @ x.flatten(2)  # [B, kernel * kernel, H * W]
-        if patches.dtype == torch.bfloat16:
-            patches = patches.float()  # overlapping patches are summed in float32
-        return (F.fold(patches, size, kernel, padding=padding, stride=stride) + bias).to(x.dtype)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        # The layer is the adjoint of a convolution: its input's gradient is that convolution of `grad`, and its
-        # weight's gradient the convolution's with input and output gradient exchanged.
-        x, weight = ctx.saved_tensors
-        grad_x = F.conv2d(grad, weight, None, ctx.stride, ctx.padding) if ctx.needs_input_grad[0] else None
-        stride, padding = [ctx.stride] * 2, [ctx.padding] * 2
-        _, grad_weight, _ = torch.ops.aten.convolution_backward(
-            x, grad, weight, None, stride, padding, [1, 1], False, [0, 0], 1, [False, True, False]
-        )
-        return grad_x, grad_weight, grad.sum((0, 2, 3)), None, None
+def _adjoint(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int, size: list[int] | torch.Size
+) -> Tensor:
+    """Adjoint of the convolution of images [B, D, *size] with weight [C, D, k, k]: x [B, C, H, W] -> [B, D, *size]."""
+    channels, kernel = weight.shape[1:3]
+    if channels == 1:  # a matrix product, then windows summed where they overlap, in float32 if x is bfloat16
+        windows = weight.flatten(1).T @ x.flatten(2)  # [B, k * k, H * W]
+        windows = windows.float() if x.dtype == torch.bfloat16 else windows
+        y = F.fold(windows, size, kernel, padding=padding, stride=stride)
+        return (y if bias is None else y + bias).to(x.dtype)
+    border = [s - (n - 1) * stride - kernel + 2 * padding for s, n in zip(size, x.shape[2:], strict=True)]
+    if kernel % stride or border != [0, 0]:  # border: lines of the image that no window covers
+        return F.conv_transpose2d(x, weight, bias, stride, padding, border)
+    # s columns of D channels are, channels-last, one column of s D channels. Seen so, the stride along the rows is 1
+    # and the vectors are longer. The padding's columns are computed, then left out of the view.
+    wide = weight.permute(0, 2, 3, 1).reshape(len(weight), kernel, kernel // stride, stride * channels)
+    bias = None if bias is None else bias.repeat(stride)
+    y = F.conv_transpose2d(x, wide.permute(0, 3, 1, 2), bias, (stride, 1), (padding, 0))
+    y = y.permute(0, 2, 3, 1).reshape(len(x), size[0], size[1] + 2 * padding, channels)
+    return y[:, :, padding : padding + size[1]].permute(0, 3, 1, 2)

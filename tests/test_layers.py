@@ -9,6 +9,9 @@ from lib.layers import Conv2d, ConvTranspose2d
 # class, PyTorch's class, (C_in, C_out, kernel, stride, padding), (H, W)
 CASES = {
     "strided": (Conv2d, nn.Conv2d, (3, 5, 4, 2, 1), (10, 6)),
+    "strided, a border left over": (Conv2d, nn.Conv2d, (3, 5, 4, 2, 1), (11, 7)),
+    "strided, odd kernel": (Conv2d, nn.Conv2d, (3, 5, 3, 2, 1), (9, 8)),
+    "strided by 3": (Conv2d, nn.Conv2d, (2, 3, 6, 3, 2), (11, 8)),
     "one position": (Conv2d, nn.Conv2d, (3, 5, 4), (4, 4)),
     "one position, one channel": (Conv2d, nn.Conv2d, (1, 5, 3), (3, 3)),
     "one position and padding": (Conv2d, nn.Conv2d, (3, 5, 3, 1, 1), (3, 3)),
@@ -16,6 +19,8 @@ CASES = {
     "one channel, a border left over": (Conv2d, nn.Conv2d, (1, 5, 3, 2, 2), (8, 11)),
     "one channel, no padding": (Conv2d, nn.Conv2d, (1, 2, 3, 3), (9, 7)),
     "transposed": (ConvTranspose2d, nn.ConvTranspose2d, (3, 5, 4, 2, 1), (5, 3)),
+    "transposed, stride 3": (ConvTranspose2d, nn.ConvTranspose2d, (3, 5, 6, 3, 2), (5, 3)),
+    "transposed, odd kernel": (ConvTranspose2d, nn.ConvTranspose2d, (3, 5, 3, 2, 1), (5, 3)),
     "transposed, stride 1": (ConvTranspose2d, nn.ConvTranspose2d, (3, 5, 3), (5, 3)),
     "transposed, one position": (ConvTranspose2d, nn.ConvTranspose2d, (3, 5, 4), (1, 1)),
     "transposed, one position and padding": (ConvTranspose2d, nn.ConvTranspose2d, (3, 5, 4, 2, 1), (1, 1)),
@@ -82,10 +87,3 @@ def test_inference_mode_gives_the_same_values_and_repetition_the_same_bits(name)
         assert torch.equal(value, again)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(layer(x), first[0])
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_outputs_are_channels_last(name):
-    layer, _ = pair(name, torch.float32, torch.channels_last)
-    x = images(name, torch.float32, torch.channels_last)
-    assert layer(x).is_contiguous(memory_format=torch.channels_last)
