@@ -59,7 +59,7 @@ def dci(
 
     The predictors are scikit-learn's gradient boosted trees with their defaults, one classifier per factor,
     and the importances those of its trees, as in Locatello et al. (the paper itself used a lasso and random
-    forests). One tree per factor value and round: about six minutes on one core for dSprites.
+    forests). One tree per factor value and round: about five minutes on one core for dSprites.
     """
     codes, values = _draw(mean, factor_sizes, train_samples, generator)
     test_codes, test_values = _draw(mean, factor_sizes, test_samples, generator)
