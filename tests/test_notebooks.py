@@ -1,0 +1,151 @@
+"""The notebooks as papermill users meet them: pairing, parameters, refusals, and the whole report end to end."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pandas as pd
+import papermill
+import pytest
+
+from lib.notebook import EVALUATION, TRAINING
+from lib.provenance import ROOT
+from lib.runs import read_json
+
+SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_notebook_follows_its_source_and_carries_no_output(source):
+    paired = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    expected = jupytext.read(source)
+    assert [(cell.cell_type, cell.source, cell.metadata.get("tags")) for cell in paired.cells] == [
+        (cell.cell_type, cell.source, cell.metadata.get("tags")) for cell in expected.cells
+    ], "run make notebooks"
+    code = [cell for cell in paired.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    assert code[0].metadata.tags == ["parameters"]
+    assert paired.metadata.kernelspec.name == "python3"
+
+
+def test_there_is_no_notebook_without_a_source():
+    assert {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")} == {path.stem for path in SOURCES}
+
+
+@pytest.mark.parametrize("name", ["02_linear_training", "03_adaptive_training"])
+def test_training_notebooks_offer_every_setting_with_its_meaning(name):
+    found = papermill.inspect_notebook(str(ROOT / "notebooks" / f"{name}.ipynb"))
+    assert set(found) == {"profile", *TRAINING, *EVALUATION}
+    for parameter in found.values():
+        assert parameter["help"], parameter
+        assert parameter["inferred_type_name"] in ("int", "float", "str")
+
+
+@pytest.mark.parametrize(
+    ("notebook", "parameters", "sentence"),
+    [
+        ("03_adaptive_training", {"sede": 2}, "There is no parameter 'sede'"),
+        ("03_adaptive_training", {"steps": "many"}, "steps is 'many'; give an integer."),
+        ("02_linear_training", {"arm": "adaptive"}, "arm is 'adaptive'; this notebook trains linear or linear_full."),
+        ("01_dataset", {"profile": "desktop"}, "profile is 'desktop'; choose one of"),
+        ("04_analysis", {"profil": "smoke"}, "There is no parameter 'profil'"),
+    ],
+)
+def test_papermill_stops_before_any_work(notebook, parameters, sentence, tmp_path):
+    with pytest.raises(papermill.PapermillExecutionError) as stop:
+        papermill.execute_notebook(
+            str(ROOT / "notebooks" / f"{notebook}.ipynb"), str(tmp_path / "out.ipynb"), parameters, progress_bar=False
+        )
+    assert sentence in stop.value.evalue
+    assert stop.value.exec_count <= 4
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory) -> Path:
+    """A copy of the repository's files, so that results of earlier runs cannot stand in for this one's."""
+    copy = tmp_path_factory.mktemp("checkout") / "repository"
+    results = ROOT / "results"
+    shutil.copytree(
+        ROOT, copy, ignore=lambda folder, names: [
+            name for name in names
+            if name in (".git", ".venv", ".snakemake", ".ruff_cache", ".pytest_cache", "__pycache__")
+            or (Path(folder) == results and name in ("runs", "data", "published"))
+        ],
+    )  # fmt: skip
+    return copy
+
+
+def in_checkout(checkout: Path, *command: str, folder: str = ".") -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": str(checkout)}
+    return subprocess.run(
+        [sys.executable, "-m", *command], cwd=checkout / folder, env=environment, capture_output=True, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def smoke(checkout) -> Path:
+    """The smoke profile's results, made from nothing by the workflow."""
+    done = in_checkout(checkout, "snakemake", "--cores", "2", "--config", "profile=smoke")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "step/s" in done.stderr + done.stdout  # the training's progress bar came through
+    return checkout / "results" / "runs" / "smoke"
+
+
+def test_the_workflow_makes_report_figures_and_table(smoke):
+    table = pd.read_csv(smoke / "table.csv")
+    assert table["arm"].tolist() == ["linear", "adaptive"]
+    for name in ("traces", "reconstructions", "traversals", "scores", "information", "factors", "pixel_density"):
+        assert (smoke / "figures" / f"{name}.png").stat().st_size > 5_000
+        assert (smoke / "figures" / f"{name}.svg").exists()
+    page = (smoke / "report.html").read_text()
+    for heading in ("Introduction", "Hypothesis", "Experiments", "Discussion", "References", "Appendix C"):
+        assert heading in page
+    measured = read_json(smoke / "linear-seed1" / "evaluation.json")
+    assert f"{measured['mig_four']['quadrature']:.3f}" in page
+    assert "reduced run" in page
+
+
+def test_both_arms_ran_from_the_same_data_and_code(smoke):
+    origins = [read_json(smoke / f"{arm}-seed1" / "run.json")["provenance"] for arm in ("linear", "adaptive")]
+    for name in ("data_sha256", "commit", "versions", "hardware"):
+        assert origins[0][name] == origins[1][name]
+
+
+def test_run_again_the_workflow_has_nothing_to_do(checkout, smoke):
+    done = in_checkout(checkout, "snakemake", "--cores", "2", "--config", "profile=smoke")
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_a_notebook_runs_from_its_own_folder_and_loads_the_complete_run(checkout, smoke):
+    weights = smoke / "adaptive-seed1" / "weights.safetensors"
+    stamp = weights.stat().st_mtime_ns
+    done = in_checkout(
+        checkout, "papermill", "03_adaptive_training.ipynb", "out.ipynb", "-p", "profile", "smoke", folder="notebooks"
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert weights.stat().st_mtime_ns == stamp
+
+
+def test_results_are_published_and_the_readme_follows(checkout, smoke):
+    done = in_checkout(checkout, "lib.publish", "smoke")
+    assert done.returncode == 0, done.stderr
+    published = checkout / "results" / "published" / "smoke"
+    assert {path.name for path in published.iterdir()} >= {"report.html", "table.csv", "figures", "linear-seed1"}
+    trace = pd.read_csv(published / "adaptive-seed1" / "trace.csv.gz")
+    assert trace["step"].iloc[-1] == 200
+    table = pd.read_csv(published / "table.csv")
+    assert f"| {table['mig_four'][0]:.3f} |" in (checkout / "README.md").read_text()
+
+
+def test_every_column_of_the_results_is_explained(smoke):
+    text = (ROOT / "results" / "README.md").read_text()
+    explained = set(re.findall(r"`([^`]+)`", text))
+    columns = set(pd.read_csv(smoke / "table.csv").columns) - {"run", "mig_four_monte_carlo_standard_error"}
+    entries = set(read_json(smoke / "linear-seed1" / "evaluation.json"))
+    record = read_json(smoke / "linear-seed1" / "run.json")
+    assert columns | entries | set(record["summary"]) | set(record["provenance"]) <= explained
