@@ -1,0 +1,243 @@
+"""How fast the engine trains on this CPU, beside a plain loop: `python -m lib.benchmark_training` (4 minutes).
+
+Each loop is a process of its own, with its own memory and threads; they take turns, a few steps each, so that all
+meet the machine in the same state. Writes results/benchmarks/training.csv and training.json.
+"""
+
+import itertools
+import math
+import resource
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+from tqdm import tqdm
+
+from lib.config import TrainingConfig
+from lib.dataset import Dataset
+from lib.dsprites import N_IMAGES, render_packed
+from lib.engine import WEIGHTS, Engine, stream_seed
+from lib.model import ARCHITECTURES, VAE, initialise
+from lib.profiles import RESULTS, load_profile
+from lib.provenance import provenance
+from lib.runs import write_atomically, write_json
+from lib.training import cpu_threads
+
+LOOPS = ("reference", "engine")
+PRECISIONS = ("float32", "bfloat16")
+SETTINGS = ((1, 1), (2, 1), (1, 2))  # threads of a process, processes side by side (as two arms are trained)
+BATCH, IMAGES, ROUNDS, ROUND_SECONDS = 64, 20_000, 5, 0.5
+
+
+class UnpackedImages(TorchDataset):
+    """Single images as float32 [1, 64, 64], unpacked one by one."""
+
+    def __init__(self, packed: np.ndarray) -> None:
+        self.packed = packed
+
+    def __len__(self) -> int:
+        return len(self.packed)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return np.unpackbits(self.packed[index]).reshape(1, 64, 64).astype(np.float32)
+
+
+def plain_model(config: TrainingConfig) -> VAE:
+    """The same network and initial weights, made of PyTorch's own layers."""
+    model = VAE(config.architecture, config.latents)
+    initialise(model, stream_seed(config.seed, WEIGHTS))
+    for part in (model.encoder, model.decoder):
+        for i, layer in enumerate(part):
+            for plain in (nn.Conv2d, nn.ConvTranspose2d):
+                if isinstance(layer, plain):
+                    own = (layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding)
+                    part[i] = plain(*own)
+                    part[i].load_state_dict(layer.state_dict())
+    return model
+
+
+def reference_loop(config: TrainingConfig, packed: np.ndarray) -> Callable[[int], object]:
+    """ControlVAE's step as one would first write it, for the `linear` arm; the result runs a number of steps."""
+    model = plain_model(config)
+    optimizer = torch.optim.Adam(model.parameters(), config.learning_rate)
+    loader = DataLoader(UnpackedImages(packed), config.batch_size, shuffle=True, drop_last=True)
+    batches = itertools.chain.from_iterable(itertools.repeat(loader))
+    integral, unclipped, t = 0.0, 1.0, 0
+
+    def step() -> float:
+        nonlocal integral, unclipped, t
+        images = next(batches)
+        t += 1
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
+            mean, logvar = model.encode(images)
+            latents = mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)
+            logits = model.decode(latents)
+        mean, logvar, logits = mean.float(), logvar.float(), logits.float()
+        reconstruction = F.binary_cross_entropy_with_logits(logits, images, reduction="sum") / len(images)
+        kl = -0.5 * (1 + logvar - mean**2 - logvar.exp()).sum() / len(images)
+        set_point = min(config.c_max, config.c_start + 0.15 * (300 * t // config.steps))
+        error = set_point - kl.item()
+        if not (unclipped < config.beta_min and (config.anti_windup == "published" or error > 0)):
+            integral -= config.ki * error
+        unclipped = config.kp / (1 + math.exp(error)) + integral + config.beta_min
+        loss = reconstruction + max(config.beta_min, unclipped) * kl
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return lambda steps: [step() for _ in range(steps)]
+
+
+def engine_loop(config: TrainingConfig, packed: np.ndarray) -> Callable[[int], object]:
+    """The engine; its trace is read back after every call."""
+    engine = Engine(config, Dataset(torch.from_numpy(packed), "", "rendered", None))
+    return lambda steps: engine.run(steps).cpu().numpy()
+
+
+def serve(loop: str, config: TrainingConfig, packed: np.ndarray, connection: Connection) -> None:
+    """A process: answers a number of steps with the seconds they took and its peak memory (MiB); None ends it."""
+    torch.set_num_threads(config.threads)
+    run = (reference_loop if loop == "reference" else engine_loop)(config, packed)
+    while (steps := connection.recv()) is not None:
+        started = time.perf_counter()
+        run(steps)
+        seconds = time.perf_counter() - started
+        connection.send((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+
+class Contender:
+    """Equal processes that train side by side, or wait while others do."""
+
+    def __init__(self, loop: str, config: TrainingConfig, processes: int, packed: np.ndarray) -> None:
+        context = torch.multiprocessing.get_context("spawn")
+        self.loop, self.config, self.pipes, self.members = loop, config, [], []
+        for _ in range(processes):
+            ours, theirs = context.Pipe()
+            self.pipes.append(ours)
+            self.members.append(context.Process(target=serve, args=(loop, config, packed, theirs), daemon=True))
+            self.members[-1].start()
+
+    def prepare(self) -> None:
+        """Warm up and choose the number of steps in a round."""
+        self.steps, self.times, self.memory = 3, [], 0.0
+        self.take_turn()
+        self.take_turn()
+        self.steps = max(2, round(ROUND_SECONDS / self.times[1]))
+        self.times = []
+
+    def take_turn(self) -> None:
+        """Train; adds the seconds per step of the slowest process, and notes the peak memory of one."""
+        for pipe in self.pipes:
+            pipe.send(self.steps)
+        seconds, memory = np.max([pipe.recv() for pipe in self.pipes], axis=0)
+        self.times.append(seconds / self.steps)
+        self.memory = memory
+
+    def stop(self) -> None:
+        for pipe, member in zip(self.pipes, self.members, strict=True):
+            pipe.send(None)
+            member.join()
+
+
+def measure(architecture: str, threads: int, processes: int, packed: np.ndarray) -> list[dict[str, object]]:
+    """One row per precision and loop: medians over rounds in which all took turns."""
+    profile = load_profile("laptop")
+    contenders = {}
+    for precision, loop in itertools.product(PRECISIONS, LOOPS):
+        changes = {"architecture": architecture, "precision": precision, "threads": threads, "device": "cpu"}
+        config = profile.training_config("linear", 1, batch_size=BATCH, **changes)
+        contenders[precision, loop] = Contender(loop, config, processes, packed)
+    try:
+        for contender in contenders.values():
+            contender.prepare()
+        for _ in range(ROUNDS):
+            for contender in contenders.values():
+                contender.take_turn()
+    finally:
+        for contender in contenders.values():
+            contender.stop()
+    seconds = pd.DataFrame({key: contender.times for key, contender in contenders.items()})
+    rates = {precision: product_rate(precision, threads * processes) for precision in PRECISIONS}
+    rows = []
+    for (precision, loop), contender in contenders.items():
+        mine = seconds[precision, loop]
+        operations = processes * step_operations(contender.config)
+        rows.append({
+            "architecture": architecture,
+            "precision": precision,
+            "processes": processes,
+            "threads": threads,
+            "loop": loop,
+            "ms_per_step": 1e3 * mine.median(),
+            "steps_per_second": processes / mine.median(),
+            "ratio_to_reference": (seconds[precision, "reference"] / mine).median(),
+            "ratio_to_float32_reference": (seconds["float32", "reference"] / mine).median(),
+            "gflop_per_second": operations / mine.median() / 1e9,
+            "product_gflop_per_second": rates[precision] / 1e9,
+            "share_of_product_rate": operations / mine.median() / rates[precision],
+            "peak_memory_mib": contender.memory,
+        })  # fmt: skip
+    return rows
+
+
+def step_operations(config: TrainingConfig) -> float:
+    """Floating-point operations of the layers' products in one step: two per multiplication, forward and backward.
+
+    Backward costs the forward pass twice (inputs and weights), but for the first layer, whose input needs no gradient.
+    """
+    forward: list[int] = []
+
+    def count(layer: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        positions = output if isinstance(layer, nn.Conv2d) else inputs[0]  # those that meet the whole kernel
+        channels = positions.shape[1]
+        forward.append(2 * positions.numel() // channels * layer.weight.numel())
+
+    model = VAE(config.architecture, config.latents)
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            layer.register_forward_hook(count)
+    with torch.inference_mode():
+        mean, _ = model.encode(torch.zeros(config.batch_size, 1, 64, 64))
+        model.decode(mean)
+    return 3 * sum(forward) - forward[0]
+
+
+def product_rate(precision: str, threads: int) -> float:
+    """Operations per second of a product of square matrices: the best of ten."""
+    size = 2048
+    a, b = torch.randn(2, size, size).to(getattr(torch, precision))
+    best = math.inf
+    with cpu_threads(threads):
+        for _ in range(10):
+            started = time.perf_counter()
+            a @ b
+            best = min(best, time.perf_counter() - started)
+    return 2 * size**3 / best
+
+
+def main() -> None:
+    packed = render_packed(np.random.default_rng(0).choice(N_IMAGES, IMAGES, replace=False))
+    cases = list(itertools.product(ARCHITECTURES, SETTINGS))
+    rows = []
+    for architecture, (threads, processes) in tqdm(cases, desc="Benchmark"):
+        rows += measure(architecture, threads, processes, packed)
+    table = pd.DataFrame(rows)
+    path = RESULTS / "benchmarks" / "training.csv"
+    write_atomically(path, lambda temporary: table.to_csv(temporary, index=False, float_format="%.4g"))
+    origin = provenance(torch.device("cpu")) | {"date": datetime.now(UTC).isoformat(timespec="seconds")}
+    settings = {"batch_size": BATCH, "rounds": ROUNDS, "round_seconds": ROUND_SECONDS, "images": IMAGES}
+    write_json(path.with_suffix(".json"), origin | settings)
+    print(table.to_string(index=False, float_format="%.3g"))
+
+
+if __name__ == "__main__":
+    main()
