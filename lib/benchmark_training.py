@@ -25,6 +25,7 @@ from lib.config import TrainingConfig
 from lib.dataset import Dataset
 from lib.dsprites import N_IMAGES, render_packed
 from lib.engine import WEIGHTS, Engine, stream_seed
+from lib.memory import keep_freed_memory
 from lib.model import ARCHITECTURES, VAE, initialise
 from lib.profiles import RESULTS, load_profile
 from lib.provenance import provenance
@@ -98,7 +99,8 @@ def reference_loop(config: TrainingConfig, packed: np.ndarray) -> Callable[[int]
 
 
 def engine_loop(config: TrainingConfig, packed: np.ndarray) -> Callable[[int], object]:
-    """The engine; its trace is read back after every call."""
+    """The engine, with memory kept as in `lib.training.train`; its trace is read back after every call."""
+    keep_freed_memory()
     engine = Engine(config, Dataset(torch.from_numpy(packed), "", "rendered", None))
     return lambda steps: engine.run(steps).cpu().numpy()
 

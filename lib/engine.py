@@ -12,7 +12,6 @@ from torch import Tensor
 
 from lib.config import TrainingConfig
 from lib.dataset import Dataset
-from lib.memory import keep_freed_memory
 from lib.model import VAE, initialise, kl_per_latent, reconstruction_loss, reparameterise
 from lib.pid import PIDController, PIDState
 from lib.schedules import schedule_for
@@ -54,8 +53,6 @@ class Engine:
         if config.batch_size > self.n_images:
             raise ValueError(f"batch_size is {config.batch_size}; the data set has {self.n_images} images.")
 
-        if self.device.type == "cpu":
-            keep_freed_memory()
         model = VAE(config.architecture, config.latents)
         initialise(model, stream_seed(config.seed, WEIGHTS))
         self.model = model.to(self.device, self.dtype, memory_format=torch.channels_last)

@@ -58,7 +58,7 @@ def measure_images(
 
 
 def measure_information(
-    mean: Tensor, logvar: Tensor, sizes: tuple[int, ...], config: EvaluationConfig
+    mean: Tensor, logvar: Tensor, sizes: tuple[int, ...], config: EvaluationConfig, progress: bool = True
 ) -> dict[str, Any]:
     """MIG by the three estimators of lib/mig.py and the information matrix behind the exact one, as plain data.
 
@@ -66,9 +66,7 @@ def measure_information(
     """
     generator = torch.Generator().manual_seed(config.evaluation_seed)
     information = mig.mutual_information(mean, logvar, sizes)
-    sampled = mig.mutual_information_monte_carlo(
-        mean, logvar, sizes, config.monte_carlo_samples, generator, progress=True
-    )
+    sampled = mig.mutual_information_monte_carlo(mean, logvar, sizes, config.monte_carlo_samples, generator, progress)
     histogram = mig.mutual_information_histogram(mean, sizes, generator)
     result: dict[str, Any] = {
         "information": information.tolist(),
@@ -106,10 +104,10 @@ def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool =
         mean, logvar, loss = measure_images(
             run.load_model(), data.to(device), indices, config.evaluation_batch, config.evaluation_seed, progress
         )
-        measures = measure_information(mean, logvar, sizes, config)
-        decomposition = decompose(
-            mean, logvar, config.decomposition_samples, torch.Generator().manual_seed(config.evaluation_seed), progress
-        )
+        on_device = mean.to(device), logvar.to(device)
+        measures = measure_information(*on_device, sizes, config, progress)
+        generator = torch.Generator().manual_seed(config.evaluation_seed)
+        decomposition = decompose(*on_device, config.decomposition_samples, generator, progress)
     _write_posterior(run, indices, mean, logvar, loss, sizes)
     content = {
         "config": config.as_mapping(),

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent  # the repository
-PACKAGES = ("torch", "numpy", "pandas", "h5py", "safetensors")
+PACKAGES = ("torch", "numpy", "pandas", "h5py", "safetensors", "scikit-learn")
 
 
 def _git(*arguments: str) -> str | None:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from lib.profiles import RESULTS, Profile, load_profile
 from lib.provenance import ROOT
-from lib.runs import Run, read_trace
+from lib.runs import Run, read_trace, write_atomically
 from lib.tables import REPORTED
 
 README = ROOT / "README.md"
@@ -76,31 +76,48 @@ def _publish_run(run: Run, target: Path, weights: bool) -> None:
     thin.to_csv(target / "trace.csv.gz", index=False, float_format="%.6g", compression={"method": "gzip", "mtime": 0})
 
 
-def readme_table(profile: Profile) -> str:
-    """The README's table: the published runs beside the report's own figures, in Markdown."""
+def readme_results(profile: Profile) -> str:
+    """What the README says of the published runs, in Markdown: the numbers, and a table with the report's figures."""
     table = pd.read_csv(published_directory(profile) / "table.csv")
+    paper_steps = load_profile("paper").training["steps"]
+    steps, seeds = profile.training["steps"], len(profile.seeds)
+    size = f"a **reduced run** of {steps:,} steps instead of" if steps < paper_steps else "the full"
+    mean = table.groupby("arm")[["mig_four", "reconstruction", "kl", "mean_beta"]].mean()
+    linear, adaptive = mean.loc["linear"], mean.loc["adaptive"]
+    minutes = table["training_seconds"].mean() / 60
     lines = [
+        f"Published so far: the profile `{profile.name}`, {size} {paper_steps:,}, "
+        f"{seeds} seed{'s' if seeds > 1 else ''} per arm, measured on {table['images'].iloc[0]:,} images; "
+        f"{table['processor'].iloc[0]}, "
+        f"{table['precision'].iloc[0]}, {minutes:.0f} minutes of training per arm, arms side by side. "
+        f"MIG {adaptive.mig_four:.3f} adaptive against {linear.mig_four:.3f} linear; reconstruction "
+        f"{adaptive.reconstruction:.1f} against {linear.reconstruction:.1f} nats; KL {adaptive.kl:.1f} against "
+        f"{linear.kl:.1f} nats; mean beta {adaptive.mean_beta:.1f} against {linear.mean_beta:.1f}."
+        + (" With one seed, chance cannot be told from effect." if seeds == 1 else ""),
+        "",
         "| | MIG, four factors | reconstruction (nats) | KL (nats) | final C (nats) | steps | n images | hardware |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in table.itertuples():
         lines.append(
             f"| {row.arm}, seed {row.seed} (`{profile.name}`) | {row.mig_four:.3f} | {row.reconstruction:.1f} "
-            f"| {row.kl:.2f} | {row.final_capacity:.2f} | {row.steps:,} | {row.images:,} | {row.processor}, {row.precision} |"
+            f"| {row.kl:.2f} | {row.final_capacity:.2f} | {row.steps:,} "
+            f"| {row.images:,} | {row.processor}, {row.precision} |"
         )
     for row in REPORTED.itertuples():
-        lines.append(f"| {row.arm}, the report | {row.mig} | {row.reconstruction:.1f} | | | 1,500,000 | | |")
+        lines.append(f"| {row.arm}, the report | {row.mig} | {row.reconstruction:.1f} | | | {paper_steps:,} | | |")
     return "\n".join(lines)
 
 
 def update_readme(profile: Profile) -> None:
-    """Put the published table between the README's two marks; raises ValueError where a mark is missing."""
+    """Put the published results between the README's two marks; raises ValueError where a mark is missing."""
     text = README.read_text()
     if START not in text or END not in text:
         raise ValueError(f"README.md lacks the line {START} or {END}; put both back.")
     before, rest = text.split(START)
     after = rest.split(END)[1]
-    README.write_text(f"{before}{START}\n{readme_table(profile)}\n{END}{after}")
+    content = f"{before}{START}\n\n{readme_results(profile)}\n\n{END}{after}"
+    write_atomically(README, lambda temporary: temporary.write_text(content))
 
 
 def main() -> None:

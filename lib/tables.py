@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -88,14 +89,30 @@ def factor_table(run: Run) -> pd.DataFrame:
     return table
 
 
+BOOKKEEPING = (
+    "device",
+    "threads",
+    "trace_every",
+    "snapshots",
+    "checkpoint_every",
+)  # decide no result but the last bits
+
+
 def departures(profile: Profile) -> pd.DataFrame:
-    """Settings of a profile's training that are not the report's own (profile `paper`), one row each."""
+    """Settings of a profile's training that are not the report's own (profile `paper`), one row each.
+
+    Settings that decide only what is recorded, and where it is computed, are left out.
+    """
     paper = load_profile("paper").training
-    changed = {name: (paper[name], value) for name, value in profile.training.items() if value != paper[name]}
+    changed = {
+        name: (paper[name], value)
+        for name, value in profile.training.items()
+        if value != paper[name] and name not in BOOKKEEPING
+    }
     return pd.DataFrame.from_dict(changed, orient="index", columns=["paper", profile.name]).rename_axis("setting")
 
 
-def holds(advanced: "pd.Series", capacity: "pd.Series") -> pd.DataFrame:
+def holds(advanced: np.ndarray, capacity: np.ndarray) -> pd.DataFrame:
     """The stretches of steps at which C did not change, one row each: first step, length in steps, capacity (nats).
 
     advanced: bool [steps]; capacity [steps]: C(t).

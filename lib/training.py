@@ -12,6 +12,7 @@ from tqdm import tqdm
 from lib.config import TrainingConfig
 from lib.dataset import Dataset
 from lib.engine import Engine, choose_device, trace_columns
+from lib.memory import keep_freed_memory
 from lib.provenance import provenance
 from lib.runs import Run, write_atomically, write_json, write_trace
 
@@ -111,7 +112,8 @@ def snapshot_steps(config: TrainingConfig) -> list[int]:
 
 @contextmanager
 def cpu_threads(threads: int):
-    """Run with this many CPU threads, then restore the setting."""
+    """Run with this many CPU threads, then restore the setting; freed memory is kept for reuse (lib/memory.py)."""
+    keep_freed_memory()
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -197,8 +197,9 @@ if reduced:
             "A shorter schedule alone is no miniature. The controller integrates its error: with $K_i = 0.001$ it takes as many steps to raise β as "
             "in the full run, of which there are now far fewer, and the adaptive arm never leaves its start. A faster controller, in turn, "
             "locks under the published anti-windup rule as soon as one error exceeds $K_p / K_i$, after which β stays at its least "
-            "value for ever (a test shows it); `conditional` anti-windup has no such lock. The higher learning rate gives the network time to follow, and "
-            "`bfloat16` arithmetic (weights, losses and controller stay in full precision) buys more steps in the same time."
+            "value for ever (a test shows it); `conditional` anti-windup has no such lock. The higher learning rate lets the network follow. "
+            "`bfloat16` arithmetic (weights, losses and controller stay in full precision) and half the batch buy more steps in the same time: with too few, "
+            "the linear rule raises C before the controller has pressed the first code, which spreads the position over several latents, down to few."
             if chosen.training["anti_windup"] == "conditional"
             else ""
         )
@@ -316,12 +317,14 @@ figures.show(
 )
 
 # %%
+in_use = ", ".join(f"{figures.ARM_LABELS[arm]} {sum(kl > 0.1 for kl in measured[arm]['kl_latents'])}" for arm in models)
 channels = pd.concat({run.config().arm: factor_table(run) for run in pair}, names=["arm"])
-display(channels.round({"information": 2, "share": 2, "second_information": 2, "gap": 2}))
+channels.columns = [name.replace("_", " ") for name in channels]
+display(channels.round(2))
 display(
     Markdown(
         f"**Table {4 + reduced}.** For each factor the latent that knows most about it, that information in nats and as a share of the factor's entropy, "
-        f"the runner-up, and the gap that enters the MIG. Seed {chosen.seeds[0]}."
+        f"the runner-up, and the gap that enters the MIG. Latents in use (KL above 0.1 nats): {in_use}. Seed {chosen.seeds[0]}; {label(pair[0])}."
     )
 )
 
@@ -418,7 +421,7 @@ KL {", ".join(f"{value:.2f} nats ({figures.ARM_LABELS[arm]})" for arm, value in 
 follows $I_q(x; z)$ would have to end below the bound; $C_{{\\max}} = 16$ is {16 - bound:.2f} nats above it.
 
 **Pressure or time?** In the arms compared, the pressure is not the only difference: at the end of training the KL was {per_arm("kl")} nats, and C had reached
-{per_arm("final_capacity", ".1f")}. A code with less KL is easier to separate and reconstructs less, whatever the pressure was. """
+{per_arm("final_capacity", ".1f")}. Less KL alone costs reconstruction, and may ease separation, whatever the pressure was. """
         + (
             "The control arms above were trained to tell the two apart."
             if len(chosen.arms) > 2
@@ -433,8 +436,7 @@ display(
         f"""**What these runs can and cannot show.** {size}
 """
         + (
-            f"""They show that both rules, the controller and the measures work as described, how the adaptive rule waits and what it waits for, and that its arm holds a higher β for
-longer. They cannot show what {PAPER_STEPS:,} steps give: after {steps:,} steps the network has seen {steps * chosen.training["batch_size"] / N_IMAGES:.2f} epochs, where the report's saw
+            f"""They show that both rules, the controller and the measures work as described, and how long the adaptive rule waits and for what. They cannot show what {PAPER_STEPS:,} steps give: after {steps:,} steps the network has seen {steps * chosen.training["batch_size"] / N_IMAGES:.2f} epochs, where the report's saw
 {PAPER_STEPS * 64 / N_IMAGES:.0f}; its reconstructions are not yet sharp; and the changes of Table 2 alter the controller's speed against the network's. The difference in MIG above is thus no test of
 the report's conclusion. """
             if reduced

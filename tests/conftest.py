@@ -6,6 +6,8 @@ from lib.dataset import Dataset
 from lib.dsprites import N_IMAGES, render_packed
 from lib.profiles import load_profile
 
+torch.set_num_threads(1)  # small tensors: a second thread costs more than it gives where the machine is busy
+
 
 @pytest.fixture(scope="session")
 def few_images() -> Dataset:

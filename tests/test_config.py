@@ -14,8 +14,8 @@ PAPER = load_profile("paper")
 def test_paper_profile_has_the_reports_values():
     config = PAPER.training_config("linear", 1)
     expected = {
-        "steps": 1_500_000, "batch_size": 64, "learning_rate": 1e-4, "latents": 10, "architecture": "conv", "c_start": 0.5,
-        "c_max": 16.0, "kp": 0.01, "ki": 0.001, "kd": 0.0, "beta_min": 1.0, "anti_windup": "published",
+        "steps": 1_500_000, "batch_size": 64, "learning_rate": 1e-4, "latents": 10, "architecture": "conv",
+        "c_start": 0.5, "c_max": 16.0, "kp": 0.01, "ki": 0.001, "kd": 0.0, "beta_min": 1.0, "anti_windup": "published",
         "precision": "float32", "trace_every": 100,
     }  # fmt: skip
     assert {name: getattr(config, name) for name in expected} == expected
@@ -106,7 +106,7 @@ def test_notebook_parameters_of_any_later_cell_are_nobodys_business():
 
 @pytest.mark.parametrize("injected", ["# Parameters\nsede = 2\n", "sede: int = 2", "seed = 1\nsede = seed"])
 def test_a_misspelt_notebook_parameter_is_refused(injected):
-    with pytest.raises(ValueError, match="There is no parameter 'sede'; the parameters are seed."):
+    with pytest.raises(ValueError, match=r"There is no parameter 'sede'; the parameters are seed\."):
         parameters(namespace("seed: int = 1", injected, CELL, seed=1, sede=2), ("seed",))
 
 

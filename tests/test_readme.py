@@ -4,7 +4,7 @@ import pytest
 
 from lib.profiles import load_profile
 from lib.provenance import ROOT
-from lib.publish import END, LIMIT, README, START, published_directory, readme_table
+from lib.publish import END, LIMIT, README, START, published_directory, readme_results
 
 PUBLISHED = ROOT / "results" / "published"
 
@@ -21,4 +21,4 @@ def test_published_results_are_complete_and_small(name):
 
 def test_readme_shows_a_published_table():
     block = README.read_text().split(START)[1].split(END)[0].strip()
-    assert block in [readme_table(load_profile(path.name)) for path in PUBLISHED.iterdir()]
+    assert block in [readme_results(load_profile(path.name)) for path in PUBLISHED.iterdir()]

@@ -141,7 +141,7 @@ def test_a_complete_run_is_loaded_and_another_configuration_refused(tiny_config,
     before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
     monkeypatch.setattr(Engine, "run", None)  # training again would fail
     train(config, run, few_images, progress=False)
-    with pytest.raises(ValueError, match=r"holds a run with ki 0\.1 instead of 0\.2; remove that directory"):
+    with pytest.raises(ValueError, match=r"holds a run with ki 0\.3 instead of 0\.2; remove that directory"):
         train(dataclasses.replace(config, ki=0.2), run, few_images, progress=False)
     assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
 
