@@ -1,0 +1,297 @@
+"""The explorers: decoders in the page against torch, in a real browser."""
+
+import base64
+import io
+import json
+import shutil
+from pathlib import Path
+
+import h5py
+import nbformat
+import numpy as np
+import pytest
+import torch
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
+
+from lib.dsprites import FACTOR_SIZES, factors_to_indices, indices_to_factors, render
+from lib.evaluation import evaluation_grid
+from lib.explorer_page import _start_images, explorer
+from lib.latents import latent_table
+from lib.model import VAE, initialise
+from lib.profiles import load_profile
+from lib.report import build
+from lib.runs import Run
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+STRIDE = 8  # of the invented runs' measured positions
+
+
+def images_of(factors: list) -> torch.Tensor:
+    """Images [n, 1, 64, 64] by their classes [n, 5]."""
+    return torch.from_numpy(render(factors_to_indices(factors))).float()[:, None]
+
+
+@torch.no_grad()
+def invented_run(path: Path, arm: str, architecture: str, seed: int) -> Run:
+    """A network of random weights whose pictures have contrast, with the files that the explorers read."""
+    run = Run(path)
+    run.claim(load_profile("smoke").training_config(arm, 1, architecture=architecture))
+    model = VAE(architecture)
+    initialise(model, seed)
+    last = [module for module in model.decoder if hasattr(module, "weight")][-1]
+    logits = model.decode(torch.randn(100, 10, generator=torch.Generator().manual_seed(0)))
+    last.weight *= 3 / logits.std()
+    last.bias.copy_((last.bias - logits.mean()) * 3 / logits.std())
+    model.to_posterior.weight *= 0.1  # posterior means as small as a trained network's
+    run.save_weights(model)
+    indices, sizes = evaluation_grid(STRIDE)
+    images = torch.from_numpy(render(indices.numpy())).float()[:, None]
+    with h5py.File(path / "posterior.h5", "w") as file:
+        file.attrs["factor_sizes"] = sizes
+        mean, logvar = (torch.cat(parts) for parts in zip(*map(model.encode, images.split(256)), strict=True))
+        file["mean"], file["logvar"] = mean.numpy(), logvar.numpy()
+    generator = np.random.default_rng(seed)
+    measured = {"kl_latents": generator.uniform(0, 4, 10).tolist(), "information": generator.random((5, 10)).tolist()}
+    (path / "evaluation.json").write_text(json.dumps(measured))
+    return run
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> dict[str, Run]:
+    folder = tmp_path_factory.mktemp("runs")
+    return {arm: invented_run(folder / arm, arm, "conv", seed) for seed, arm in enumerate(("linear", "adaptive"))}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine (apt-get install chromium)")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser):
+    """A function that opens a file; afterwards the page must have loaded nothing else and kept the console silent."""
+    opened = []
+
+    def open_page(path: Path, width: int = 1280, **context):
+        context = browser.new_context(viewport={"width": width, "height": 900}, **context)
+        page = context.new_page()
+        requests, messages = [], []
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.goto(path.as_uri())
+        opened.append((context, path.as_uri(), requests, messages))
+        return page
+
+    yield open_page
+    for context, address, requests, messages in opened:
+        context.close()
+        assert [url for url in requests if not url.startswith("data:")] == [address]
+        assert messages == []
+
+
+@pytest.fixture(scope="module")
+def report(runs, tmp_path_factory) -> Path:
+    """The explorer as a figure of the rendered report."""
+    outputs = [
+        new_output("display_data", data={"text/html": explorer(runs)}),
+        new_output("display_data", data={"text/markdown": "**Figure 1.** Move the latents."}),
+    ]
+    cells = [new_markdown_cell("# Title\n\n## Section"), new_code_cell("show()", outputs=outputs, execution_count=1)]
+    folder = tmp_path_factory.mktemp("report")
+    nbformat.write(new_notebook(cells=cells), folder / "paper.ipynb")
+    return build(folder / "report.html", folder / "paper.ipynb")
+
+
+def move(page, kind: str, values: list[float]) -> None:
+    """Set the sliders of a kind (factors or latents) as a drag would, and wait for the pictures."""
+    page.evaluate(
+        """async ([kind, values]) => {
+          document.querySelectorAll(`.${kind} input`).forEach((slider, i) => {
+            slider.value = values[i];
+            slider.dispatchEvent(new Event("input", { bubbles: true }));
+          });
+          await new Promise(requestAnimationFrame);
+        }""",
+        [kind, values],
+    )
+
+
+def canvases(page, kind: str) -> np.ndarray:
+    """What the canvases of a kind (start or decoded) show, in [0, 1]: [n, 64, 64]."""
+    urls = page.eval_on_selector_all(f"canvas.{kind}", "canvases => canvases.map(canvas => canvas.toDataURL())")
+    pictures = [Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("L") for url in urls]
+    return np.array(pictures) / 255
+
+
+def wait_until(page, condition: str) -> None:
+    """Asks again and again from outside: playwright's own waiting evaluates in the page, whose policy forbids it."""
+    for _ in range(200):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"never came true: {condition}")
+
+
+def latents(page) -> list[float]:
+    return page.eval_on_selector_all(".latents input", "sliders => sliders.map(slider => slider.valueAsNumber)")
+
+
+@torch.no_grad()
+def decoded(runs: dict[str, Run], factors: list[int], offsets: list[float]) -> np.ndarray:
+    """The same by torch: pixel probabilities [arms, 64, 64]; offset r is of the latent with the r-th largest KL."""
+    pictures = []
+    for run in runs.values():
+        model = run.load_model()
+        z, _ = model.encode(images_of([factors]))
+        kl = json.loads((run.path / "evaluation.json").read_text())["kl_latents"]
+        for rank, j in enumerate(sorted(range(len(kl)), key=lambda j: -kl[j])):
+            z[0, j] += offsets[rank]
+        pictures.append(torch.sigmoid(model.decode(z))[0, 0].numpy())
+    return np.array(pictures)
+
+
+def test_latent_table_is_ordered_by_kl_and_names_the_best_known_factor(tmp_path):
+    information = np.full((5, 3), 0.1)
+    information[2, 0], information[3, 2] = 0.4, 0.7
+    (tmp_path / "evaluation.json").write_text(
+        json.dumps({"kl_latents": [1.0, 0.0, 2.0], "information": information.tolist()})
+    )
+    table = latent_table(Run(tmp_path))
+    assert table["latent"].tolist() == [2, 0, 1]
+    assert table["factor"].tolist()[:2] == ["position x", "orientation"]
+    assert table["information"].tolist() == [0.7, 0.4, 0.1]
+
+
+@pytest.mark.parametrize("strides", [(1, 1), (4, 4), (1, 16)])
+def test_start_images_lie_on_every_measured_grid(strides):
+    posteriors = {}
+    for arm, stride in enumerate(strides):
+        indices, sizes = evaluation_grid(stride)
+        posteriors[str(arm)] = (indices[:, None].double(), sizes)  # the "mean" is the image's flat index
+    classes, means = _start_images(posteriors)
+    step = max(4, *strides)
+    wanted = [range(3), range(6), range(0, 40, 4), range(0, 32, step), range(0, 32, step)]
+    assert list(classes.values()) == [list(chosen) for chosen in wanted]
+    for mean in means.values():
+        factors = indices_to_factors(mean[:, 0].astype(int))
+        assert factors.tolist() == np.stack(np.meshgrid(*wanted, indexing="ij"), -1).reshape(-1, 5).tolist()
+
+
+def test_runs_with_different_numbers_of_latents_are_refused(runs, tmp_path):
+    odd = Run(shutil.copytree(runs["linear"].path, tmp_path / "odd"))
+    measured = {"kl_latents": [1.0] * 4, "information": [[0.1] * 4] * 5}
+    (odd.path / "evaluation.json").write_text(json.dumps(measured))
+    with pytest.raises(ValueError, match="different numbers of latents"):
+        explorer({"linear": runs["linear"], "adaptive": odd})
+
+
+def test_every_decoder_agrees_with_torch(visit, tmp_path):
+    """Random start images and latents, three architectures: pictures to 1e-2 in probability, start images exactly."""
+    folder = tmp_path / "runs"
+    chosen = {"linear": "conv", "adaptive": "burgess", "linear_full": "fc"}
+    runs = {arm: invented_run(folder / arm, arm, network, 5) for arm, network in chosen.items()}
+    (tmp_path / "page.html").write_text(f"<!DOCTYPE html><meta charset=utf-8>{explorer(runs)}")
+    page = visit(tmp_path / "page.html")
+    generator = np.random.default_rng(0)
+    steps = [1, 1, 4, STRIDE, STRIDE]
+    for _ in range(6):
+        positions = [int(generator.integers(size // step)) for size, step in zip(FACTOR_SIZES, steps, strict=True)]
+        offsets = generator.uniform(-3, 3, 10).round(1).tolist()
+        move(page, "factors", positions)
+        move(page, "latents", offsets)
+        factors = [position * step for position, step in zip(positions, steps, strict=True)]
+        expected = decoded(runs, factors, offsets)
+        assert expected.std(axis=(1, 2)).min() > 0.1  # not grey all over, which would agree with anything
+        assert np.abs(canvases(page, "decoded") - expected).max() < 1e-2
+        assert (canvases(page, "start")[0] == images_of([factors])[0, 0].numpy()).all()
+
+
+def test_a_slider_moves_both_pictures_by_keyboard_and_reset_returns(visit, report):
+    page = visit(report)
+    before = canvases(page, "decoded")
+    first = page.locator(".latents input").first
+    first.focus()
+    for _ in range(15):
+        page.keyboard.press("ArrowRight")
+    wait_until(page, "document.querySelector('.latents output').value === '1.5'")
+    assert first.get_attribute("aria-valuetext") == "1.5"
+    assert np.abs(canvases(page, "decoded") - before).max(axis=(1, 2)).min() > 0.05
+    page.click("text=Reset the latents")
+    wait_until(page, "document.querySelector('.latents output').value === '0.0'")
+    assert (canvases(page, "decoded") == before).all()
+
+
+def test_a_factor_slider_changes_all_three_pictures(visit, report):
+    page = visit(report)
+    before = [canvases(page, kind) for kind in ("start", "decoded")]
+    slider = page.get_by_role("slider", name="shape", exact=True)
+    slider.focus()
+    page.keyboard.press("Home")
+    wait_until(page, "document.querySelector('.factors output').value === 'square'")
+    for kind, pictures in zip(("start", "decoded"), before, strict=True):
+        assert (canvases(page, kind) != pictures).any(axis=(1, 2)).all()
+
+
+def test_a_sweep_moves_one_latent_until_it_is_stopped(visit, report):
+    page = visit(report)
+    button = page.locator(".sweep").nth(2)
+    button.click()
+    wait_until(page, "document.querySelectorAll('.latents input')[2].valueAsNumber > 1")
+    assert button.get_attribute("aria-pressed") == "true"
+    button.click()
+    assert button.get_attribute("aria-pressed") == "false"
+    stopped = latents(page)
+    page.wait_for_timeout(200)
+    assert latents(page) == stopped
+    assert [value for value in stopped if value] == [stopped[2]]
+
+
+def test_a_sweep_ends_where_it_began(visit, report):
+    page = visit(report)
+    before = canvases(page, "decoded")
+    page.locator(".sweep").first.click()
+    wait_until(page, "document.querySelector('.latents input').valueAsNumber < -2")
+    wait_until(page, "document.querySelector('.sweep').getAttribute('aria-pressed') === 'false'")
+    assert latents(page) == [0] * 10
+    assert (canvases(page, "decoded") == before).all()
+
+
+def test_where_less_motion_is_asked_for_nothing_moves_by_itself(visit, report):
+    page = visit(report, reduced_motion="reduce")
+    button = page.locator(".sweep").first
+    for value in (1, 2, 3, -3, -2):
+        button.click()
+        assert latents(page)[0] == value
+        page.wait_for_timeout(100)
+        assert latents(page)[0] == value
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_the_figure_fits_the_screen(visit, report, width):
+    page = visit(report, width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for canvas in page.locator("canvas").all():
+        box = canvas.bounding_box()
+        assert box["width"] == pytest.approx(box["height"], abs=1)
+        assert box["width"] > 90
+    assert not page.locator("noscript img").first.is_visible()
+
+
+def test_without_javascript_pictures_stand_in_its_place(visit, report):
+    page = visit(report, 360, java_script_enabled=False)
+    assert not page.locator("canvas").first.is_visible()
+    for image in page.locator("figure img").all():
+        assert image.bounding_box()["width"] > 250
+    assert page.locator("figure img").count() == 2
