@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from lib import figures
 from lib.dsprites import FACTOR_NAMES, FACTOR_SIZES, FACTOR_VALUES, SHAPE_NAMES, factors_to_indices, outline, render
 from lib.evaluation import read_posterior
-from lib.latents import latent_table
+from lib.latents import class_labels, latent_table
 from lib.model import VAE
 from lib.pictures import traverse
 from lib.runs import Run
@@ -57,11 +57,12 @@ def explorer(runs: dict[str, Run]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_PAGE), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
+    labels = [class_labels(name, chosen) for name, chosen in classes.items()]
     image = [chosen[position] for chosen, position in zip(classes.values(), start, strict=True)]
     return environment.get_template("explorer.html.j2").render(
         arms=[(figures.ARM_LABELS[arm], figures.ARM_COLOURS[arm], _sprites(arm, models[arm], image, tables[arm]))
               for arm in runs],
-        factors=list(zip(figures.FACTOR_LABELS, map(_labels, classes.items()), start, strict=True)),
+        factors=list(zip(figures.FACTOR_LABELS, labels, start, strict=True)),
         latents=list(zip(*(table.itertuples() for table in tables.values()), strict=True)),
         content=Markup(json.dumps(content, separators=(",", ":"))),
         style=Markup((_PAGE / "explorer.css").read_text(encoding="utf-8")),
@@ -130,15 +131,6 @@ def _halves(values: np.ndarray) -> str:
     if not np.isfinite(halves).all():
         raise ValueError("A weight or posterior mean is not a number below 65,504; train the run again.")
     return base64.b64encode(halves.tobytes()).decode()
-
-
-def _labels(factor: tuple[str, list[int]]) -> list[str]:
-    """What stands beside a factor's slider, for each of its classes."""
-    name, classes = factor
-    if name == "shape":
-        return list(SHAPE_NAMES)
-    values = FACTOR_VALUES[name][classes]
-    return [f"{value:.0f}°" for value in np.degrees(values)] if name == "orientation" else [f"{v:.2f}" for v in values]
 
 
 def _sprites(arm: str, model: VAE, image: list[int], table) -> str:

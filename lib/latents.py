@@ -1,9 +1,11 @@
-"""What each latent of a measured run carries, read from its evaluation: the labels beside an explorer's sliders."""
+"""What stands beside an explorer's sliders: what each latent of a measured run carries, factor values as text."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from lib.dsprites import FACTOR_NAMES
+from lib.dsprites import FACTOR_NAMES, FACTOR_VALUES, SHAPE_NAMES
 from lib.runs import Run, read_json
 
 
@@ -24,3 +26,11 @@ def latent_table(run: Run) -> pd.DataFrame:
         }
     )
     return table.sort_values("kl", ascending=False, kind="stable", ignore_index=True)
+
+
+def class_labels(factor: str, classes: Sequence[int]) -> list[str]:
+    """A factor's classes by their values: heart, 0.52 or 37°."""
+    if factor == "shape":
+        return [SHAPE_NAMES[c] for c in classes]
+    values = FACTOR_VALUES[factor][list(classes)]
+    return [f"{v:.0f}°" for v in np.degrees(values)] if factor == "orientation" else [f"{v:.2f}" for v in values]

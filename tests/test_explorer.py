@@ -1,9 +1,15 @@
-"""The explorers: decoders in the page against torch, in a real browser."""
+"""The explorers: the page's decoders against torch in a real browser, the notebook's sliders with and without one."""
 
 import base64
+import importlib.util
 import io
 import json
+import os
 import shutil
+import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -16,10 +22,12 @@ from PIL import Image
 
 from lib.dsprites import FACTOR_SIZES, factors_to_indices, indices_to_factors, render
 from lib.evaluation import evaluation_grid
+from lib.explore import Explorer
 from lib.explorer_page import _start_images, explorer
 from lib.latents import latent_table
 from lib.model import VAE, initialise
 from lib.profiles import load_profile
+from lib.provenance import ROOT
 from lib.report import build
 from lib.runs import Run
 
@@ -189,12 +197,17 @@ def test_start_images_lie_on_every_measured_grid(strides):
         assert factors.tolist() == np.stack(np.meshgrid(*wanted, indexing="ij"), -1).reshape(-1, 5).tolist()
 
 
-def test_runs_with_different_numbers_of_latents_are_refused(runs, tmp_path):
+@pytest.fixture
+def odd_pair(runs, tmp_path) -> dict[str, Run]:
     odd = Run(shutil.copytree(runs["linear"].path, tmp_path / "odd"))
     measured = {"kl_latents": [1.0] * 4, "information": [[0.1] * 4] * 5}
     (odd.path / "evaluation.json").write_text(json.dumps(measured))
+    return {"linear": runs["linear"], "adaptive": odd}
+
+
+def test_runs_with_different_numbers_of_latents_are_refused(odd_pair):
     with pytest.raises(ValueError, match="different numbers of latents"):
-        explorer({"linear": runs["linear"], "adaptive": odd})
+        explorer(odd_pair)
 
 
 def test_every_decoder_agrees_with_torch(visit, tmp_path):
@@ -295,3 +308,121 @@ def test_without_javascript_pictures_stand_in_its_place(visit, report):
     for image in page.locator("figure img").all():
         assert image.bounding_box()["width"] > 250
     assert page.locator("figure img").count() == 2
+
+
+def shown(explorer: Explorer) -> np.ndarray:
+    """The arms' pictures in [0, 1], [arms, 64, 64], from the middle of each magnified pixel."""
+    pictures = [Image.open(io.BytesIO(widget.value)) for widget in explorer.pictures.values()]
+    return np.array(pictures)[:, 1::3, 1::3] / 255
+
+
+def test_notebook_sliders_move_both_pictures_as_torch_would(runs):
+    explorer = Explorer(runs)
+    for slider, position in zip(explorer.factors, (1, 3, 7, 30, 2), strict=True):
+        slider.value = position
+    assert np.abs(shown(explorer) - decoded(runs, [1, 3, 7, 30, 2], [0] * 10)).max() < 3e-3
+    start = np.array(Image.open(io.BytesIO(explorer.start.value)))[1::3, 1::3] / 255
+    assert (start == images_of([[1, 3, 7, 30, 2]])[0, 0].numpy()).all()
+
+    offsets = [1.5, -3, 0, 0, 0.7, 0, 0, 0, 0, 3]
+    for slider, offset in zip(explorer.latents, offsets, strict=True):
+        before = shown(explorer)
+        slider.value = offset
+        assert (shown(explorer) != before).any(axis=(1, 2)).tolist() == [offset != 0] * 2
+    assert np.abs(shown(explorer) - decoded(runs, [1, 3, 7, 30, 2], offsets)).max() < 3e-3
+
+
+def test_notebook_reset_returns_to_the_posterior_mean(runs):
+    explorer = Explorer(runs)
+    before = shown(explorer)
+    explorer.latents[0].value = 2
+    explorer.sweeps[4].value = 7
+    explorer.sweeps[4].playing = True
+    assert (shown(explorer) != before).any()
+    explorer.reset.click()
+    assert [slider.value for slider in explorer.latents] == [0] * 10
+    assert not explorer.sweeps[4].playing
+    assert (shown(explorer) == before).all()
+
+
+def test_notebook_sweep_goes_to_both_ends_and_comes_back(runs):
+    explorer = Explorer(runs)
+    before, visited = shown(explorer), []
+    for step in range(explorer.sweeps[3].max + 1):
+        explorer.sweeps[3].value = step
+        visited.append(explorer.latents[3].value)
+    assert (min(visited), max(visited), visited[0], visited[-1]) == (-3, 3, 0, 0)
+    assert np.abs(np.diff(visited)).max() < 0.6  # no jumps
+    assert (shown(explorer) == before).all()
+    assert [slider.value for slider in explorer.latents] == [0] * 10
+
+
+def test_notebook_names_each_latent_beside_its_slider(runs):
+    rows = Explorer(runs).widget.children[2].children
+    tables = [latent_table(run) for run in runs.values()]
+    for rank, row in enumerate(rows):
+        note = row.children[2].value
+        for table in tables:
+            latent = table.iloc[rank]
+            assert f"{latent.latent}: KL {latent.kl:.2f}, {latent.factor} {latent.information:.2f}" in note
+
+
+def test_notebook_refuses_runs_that_differ_in_latents(odd_pair):
+    with pytest.raises(ValueError, match="different numbers of latents"):
+        Explorer(odd_pair)
+
+
+@pytest.fixture
+def served(tmp_path):
+    """The address of notebooks/07_explore under Voila, beside invented runs of the profile that it shows."""
+    if importlib.util.find_spec("voila") is None:
+        pytest.skip("voila is not installed (pip install voila)")
+    for folder in ("lib", "notebooks"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "profiles.toml", tmp_path)
+    for seed, arm in enumerate(("linear", "adaptive")):
+        invented_run(tmp_path / "results" / "runs" / "laptop" / f"{arm}-seed1", arm, "conv", seed)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "voila", "notebooks/07_explore.ipynb", "--no-browser", f"--port={port}"],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        for _ in range(120):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def test_notebook_served_by_voila(browser, served):
+    """A slider moved by keyboard changes both pictures; nothing comes from elsewhere."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1400})
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(served, timeout=120_000)
+    page.wait_for_selector(".widget-play", timeout=120_000)
+    pictures = page.locator("img.widget-image")
+    pictures.nth(2).wait_for()
+    before = [pictures.nth(i).screenshot() for i in range(3)]
+    handle = page.locator(".widget-slider .noUi-handle").nth(5)  # the first latent; five factors come before it
+    handle.focus()
+    for _ in range(10):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(50)
+    page.wait_for_timeout(1000)
+    after = [pictures.nth(i).screenshot() for i in range(3)]
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+    assert after[2] != before[2]
+    if os.environ.get("REPORT_SCREENSHOTS"):
+        page.screenshot(path=Path(os.environ["REPORT_SCREENSHOTS"]) / "voila.png", full_page=True)
+    page.close()
+    local = (served, "data:", "blob:", served.replace("http", "ws", 1))
+    assert [url for url in requests if not url.startswith(local)] == []

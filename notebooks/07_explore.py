@@ -1,0 +1,49 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Explore the latents
+#
+# What does each latent of the two networks draw? The factor sliders choose a start image. Each of the sliders below them moves one latent of each arm away
+# from the posterior mean of that image, by up to 3 prior standard deviations. They are in order of KL, so that the first does most. Beside each slider,
+# for each arm: the latent's number, its KL, and the factor it knows most about with their mutual information, both in nats. The play button sweeps the latent;
+# the other latents stay where they are.
+#
+# Run all cells in JupyterLab, or serve the sliders alone with Voila, which the project does not need otherwise:
+# `.venv/bin/pip install voila==0.5.13`, then `.venv/bin/voila notebooks/07_explore.ipynb`. The rendered report has the same explorer without any kernel.
+
+# %% tags=["parameters"]
+profile: str = "laptop"  # section of profiles.toml whose runs are explored
+seed: int = 1  # of the runs
+
+# %%
+from lib.notebook import parameters
+from lib.profiles import load_profile
+
+given = parameters(globals(), ("profile", "seed"))
+chosen = load_profile(given["profile"])
+configs = [chosen.training_config(arm, given["seed"]) for arm in chosen.arms]
+runs = {config.arm: chosen.run(config) for config in configs}
+missing = [run.name for run in runs.values() if not (run.path / "evaluation.json").exists()]
+if missing:
+    raise ValueError(
+        f"The runs {', '.join(missing)} are not trained and evaluated yet; run make report PROFILE={chosen.name}."
+    )
+
+# %%
+from IPython.display import display
+
+from lib.explore import Explorer
+
+display(Explorer(runs).widget)
