@@ -1,5 +1,5 @@
 # make report [PROFILE=smoke|laptop|paper]   train what is missing, evaluate, write the report, print its path
-# make render [PROFILE=...]                  only draw the figures and the report again
+# make render [PROFILE=...]                  draw all figures and the report again, loading complete runs
 # make publish [PROFILE=...]                 copy a finished profile's results to results/published, update README
 # make notebooks                             write notebooks/*.ipynb from their sources, notebooks/*.py
 # make test                                  run the tests
@@ -19,7 +19,7 @@ report: $(BIN)/.installed
 	@echo "The report: $(abspath $(REPORT))"
 
 render: $(BIN)/.installed
-	$(SNAKEMAKE) --forcerun analysis report
+	$(SNAKEMAKE) --forcerun dataset training analysis report
 	@echo "The report: $(abspath $(REPORT))"
 
 publish: $(BIN)/.installed

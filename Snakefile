@@ -3,7 +3,7 @@
 #     snakemake --cores 2 --config profile=laptop
 #
 # Runs what is missing. A training that stands complete is loaded, not repeated, also where its rule runs again: the
-# run's own directory decides that (lib/training.py), which is why it is no output here.
+# run's own directory decides that (lib/training.py), so its files are outputs that are updated, never deleted first.
 
 import sys
 
@@ -20,7 +20,7 @@ TRAINING_NOTEBOOK = {
 }
 # The appendices of the report: one training notebook per arm, of the first seed.
 APPENDICES = ["01_dataset"] + [
-    f"{TRAINING_NOTEBOOK[arm]}-{arm}-seed{PROFILE.seeds[0]}" for arm in PROFILE.arms
+    f"training-{arm}-seed{PROFILE.seeds[0]}" for arm in PROFILE.arms
 ]
 # --log-output lets a training's progress bar through.
 PAPERMILL = f"{sys.executable} -m papermill --log-output --no-progress-bar"
@@ -40,12 +40,13 @@ rule dataset:
     input:
         "notebooks/01_dataset.ipynb",
     output:
-        f"{NOTEBOOKS}/01_dataset.ipynb",
+        notebook=f"{NOTEBOOKS}/01_dataset.ipynb",
+        facts=update(f"{RUNS}/dataset.json"),
     params:
-        data=PROFILE.training["data"],
+        data=PROFILE.training["data"],  # a changed source runs the rule again
     threads: 2
     shell:
-        "{PAPERMILL} {input} {output} -p profile {PROFILE.name} -p data {params.data}"
+        "{PAPERMILL} {input} {output.notebook} -p profile {PROFILE.name}"
 
 
 rule training:
@@ -53,7 +54,8 @@ rule training:
         notebook=lambda wildcards: f"notebooks/{TRAINING_NOTEBOOK[wildcards.arm]}.ipynb",
         dataset=f"{NOTEBOOKS}/01_dataset.ipynb",
     output:
-        f"{NOTEBOOKS}/{{notebook}}-{{arm}}-seed{{seed}}.ipynb",
+        notebook=f"{NOTEBOOKS}/training-{{arm}}-seed{{seed}}.ipynb",
+        evaluation=update(f"{RUNS}/{{arm}}-seed{{seed}}/evaluation.json"),
     wildcard_constraints:
         arm="|".join(TRAINING_NOTEBOOK),
         seed="[0-9]+",
@@ -61,18 +63,15 @@ rule training:
         settings=PROFILE.training | PROFILE.evaluation,  # a changed profile runs the rule again
     threads: PROFILE.training["threads"]
     shell:
-        "{PAPERMILL} {input.notebook} {output}"
+        "{PAPERMILL} {input.notebook} {output.notebook}"
         " -p profile {PROFILE.name} -p arm {wildcards.arm} -p seed {wildcards.seed}"
 
 
 rule analysis:
     input:
         notebook="notebooks/04_analysis.ipynb",
-        trainings=[
-            f"{NOTEBOOKS}/{TRAINING_NOTEBOOK[arm]}-{arm}-seed{seed}.ipynb"
-            for arm in PROFILE.arms
-            for seed in PROFILE.seeds
-        ],
+        dataset=f"{RUNS}/dataset.json",
+        evaluations=expand(f"{RUNS}/{{arm}}-seed{{seed}}/evaluation.json", arm=PROFILE.arms, seed=PROFILE.seeds),
     output:
         f"{NOTEBOOKS}/04_analysis.ipynb",
     shell:

@@ -30,7 +30,7 @@ from lib.model import ARCHITECTURES, VAE, initialise
 from lib.profiles import RESULTS, load_profile
 from lib.provenance import provenance
 from lib.runs import write_atomically, write_json
-from lib.training import cpu_threads
+from lib.training import reproducible
 
 LOOPS = ("reference", "engine")
 PRECISIONS = ("float32", "bfloat16")
@@ -218,7 +218,7 @@ def product_rate(precision: str, threads: int) -> float:
     size = 2048
     a, b = torch.randn(2, size, size).to(getattr(torch, precision))
     best = math.inf
-    with cpu_threads(threads):
+    with reproducible(threads):
         for _ in range(10):
             started = time.perf_counter()
             a @ b

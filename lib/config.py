@@ -4,6 +4,7 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
+from lib.dsprites import N_IMAGES
 from lib.model import ARCHITECTURES
 from lib.pid import ANTI_WINDUP
 from lib.schedules import ARMS
@@ -88,8 +89,11 @@ class TrainingConfig(_Settings):
         self._check_choice("anti_windup", ANTI_WINDUP)
         self._check_choice("precision", PRECISIONS)
         self._check_choice("device", DEVICES)
-        for name in ("steps", "latents", "batch_size", "threads", "trace_every", "checkpoint_every"):
+        for name in ("steps", "batch_size", "threads", "trace_every", "checkpoint_every"):
             self._check_at_least(name, 1)
+        self._check_at_least("latents", 2)  # a gap is between two
+        if self.batch_size > N_IMAGES:
+            raise ValueError(f"batch_size is {self.batch_size}; the data set has {N_IMAGES} images.")
         for name in ("seed", "c_start", "kp", "ki", "kd", "beta_min", "snapshots"):
             self._check_at_least(name, 0)
         if self.learning_rate <= 0:

@@ -31,8 +31,9 @@ from lib.dsprites import (
     render_packed,
 )
 from lib.official import OFFICIAL_NAME, OFFICIAL_SHA256, OFFICIAL_URL, official_blocks
+from lib.provenance import ROOT
 
-DIRECTORY = Path(__file__).resolve().parent.parent / "results" / "data"
+DIRECTORY = ROOT / "results" / "data"
 FORMAT = "dSprites, one bit per pixel, version 1"
 
 _ROWS = 4096  # images in a chunk of the file, 2 MB; a divisor of N
@@ -70,8 +71,9 @@ def ensure(source: str = "rendered", directory: str | Path = DIRECTORY, progress
     """Path of the data file for `source`, which is drawn, downloaded or converted if it is not in `directory` yet.
 
     `source` is "rendered" (drawn from the geometry), "download" (the published HDF5 file, checked against its known
-    SHA-256) or the path of a published .npz or .hdf5 file. Every source has a file of its own, official ones by their
-    SHA-256. A drawn file whose sample of images differs from today's drawing is drawn again. Raises ValueError
+    SHA-256) or the path of a published .npz or .hdf5 file (a relative one starts at the repository's
+    root). Every source has a file of its own, official ones by their SHA-256. A drawn file whose sample of images
+    differs from today's drawing is drawn again. Raises ValueError
     where a file is not what it should be.
     """
     directory = Path(directory)
@@ -86,9 +88,7 @@ def ensure(source: str = "rendered", directory: str | Path = DIRECTORY, progress
     if source == "download":
         official, digest = directory / OFFICIAL_NAME, OFFICIAL_SHA256
     else:
-        official = Path(source).expanduser()
-        if not official.is_file():
-            raise ValueError(f'{official} is not a file; give "rendered", "download" or the path of a published file.')
+        official = _official_file(source)
         with official.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     path = directory / f"dsprites_official_{digest[:12]}.h5"
@@ -102,6 +102,19 @@ def ensure(source: str = "rendered", directory: str | Path = DIRECTORY, progress
     print(f"Converting {official} into {path} (once).")
     blocks = (np.packbits(block.reshape(_ROWS, -1), axis=1) for block in official_blocks(official, _ROWS))
     _write(path, blocks, f"{official.name}, SHA-256 {digest}", progress)
+    return path
+
+
+def check_source(source: str) -> None:
+    """Raises ValueError unless `source` is one that `ensure` takes and, if it is a path, a file is there."""
+    if source not in ("rendered", "download"):
+        _official_file(source)
+
+
+def _official_file(source: str) -> Path:
+    path = ROOT / Path(source).expanduser()
+    if not path.is_file():
+        raise ValueError(f'{path} is not a file; give "rendered", "download" or the path of a published file.')
     return path
 
 

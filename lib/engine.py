@@ -60,7 +60,8 @@ class Engine:
         self.controller = PIDController(config.kp, config.ki, config.kd, config.beta_min, config.anti_windup)
         self.schedule = schedule_for(config.arm, config.c_start, config.c_max, config.steps)
 
-        self.step = 0  # steps done
+        self.step = 0  # steps done, on the host
+        self.t = torch.zeros((), dtype=torch.int64, device=self.device)  # the same, on the device
         self.pid = self.controller.initial_state(device=self.device)
         self.beta = torch.ones((), dtype=torch.float64, device=self.device)  # beta(0) = 1
         self.capacity = torch.full((), config.c_start, dtype=torch.float64, device=self.device)
@@ -90,14 +91,14 @@ class Engine:
         kl = kl_latents.sum()
 
         # ControlVAE's order: the set point moves (linear rule), then beta, then the loss and the update.
-        t = torch.tensor(self.step, device=self.device)
-        set_point = self.schedule.set_point(t, self.capacity)
+        self.t = self.t + 1
+        set_point = self.schedule.set_point(self.t, self.capacity)
         beta, self.pid = self.controller.step(self.pid, set_point, kl.detach())
         loss = reconstruction + beta.to(self.dtype) * kl
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
-        capacity = self.schedule.advance(t, set_point, beta, self.beta)
+        capacity = self.schedule.advance(self.t, set_point, beta, self.beta)
 
         row = torch.cat([
             reconstruction.detach().double().view(1), kl.detach().double().view(1), kl_latents.detach().double(),
@@ -147,6 +148,7 @@ class Engine:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`'s result; its tensors may lie on any device."""
         self.step = state["step"]
+        self.t = torch.full_like(self.t, self.step)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.pid = PIDState(*(value.to(self.device) for value in state["pid"]))

@@ -21,7 +21,7 @@ from lib.information import decompose
 from lib.model import VAE, kl_per_latent, reconstruction_loss, reparameterise
 from lib.provenance import provenance
 from lib.runs import Run, read_json, write_atomically, write_json
-from lib.training import cpu_threads
+from lib.training import reproducible
 
 
 def evaluation_grid(position_stride: int) -> tuple[Tensor, tuple[int, ...]]:
@@ -99,7 +99,7 @@ def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool =
     training = run.config()
     started = time.perf_counter()
     device = choose_device(training.device)
-    with cpu_threads(training.threads):
+    with reproducible(training.threads):
         indices, sizes = evaluation_grid(config.position_stride)
         mean, logvar, loss = measure_images(
             run.load_model(), data.to(device), indices, config.evaluation_batch, config.evaluation_seed, progress

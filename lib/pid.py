@@ -32,7 +32,7 @@ class PIDController:
     `anti_windup` says when I is held:
 
     - "published": while W(t-1) < beta_min. Once I <= -kp no error can lift W to beta_min again (when kd = 0),
-      so that beta stays at beta_min for ever: the controller is locked. A single step with e >= kp / ki does it.
+      so that beta stays at beta_min for ever: the controller is locked. From I = 0, one step with e >= kp / ki does it.
     - "conditional": while W(t-1) < beta_min *and* e(t) > 0 would push it further down. It cannot lock.
 
     Source: Shao et al., ControlVAE, ICML 2020, eq. 8-9, with the conventions of its public code (PI only, no

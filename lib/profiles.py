@@ -11,7 +11,6 @@ from lib.runs import Run
 
 PROFILES = ROOT / "profiles.toml"
 RESULTS = ROOT / "results"
-DATA = RESULTS / "data"
 
 
 @dataclass(frozen=True)
@@ -65,6 +64,11 @@ def load_profile(name: str) -> Profile:
         name, tuple(section["arms"]), tuple(section["seeds"]), section["training"],
         section["evaluation"],
     )  # fmt: skip
+    for key, values in (("arms", profile.arms), ("seeds", profile.seeds)):
+        if not values or len(set(values)) < len(values):
+            raise ValueError(f"profiles.toml: [{name}] {key} is {list(values)}; list each once, and at least one.")
+    if not {"linear", "adaptive"} <= set(profile.arms):
+        raise ValueError(f"profiles.toml: [{name}] arms is {list(profile.arms)}; linear and adaptive must be listed.")
     profile.evaluation_config()
     for arm in profile.arms:
         for seed in profile.seeds:

@@ -14,8 +14,8 @@ import pandas as pd
 
 from lib.profiles import RESULTS, Profile, load_profile
 from lib.provenance import ROOT
-from lib.runs import Run, read_trace, write_atomically
-from lib.tables import REPORTED
+from lib.runs import Run, read_json, read_trace, write_atomically
+from lib.tables import REPORTED, trained_runs
 
 README = ROOT / "README.md"
 START, END = "<!-- results: written by make publish -->", "<!-- results end -->"
@@ -33,11 +33,16 @@ def publish(profile: Profile) -> Path:
     Raises ValueError where something is missing or the published results would exceed 30 MB, and then leaves what was
     published before as it is.
     """
-    runs = profile.runs()
+    runs = trained_runs(profile)
     wanted = [profile.directory / "report.html", profile.directory / "table.csv", profile.directory / "dataset.json"]
-    missing = [path for path in [*wanted, *(run.path / "evaluation.json" for run in runs)] if not path.exists()]
+    missing = [path for path in wanted if not path.exists()]
     if missing:
         raise ValueError(f"{missing[0]} is missing; run make report PROFILE={profile.name} first.")
+    evaluations = [read_json(run.path / "evaluation.json")["config"] for run in runs]
+    if any(evaluation != profile.evaluation_config().as_mapping() for evaluation in evaluations):
+        raise ValueError(f"A run was evaluated anew with other settings; run make render PROFILE={profile.name} first.")
+    if not (START in README.read_text() and END in README.read_text()):
+        raise ValueError(f"README.md lacks the line {START} or {END}; put both back.")
 
     target = published_directory(profile)
     fresh = target.with_name(f".{target.name}.new")
@@ -89,7 +94,7 @@ def readme_results(profile: Profile) -> str:
         f"Published so far: the profile `{profile.name}`, {size} {paper_steps:,}, "
         f"{seeds} seed{'s' if seeds > 1 else ''} per arm, measured on {table['images'].iloc[0]:,} images; "
         f"{table['processor'].iloc[0]}, "
-        f"{table['precision'].iloc[0]}, {minutes:.0f} minutes of training per arm, arms side by side. "
+        f"{table['precision'].iloc[0]}, {minutes:.0f} minutes of training per run. "
         f"MIG {adaptive.mig_four:.3f} adaptive against {linear.mig_four:.3f} linear; reconstruction "
         f"{adaptive.reconstruction:.1f} against {linear.reconstruction:.1f} nats; KL {adaptive.kl:.1f} against "
         f"{linear.kl:.1f} nats; mean beta {adaptive.mean_beta:.1f} against {linear.mean_beta:.1f}."
@@ -106,15 +111,19 @@ def readme_results(profile: Profile) -> str:
         )
     for row in REPORTED.itertuples():
         lines.append(f"| {row.arm}, the report | {row.mig} | {row.reconstruction:.1f} | | | {paper_steps:,} | | |")
+    folder = published_directory(profile).relative_to(ROOT)
+    lines += [
+        "",
+        f"The rendered report: [`{folder}/report.html`]({folder}/report.html), one file that opens offline.",
+        "",
+        f"![Reconstruction loss, KL, beta and capacity over the training steps]({folder}/figures/traces.png)",
+    ]
     return "\n".join(lines)
 
 
 def update_readme(profile: Profile) -> None:
-    """Put the published results between the README's two marks; raises ValueError where a mark is missing."""
-    text = README.read_text()
-    if START not in text or END not in text:
-        raise ValueError(f"README.md lacks the line {START} or {END}; put both back.")
-    before, rest = text.split(START)
+    """Put the published results between the README's two marks."""
+    before, rest = README.read_text().split(START)
     after = rest.split(END)[1]
     content = f"{before}{START}\n\n{readme_results(profile)}\n\n{END}{after}"
     write_atomically(README, lambda temporary: temporary.write_text(content))

@@ -22,6 +22,23 @@ PUBLIC_LOGS = pd.DataFrame(
 )
 
 
+def trained_runs(profile: Profile) -> list[Run]:
+    """The profile's runs; raises ValueError unless all are complete, evaluated, and have the profile's own settings."""
+    runs = profile.runs()
+    for run in runs:
+        if not (run.complete and (run.path / "evaluation.json").exists()):
+            raise ValueError(
+                f"The run {run.name} is not trained and evaluated yet; run make report PROFILE={profile.name}."
+            )
+        config = run.config()
+        if config != profile.training_config(config.arm, config.seed):
+            raise ValueError(
+                f"{run.path} was trained with other settings than profiles.toml has now under [{profile.name}]; remove "
+                "it, or undo the change."
+            )
+    return runs
+
+
 def run_table(runs: list[Run]) -> pd.DataFrame:
     """One row per complete and evaluated run; every column is explained in results/README.md.
 

@@ -16,7 +16,7 @@ from lib.memory import keep_freed_memory
 from lib.provenance import provenance
 from lib.runs import Run, write_atomically, write_json, write_trace
 
-BLOCK = 100  # steps between two looks of the host at the device; a multiple of it ends every window of the trace
+BLOCK = 100  # steps between two looks of the host at the device
 FIRST_SNAPSHOT = 100  # the first of the log-spaced snapshots, in steps
 FLAGS = ("frozen", "advanced", "locked")  # columns of the trace that are true or false
 
@@ -111,9 +111,15 @@ def snapshot_steps(config: TrainingConfig) -> list[int]:
 
 
 @contextmanager
-def cpu_threads(threads: int):
-    """Run with this many CPU threads, then restore the setting; freed memory is kept for reuse (lib/memory.py)."""
+def reproducible(threads: int):
+    """Compute with this many CPU threads and, on CUDA, with deterministic algorithms and true float32.
+
+    The thread count is restored. Freed memory is kept for reuse (lib/memory.py).
+    """
     keep_freed_memory()
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -133,10 +139,10 @@ def train(config: TrainingConfig, run: Run, data: Dataset, progress: bool = True
     if run.complete:
         return run
     device = choose_device(config.device)
-    with cpu_threads(config.threads):
+    with reproducible(config.threads):
         engine, trace, seconds = Engine(config, data.to(device)), Trace(config), 0.0
         if run.checkpoint.exists():
-            state = torch.load(run.checkpoint, map_location=device, weights_only=True)
+            state = torch.load(run.checkpoint, map_location="cpu", weights_only=True)
             engine.load_state_dict(state["engine"])
             trace.load_state_dict(state["trace"])
             seconds = state["seconds"]

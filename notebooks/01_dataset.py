@@ -31,13 +31,17 @@ profile: str = "laptop"  # section of profiles.toml: where this notebook's figur
 data: str = None  # rendered, download, or the path of the official .npz or .hdf5; None takes the profile's value
 
 # %%
+from lib.dataset import check_source
 from lib.notebook import parameters
 from lib.profiles import load_profile
 
 given = parameters(globals(), ("profile", "data"))
 chosen = load_profile(given["profile"])
 source = chosen.training_config(chosen.arms[0], chosen.seeds[0], data=given["data"]).data
-print(f"data: {source}; figures -> {chosen.directory / 'figures'}")
+check_source(source)
+own = source == chosen.training["data"]  # only the profile's own data speak for its runs
+folder = chosen.directory / ("figures" if own else "figures-other-data")
+print(f"data: {source}; figures -> {folder}")
 
 # %%
 import numpy as np
@@ -102,7 +106,7 @@ for factor, size in enumerate(FACTOR_SIZES):
 pictures = images.images(torch.from_numpy(factors_to_indices(np.concatenate(rows))))[:, 0].numpy()
 figures.show(
     figures.montage(pictures, columns=8, row_labels=list(figures.FACTOR_LABELS)),
-    chosen.directory / "figures" / "factors",
+    folder / "factors",
     "**Figure 1.** Each factor alone from its first to its last value, the others held (heart, scale 1, upright, in the middle).",
 )
 
@@ -110,7 +114,7 @@ figures.show(
 draw = np.random.default_rng(0).choice(N_IMAGES, 48, replace=False)
 figures.show(
     figures.montage(images.images(torch.from_numpy(draw))[:, 0].numpy(), columns=16),
-    chosen.directory / "figures" / "samples",
+    folder / "samples",
     f"**Figure 2.** {len(draw)} images picked at random from all {N_IMAGES:,}.",
 )
 
@@ -127,7 +131,7 @@ for shape, name in enumerate(SHAPE_NAMES):
     density[name] = (total / per_shape).numpy()
 figures.show(
     figures.pixel_density(density),
-    chosen.directory / "figures" / "pixel_density",
+    folder / "pixel_density",
     "**Figure 3.** How often each pixel is on, over all images of a shape. On average "
     + ", ".join(f"{values.mean():.1%} ({name})" for name, values in density.items())
     + " of an image is white.",
@@ -136,8 +140,8 @@ figures.show(
 # %% [markdown]
 # ## How many different images?
 #
-# Some factor combinations give the same picture, pixel for pixel: the two ends of the orientation, quarter turns of a
-# square, half turns of a small ellipse.
+# Some factor combinations give the same picture, pixel for pixel: the two ends of the orientation, and turns of nearly a
+# quarter (square) or nearly a half (small ellipse), too small a difference to move a pixel.
 
 # %%
 distinct = dataset.distinct_images(images.packed)
@@ -167,17 +171,18 @@ display(
 # likely and all different images is $\log N$.
 
 # %%
-write_json(
-    chosen.directory / "dataset.json",
-    {
-        "source": images.source,
-        "sha256": images.sha256,
-        "images": len(images),
-        "distinct": distinct.total,
-        "distinct_per_shape": distinct.per_shape,
-        "entropy_nats": distinct.entropy,
-    },
-)
+if own:
+    write_json(
+        chosen.directory / "dataset.json",
+        {
+            "source": images.source,
+            "sha256": images.sha256,
+            "images": len(images),
+            "distinct": distinct.total,
+            "distinct_per_shape": distinct.per_shape,
+            "entropy_nats": distinct.entropy,
+        },
+    )
 display(
     Markdown(
         f"Here $\\log N$ = {np.log(N_IMAGES):.3f} nats and $H(x)$ = **{distinct.entropy:.3f} nats**, as "

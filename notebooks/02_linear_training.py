@@ -92,14 +92,14 @@ from lib.training import train
 
 # %%
 toy = simulate(
-    PIDController(ki=0.02, anti_windup="conditional"), schedule_for(arm, 0.5, 16.0, 6_000), steps=6_000, lag=20
+    PIDController(ki=1.0, anti_windup="conditional"), schedule_for(arm, 0.5, 16.0, 6_000), steps=6_000, lag=100
 )
 figures.show(
     figures.toy_plant(toy, arm),
     run.path / "figures" / "toy_plant",
-    "**Figure 1.** The rule on the toy plant, a simulation without a network (6,000 steps, ki = 0.02, conditional "
-    "anti-windup). The capacity climbs in small stairs whatever happens; the KL starts far above it, and beta rises "
-    "until the KL comes down to C and then falls as C lets more through.",
+    "**Figure 1.** The rule on the toy plant, a simulation without a network (6,000 steps, ki = 1, lag 100, conditional "
+    "anti-windup). The capacity climbs in small stairs whatever happens. The KL overshoots it at the start, beta rises until "
+    "the KL has come down, and falls again as C lets more through.",
 )
 
 # %% [markdown]

@@ -90,13 +90,13 @@ from lib.training import train
 
 # %%
 toy = simulate(
-    PIDController(ki=0.02, anti_windup="conditional"), schedule_for(arm, 0.5, 16.0, 6_000), steps=6_000, lag=20
+    PIDController(ki=1.0, anti_windup="conditional"), schedule_for(arm, 0.5, 16.0, 6_000), steps=6_000, lag=100
 )
 figures.show(
     figures.toy_plant(toy, arm),
     run.path / "figures" / "toy_plant",
-    "**Figure 1.** The rule on the toy plant, a simulation without a network (6,000 steps, ki = 0.02, conditional "
-    "anti-windup). The capacity stays at its start until beta has pushed the KL down to it; then both climb together.",
+    "**Figure 1.** The rule on the toy plant, a simulation without a network (6,000 steps, ki = 1, lag 100, conditional "
+    "anti-windup). The capacity waits near its start until beta has pushed the KL down to it; then both climb together.",
 )
 
 # %% [markdown]

