@@ -35,11 +35,14 @@ runs = trained_runs(chosen)
 import numpy as np
 import pandas as pd
 import torch
-from IPython.display import Markdown, display
+from IPython.display import HTML, Markdown, display
 
 from lib import dataset, figures
+from lib.animation import save_traversals
 from lib.dsprites import N_IMAGES, factors_to_indices
 from lib.evaluation import evaluate
+from lib.explorer_page import explorer
+from lib.latents import latent_table
 from lib.notebook import PAPER_STEPS, label
 from lib.pictures import reconstruct, traverse
 from lib.runs import read_advanced, read_json, read_trace
@@ -270,6 +273,26 @@ figures.show(
 )
 
 # %% [markdown]
+# ### Explore it
+
+# %%
+steps_between = np.linspace(-2, 2, 13, dtype=np.float32)
+ranked = {arm: latent_table(run) for arm, run in pair.items()}
+save_traversals(
+    {arm: traverse(model, start, steps_between)[ranked[arm]["latent"]] for arm, model in models.items()},
+    {arm: [f"{row.latent}: {row.kl:.1f} nats" for row in table.itertuples()] for arm, table in ranked.items()},
+    folder / "traversal.gif",
+)
+display(HTML(explorer(pair)))
+display(
+    Markdown(
+        "**Figure 4.** The same to be moved by hand: both decoders run in this page. Choose a start image; each slider then moves one latent of each arm "
+        "away from its posterior mean, largest KL first. A separated factor follows one slider alone; where several things change at once, "
+        f"the latent is entangled. {one_seed}."
+    )
+)
+
+# %% [markdown]
 # ### Scores
 
 # %%
@@ -278,7 +301,7 @@ figures.show(
         table.reset_index()[["arm", "mig_four", "reconstruction"]].rename(columns={"mig_four": "mig"}), REPORTED
     ),
     folder / "scores",
-    f"**Figure 4.** MIG (quadrature, four factors) and reconstruction loss: our runs (filled) and the report's figures (open, {PAPER_STEPS:,} "
+    f"**Figure 5.** MIG (quadrature, four factors) and reconstruction loss: our runs (filled) and the report's figures (open, {PAPER_STEPS:,} "
     f"steps, one seed). {origin}.",
 )
 
@@ -316,7 +339,7 @@ figures.show(
         {arm: np.array(measured[arm]["kl_latents"]) for arm in pair},
     ),
     folder / "information",
-    "**Figure 5.** Mutual information I(z; v) of every factor with every latent, in nats, by quadrature. A separated factor has one dark cell "
+    "**Figure 6.** Mutual information I(z; v) of every factor with every latent, in nats, by quadrature. A separated factor has one dark cell "
     f"in its row, an entangled one several or none. {measured['linear']['images']:,} images; {one_seed}.",
 )
 
