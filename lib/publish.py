@@ -117,6 +117,8 @@ def readme_results(profile: Profile) -> str:
         f"The rendered report: [`{folder}/report.html`]({folder}/report.html), one file that opens offline.",
         "",
         f"![Reconstruction loss, KL, beta and capacity over the training steps]({folder}/figures/traces.png)",
+        "",
+        f"![Traversals of the latents, linear left, adaptive right]({folder}/figures/traversal.gif)",
     ]
     return "\n".join(lines)
 

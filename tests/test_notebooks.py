@@ -54,6 +54,7 @@ def test_training_notebooks_offer_every_setting_with_its_meaning(name):
         ("02_linear_training", {"arm": "adaptive"}, "arm is 'adaptive'; this notebook trains linear or linear_full."),
         ("01_dataset", {"profile": "desktop"}, "profile is 'desktop'; choose one of"),
         ("04_analysis", {"profil": "smoke"}, "There is no parameter 'profil'"),
+        ("07_explore", {"profile": "desktop"}, "profile is 'desktop'; choose one of"),
     ],
 )
 def test_papermill_stops_before_any_work(notebook, parameters, sentence, tmp_path):
@@ -102,7 +103,9 @@ def test_the_workflow_makes_report_figures_and_table(smoke):
     for name in ("traces", "reconstructions", "traversals", "scores", "information", "factors", "pixel_density"):
         assert (smoke / "figures" / f"{name}.png").stat().st_size > 5_000
         assert (smoke / "figures" / f"{name}.svg").exists()
+    assert 10_000 < (smoke / "figures" / "traversal.gif").stat().st_size < 1_000_000
     page = (smoke / "report.html").read_text()
+    assert 'class="explorer"' in page
     for heading in ("Introduction", "Hypothesis", "Experiments", "Discussion", "References", "Appendix C"):
         assert heading in page
     measured = read_json(smoke / "linear-seed1" / "evaluation.json")
