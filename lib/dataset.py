@@ -80,7 +80,7 @@ def ensure(source: str = "rendered", directory: str | Path = DIRECTORY, progress
     if source == "rendered":
         path, sample = directory / "dsprites_rendered.h5", _sample_sha256()
         if not (path.exists() and _header(path).get("sample_sha256") == sample):
-            print(f"Drawing the data set into {path} (once, under a minute).")
+            print(f"Drawing the data set into {path.name} (once, under a minute).")
             blocks = (render_packed(np.arange(start, start + _ROWS)) for start in range(0, N_IMAGES, _ROWS))
             _write(path, blocks, "rendered", progress, sample_sha256=sample)
         return path
@@ -99,7 +99,7 @@ def ensure(source: str = "rendered", directory: str | Path = DIRECTORY, progress
         import pooch  # needed for nothing else
 
         pooch.retrieve(OFFICIAL_URL, f"sha256:{OFFICIAL_SHA256}", official.name, directory, progressbar=progress)
-    print(f"Converting {official} into {path} (once).")
+    print(f"Converting {official.name} into {path.name} (once).")
     blocks = (np.packbits(block.reshape(_ROWS, -1), axis=1) for block in official_blocks(official, _ROWS))
     _write(path, blocks, f"{official.name}, SHA-256 {digest}", progress)
     return path

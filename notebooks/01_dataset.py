@@ -34,6 +34,7 @@ data: str = None  # rendered, download, or the path of the official .npz or .hdf
 from lib.dataset import check_source
 from lib.notebook import parameters
 from lib.profiles import load_profile
+from lib.provenance import ROOT
 
 given = parameters(globals(), ("profile", "data"))
 chosen = load_profile(given["profile"])
@@ -41,7 +42,7 @@ source = chosen.training_config(chosen.arms[0], chosen.seeds[0], data=given["dat
 check_source(source)
 own = source == chosen.training["data"]  # only the profile's own data speak for its runs
 folder = chosen.directory / ("figures" if own else "figures-other-data")
-print(f"data: {source}; figures -> {folder}")
+print(f"data: {source}; figures -> {folder.relative_to(ROOT)}")
 
 # %%
 import numpy as np

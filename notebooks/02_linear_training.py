@@ -56,9 +56,10 @@ evaluation_batch: int = None  # evaluation: images per forward pass
 
 # %%
 from lib.notebook import configure_training
+from lib.provenance import ROOT
 
 profile, config, evaluation, run = configure_training(globals(), arms=("linear", "linear_full"))
-print(f"{config}\n-> {run.path}")
+print(f"{config}\n-> {run.path.relative_to(ROOT)}")
 
 # %%
 from IPython.display import Markdown, display
@@ -117,8 +118,8 @@ trace = read_trace(run.path / "trace.h5")
 figures.show(
     figures.traces({arm: [trace]}),
     run.path / "figures" / "trace",
-    "**Figure 2.** Training of the " + figures.ARM_LABELS[arm] + " arm: reconstruction loss and KL (moving averages), "
-    f"beta and capacity, at every step recorded. n = 1 run; {label(run)}.",
+    "**Figure 2.** Training of the " + figures.ARM_LABELS[arm] + " arm: reconstruction loss, KL and beta (moving "
+    f"averages; pale, beta at every step) and capacity. n = 1 run; {label(run)}.",
 )
 
 # %% [markdown]

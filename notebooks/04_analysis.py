@@ -206,7 +206,7 @@ if reduced:
         "holds β at its least value for ever (a test shows it). The `conditional` rule has no such lock.",
         "learning_rate": "The learning rate is raised so that the network follows the shorter schedule.",
         "c_max": "In so few steps the network cannot fill 16 nats: C would run away from the KL and β rest at its least value, so "
-        "C_max is lowered to what it can fill.",
+        "$C_{\\max}$ is lowered to what it can fill.",
         "batch_size": "Smaller batches buy more steps in the same time.",
         "precision": "In `bfloat16` only the products are rounded; weights, losses and controller stay in full precision.",
     }
@@ -222,7 +222,7 @@ else:
 figures.show(
     figures.traces(traces),
     folder / "traces",
-    "**Figure 1.** The training of both arms: reconstruction loss and KL (moving averages over 1/200 of the training), β and capacity. "
+    "**Figure 1.** The training of both arms: reconstruction loss, KL and β (moving averages over 1/200 of the training; pale, β at every step) and capacity. "
     f"One line per run, thicker for seed {chosen.seeds[0]}. {origin}.",
 )
 
@@ -256,20 +256,20 @@ figures.show(
 # %%
 values = np.linspace(-2, 2, 7, dtype=np.float32)
 start = images.images(torch.from_numpy(factors_to_indices([[2, 5, 0, 16, 16]])))[0]
-channel_labels = {}
-for arm, run in pair.items():
-    best = factor_table(run)
-    channel_labels[arm] = [
-        f"{j}: {kl:.1f}"
-        + "".join(f"\n{name.replace('_', ' ')}" for name in best.index[best["latent"] == j][:1] if kl > 0.1)
-        for j, kl in enumerate(measured[arm]["kl_latents"])
+ranked = {arm: latent_table(run) for arm, run in pair.items()}
+channel_labels = {
+    arm: [
+        f"{row.latent}: {row.kl:.1f}" + (f"\n{row.factor}" if row.kl > 0.1 else "")
+        for row in latents.sort_values("latent").itertuples()
     ]
+    for arm, latents in ranked.items()
+}
 figures.show(
     figures.traversals({arm: traverse(model, start, values) for arm, model in models.items()}, values, channel_labels),
     folder / "traversals",
     "**Figure 3.** Latent traversals: each of the ten latents from −2 to 2, the others at the posterior mean of a large heart in the middle; linear left, "
-    "adaptive right. Beside each row its latent, the latent's KL in nats and, where it is the best-informed latent on a factor, that "
-    f"factor. A latent without KL changes nothing. {one_seed}.",
+    "adaptive right. Beside each row its latent, the latent's KL in nats and the factor it knows most about. "
+    f"A latent without KL changes nothing. {one_seed}.",
 )
 
 # %% [markdown]
@@ -277,10 +277,9 @@ figures.show(
 
 # %%
 steps_between = np.linspace(-2, 2, 13, dtype=np.float32)
-ranked = {arm: latent_table(run) for arm, run in pair.items()}
 save_traversals(
     {arm: traverse(model, start, steps_between)[ranked[arm]["latent"]] for arm, model in models.items()},
-    {arm: [f"{row.latent}: {row.kl:.1f} nats" for row in table.itertuples()] for arm, table in ranked.items()},
+    {arm: [f"{row.latent}: {row.kl:.1f} nats" for row in latents.itertuples()] for arm, latents in ranked.items()},
     folder / "traversal.gif",
 )
 display(HTML(explorer(pair)))
@@ -406,7 +405,7 @@ display(
 
 - **"C is held at levels."** In the adaptive arm C stood still in {1 - table.loc[pair["adaptive"].name, "share_advanced"]:.1%} of the steps. Its longest hold
   took {longest["adaptive"]["length"]:,.0f} steps ({longest["adaptive"]["length"] / steps:.1%} of training) at C = {longest["adaptive"]["capacity"]:.2f} nats;
-  {len(long["adaptive"])} holds lasted at least 1% of training, and together they make {long["adaptive"]["length"].sum() / steps:.1%} of it.
+  holds of at least 1% of training: {len(long["adaptive"])}, together {long["adaptive"]["length"].sum() / steps:.1%} of it.
 - **"β is higher on average in the adaptive arm."** Mean β over all steps: {per_arm("mean_beta")}.
 - **"Position and scale are separated."** Gaps (0: two latents know as much, 1: one latent knows all): linear {listed(position_scale, "linear")};
   adaptive {listed(position_scale, "adaptive")}.

@@ -39,3 +39,10 @@ def test_the_published_laptop_run_is_a_meaningful_miniature(arm):
     information = np.array(read_json(run / "evaluation.json")["information"])
     assert information[3].max() > 1
     assert information[4].max() > 1
+
+
+def test_published_pages_name_no_folder_of_the_machine_that_made_them():
+    for name in NAMES:
+        page = (published_directory(load_profile(name)) / "report.html").read_text()
+        assert "results/runs/" in page
+        assert "/results/runs/" not in page
