@@ -127,9 +127,11 @@ def test_run_again_the_workflow_has_nothing_to_do(checkout, smoke):
 def test_a_deleted_run_is_missed_and_a_changed_profile_refused(checkout, smoke):
     evaluation = smoke / "linear-seed1" / "evaluation.json"
     kept = evaluation.rename(evaluation.with_suffix(".kept"))
-    planned = in_checkout(checkout, "snakemake", "--dry-run", "--cores", "2", "--config", "profile=smoke")
+    command = ("snakemake", "--dry-run", "--cores", "2", "--forcerun", "analysis", "--config", "profile=smoke")
+    planned = in_checkout(checkout, *command)  # as in make render
     kept.rename(evaluation)
     assert "rule training" in planned.stdout
+    assert "rule training" not in in_checkout(checkout, *command).stdout
     profiles = checkout / "profiles.toml"
     text = profiles.read_text()
     profiles.write_text(text.replace("steps = 200", "steps = 300"))

@@ -179,8 +179,8 @@ def test_the_advance_bits_reproduce_the_capacity_exactly(arm, tiny_config, few_i
 
 
 def test_summary_counts_every_step_and_finds_the_lock(tiny_config):
-    config = tiny_config(trace_every=2, latents=1, steps=6)
-    table = pd.DataFrame(0.0, index=range(6), columns=trace_columns(1))
+    config = tiny_config(trace_every=2, latents=2, steps=6)
+    table = pd.DataFrame(0.0, index=range(6), columns=trace_columns(2))
     table["kl"], table["set_point"] = [1.0, 2, 3, 4, 5, 6], 2.0
     table["beta"] = [1.0, 1.5, 1.0, 1.0, 2.0, 2.0]
     table["locked"] = [0, 0, 0, 1, 1, 1]
