@@ -15,7 +15,7 @@ import pandas as pd
 from lib.profiles import RESULTS, Profile, load_profile
 from lib.provenance import ROOT
 from lib.runs import Run, read_json, read_trace, write_atomically
-from lib.tables import REPORTED, trained_runs
+from lib.tables import REPORTED, departures, trained_runs
 
 README = ROOT / "README.md"
 START, END = "<!-- results: written by make publish -->", "<!-- results end -->"
@@ -90,6 +90,7 @@ def readme_results(profile: Profile) -> str:
     mean = table.groupby("arm")[["mig_four", "reconstruction", "kl", "mean_beta"]].mean()
     linear, adaptive = mean.loc["linear"], mean.loc["adaptive"]
     minutes = table["training_seconds"].mean() / 60
+    changed = ", ".join(f"`{name}` {row.iloc[1]} ({row.iloc[0]})" for name, row in departures(profile).iterrows())
     lines = [
         f"Published so far: the profile `{profile.name}`, {size} {paper_steps:,}, "
         f"{seeds} seed{'s' if seeds > 1 else ''} per arm, measured on {table['images'].iloc[0]:,} images; "
@@ -98,7 +99,8 @@ def readme_results(profile: Profile) -> str:
         f"MIG {adaptive.mig_four:.3f} adaptive against {linear.mig_four:.3f} linear; reconstruction "
         f"{adaptive.reconstruction:.1f} against {linear.reconstruction:.1f} nats; KL {adaptive.kl:.1f} against "
         f"{linear.kl:.1f} nats; mean beta {adaptive.mean_beta:.1f} against {linear.mean_beta:.1f}."
-        + (" With one seed, chance cannot be told from effect." if seeds == 1 else ""),
+        + (" With one seed, chance cannot be told from effect." if seeds == 1 else "")
+        + (f" Changed for all arms alike, the report's value in brackets: {changed}." if changed else ""),
         "",
         "| | MIG, four factors | reconstruction (nats) | KL (nats) | final C (nats) | steps | n images | hardware |",
         "|---|---|---|---|---|---|---|---|",

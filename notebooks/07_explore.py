@@ -20,8 +20,8 @@
 # for each arm: the latent's number, its KL, and the factor it knows most about with their mutual information, both in nats. The play button sweeps the latent;
 # the other latents stay where they are.
 #
-# Run all cells in JupyterLab, or serve the sliders alone with Voila, which the project does not need otherwise:
-# `.venv/bin/pip install voila==0.5.13`, then `.venv/bin/voila notebooks/07_explore.ipynb`. The rendered report has the same explorer without any kernel.
+# Run all cells in JupyterLab, or serve the sliders alone with Voila:
+# `.venv/bin/voila notebooks/07_explore.ipynb`. The rendered report has the same explorer without any kernel.
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # section of profiles.toml whose runs are explored
