@@ -98,7 +98,12 @@ def ensure(source: str = "rendered", directory: str | Path = DIRECTORY, progress
     if source == "download":
         import pooch  # needed for nothing else
 
-        pooch.retrieve(OFFICIAL_URL, f"sha256:{OFFICIAL_SHA256}", official.name, directory, progressbar=progress)
+        try:
+            pooch.retrieve(OFFICIAL_URL, f"sha256:{OFFICIAL_SHA256}", official.name, directory, progressbar=progress)
+        except OSError as error:
+            raise ValueError(
+                f"{OFFICIAL_URL} could not be downloaded; fetch the file yourself and give its path."
+            ) from error
     print(f"Converting {official.name} into {path.name} (once).")
     blocks = (np.packbits(block.reshape(_ROWS, -1), axis=1) for block in official_blocks(official, _ROWS))
     _write(path, blocks, f"{official.name}, SHA-256 {digest}", progress)

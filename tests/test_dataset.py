@@ -301,6 +301,18 @@ def test_a_download_is_checked_against_the_known_hash_and_converted(classes, tmp
     assert dataset.ensure("download", tmp_path / "data") == converted and len(calls) == 1
 
 
+def test_a_failed_download_says_what_to_do(tmp_path, monkeypatch):
+    import pooch
+
+    def unreachable(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr(pooch, "retrieve", unreachable)
+    with pytest.raises(ValueError, match="could not be downloaded; fetch the file yourself and give its path"):
+        dataset.ensure("download", tmp_path, progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
 def wrong_files(directory: Path, classes: np.ndarray) -> dict[str, Path]:
     files = {message: directory / f"{k}" for k, message in enumerate(["neither", "lacks /imgs", "lacks imgs", "grey"])}
     files["neither"].write_text("no data")

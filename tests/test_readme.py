@@ -46,3 +46,7 @@ def test_published_pages_name_no_folder_of_the_machine_that_made_them():
         page = (published_directory(load_profile(name)) / "report.html").read_text()
         assert "results/runs/" in page
         assert "/results/runs/" not in page
+
+
+def test_readme_leaves_nothing_to_fill_in():
+    assert "TIME_" not in README.read_text()
