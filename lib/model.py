@@ -36,7 +36,10 @@ def _conv() -> tuple[nn.Module, nn.Module, int]:
 
 
 def _fc() -> tuple[nn.Module, nn.Module, int]:
-    """The beta-VAE paper's network for 2D shapes (Higgins et al. 2017, table 1): ReLU encoder, tanh decoder."""
+    """The beta-VAE paper's network for 2D shapes (Higgins et al. 2017, table 1): ReLU encoder, tanh decoder.
+
+    That paper trained it with Adagrad; here it is trained with Adam, as the report says of its own networks.
+    """
     encoder = nn.Sequential(
         nn.Flatten(), nn.Linear(4096, 1200), nn.ReLU(), nn.Linear(1200, 1200), nn.ReLU(),
     )  # fmt: skip
