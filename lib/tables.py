@@ -11,7 +11,7 @@ from lib.mig import factor_gaps
 from lib.profiles import Profile, load_profile
 from lib.runs import Run, read_json
 
-# The report's table (1.5 M iterations, one seed each); its text names neither estimator nor reduction in full.
+# The report's table (1.5 M iterations, one seed each); which MIG estimator it used is not known to us.
 REPORTED = pd.DataFrame({"arm": ["linear", "adaptive"], "mig": [0.5279, 0.5273], "reconstruction": [18.2191, 37.1294]})
 
 # Last epoch of public training logs on dSprites, nats per image: YannDubs/disentangling-vae at commit fe65e19,

@@ -123,7 +123,7 @@ display(headline.fillna("").T)
 display(
     Markdown(
         "**Table 1.** Our runs, one column each, and the report's own figures. Losses, KL and C in nats per image. MIG: quadrature "
-        "over the exact aggregate posterior, averaged over scale, orientation, x and y; the report does not name its estimator. "
+        "over the exact aggregate posterior, averaged over scale, orientation, x and y; which estimator the report used is not known to us. "
         f"Reconstruction: mean over all images with z sampled once. {origin}."
     )
 )
@@ -205,8 +205,8 @@ if reduced:
         "anti_windup": "With the faster controller the published anti-windup rule locks easily: from a sum of zero, one error above $K_p / K_i$ "
         "holds β at its least value for ever (a test shows it). The `conditional` rule has no such lock.",
         "learning_rate": "The learning rate is raised so that the network follows the shorter schedule.",
-        "c_max": "In so few steps the network cannot fill 16 nats: C would run away from the KL and β rest at its least value, so "
-        "$C_{\\max}$ is lowered to what it can fill.",
+        "c_max": "$C_{\\max}$ is lowered because trial runs of about this size with 16 nats (not published) either left the position spread over "
+        "several latents, or had the KL stop short of C and β at its least value for most of the training.",
         "batch_size": "Smaller batches buy more steps in the same time.",
         "precision": "In `bfloat16` only the products are rounded; weights, losses and controller stay in full precision.",
     }

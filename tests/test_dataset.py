@@ -30,12 +30,15 @@ def measured(code: str) -> dict:
 
 @pytest.fixture(scope="module")
 def drawing(tmp_path_factory) -> dict:
-    """Draws the data set in a process of its own, which says where it is."""
+    """Draws the data set in a process of its own, which says where it is and how much memory it took at most."""
     directory = tmp_path_factory.mktemp("data")
     code = f"""
-import json
+import json, pathlib, re
 from lib import dataset
-print(json.dumps(dict(path=str(dataset.ensure("rendered", {str(directory)!r})))))
+path = dataset.ensure("rendered", {str(directory)!r})
+status = pathlib.Path("/proc/self/status")
+peak = re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1] if status.exists() else 0
+print(json.dumps(dict(path=str(path), peak_kib=int(peak))))
 """
     return measured(code)
 
@@ -59,6 +62,11 @@ def test_drawing_is_announced_shows_progress_and_leaves_one_file(drawing, path):
     assert drawing["stdout"].count("Drawing the data set") == 1
     assert "100%" in drawing["stderr"]
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the memory in use from /proc, which Linux has")
+def test_drawing_takes_less_than_2_gb(drawing):
+    assert 0 < drawing["peak_kib"] * 1024 < 2e9
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the memory in use from /proc, which Linux has")
