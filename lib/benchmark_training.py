@@ -15,20 +15,19 @@ from multiprocessing.connection import Connection
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import nn
-from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
 
 from lib.config import TrainingConfig
 from lib.dataset import Dataset
 from lib.dsprites import N_IMAGES, render_packed
-from lib.engine import WEIGHTS, Engine, stream_seed
+from lib.engine import Engine
+from lib.lockstep import Lockstep
 from lib.memory import keep_freed_memory
-from lib.model import ARCHITECTURES, VAE, initialise
+from lib.model import ARCHITECTURES, VAE
 from lib.profiles import RESULTS, load_profile
 from lib.provenance import provenance
+from lib.reference_loop import reference_loop
 from lib.runs import write_atomically, write_json
 from lib.training import reproducible
 
@@ -38,71 +37,11 @@ SETTINGS = ((1, 1), (2, 1), (1, 2))  # threads of a process, processes side by s
 BATCH, IMAGES, ROUNDS, ROUND_SECONDS = 64, 20_000, 5, 0.5
 
 
-class UnpackedImages(TorchDataset):
-    """Single images as float32 [1, 64, 64], unpacked one by one."""
-
-    def __init__(self, packed: np.ndarray) -> None:
-        self.packed = packed
-
-    def __len__(self) -> int:
-        return len(self.packed)
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        return np.unpackbits(self.packed[index]).reshape(1, 64, 64).astype(np.float32)
-
-
-def plain_model(config: TrainingConfig) -> VAE:
-    """The same network and initial weights, made of PyTorch's own layers."""
-    model = VAE(config.architecture, config.latents)
-    initialise(model, stream_seed(config.seed, WEIGHTS))
-    for part in (model.encoder, model.decoder):
-        for i, layer in enumerate(part):
-            for plain in (nn.Conv2d, nn.ConvTranspose2d):
-                if isinstance(layer, plain):
-                    own = (layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding)
-                    part[i] = plain(*own)
-                    part[i].load_state_dict(layer.state_dict())
-    return model
-
-
-def reference_loop(config: TrainingConfig, packed: np.ndarray) -> Callable[[int], object]:
-    """ControlVAE's step as one would first write it, for the `linear` arm; the result runs a number of steps."""
-    model = plain_model(config)
-    optimizer = torch.optim.Adam(model.parameters(), config.learning_rate)
-    loader = DataLoader(UnpackedImages(packed), config.batch_size, shuffle=True, drop_last=True)
-    batches = itertools.chain.from_iterable(itertools.repeat(loader))
-    integral, unclipped, t = 0.0, 1.0, 0
-
-    def step() -> float:
-        nonlocal integral, unclipped, t
-        images = next(batches)
-        t += 1
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
-            mean, logvar = model.encode(images)
-            latents = mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)
-            logits = model.decode(latents)
-        mean, logvar, logits = mean.float(), logvar.float(), logits.float()
-        reconstruction = F.binary_cross_entropy_with_logits(logits, images, reduction="sum") / len(images)
-        kl = -0.5 * (1 + logvar - mean**2 - logvar.exp()).sum() / len(images)
-        set_point = min(config.c_max, config.c_start + 0.15 * (300 * t // config.steps))
-        error = set_point - kl.item()
-        if not (unclipped < config.beta_min and (config.anti_windup == "published" or error > 0)):
-            integral -= config.ki * error
-        unclipped = config.kp / (1 + math.exp(error)) + integral + config.beta_min
-        loss = reconstruction + max(config.beta_min, unclipped) * kl
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        return loss.item()
-
-    return lambda steps: [step() for _ in range(steps)]
-
-
 def engine_loop(config: TrainingConfig, packed: np.ndarray) -> Callable[[int], object]:
     """The engine, with memory kept as in `lib.training.train`; its trace is read back after every call."""
     keep_freed_memory()
-    engine = Engine(config, Dataset(torch.from_numpy(packed), "", "rendered", None))
-    return lambda steps: engine.run(steps).cpu().numpy()
+    lockstep = Lockstep([Engine(config, Dataset(torch.from_numpy(packed), "", "rendered", None))])
+    return lambda steps: lockstep.run(steps)[0].numpy()
 
 
 def serve(loop: str, config: TrainingConfig, packed: np.ndarray, connection: Connection) -> None:

@@ -1,7 +1,9 @@
 """One training step of ControlVAE, on any device, with nothing read back by the host between steps.
 
 The engine owns the network, the optimiser, the controller and the capacity. Batches and noise are functions of
-(seed, step) alone: every arm sees the same ones, and a resumed run continues with the same bits.
+(seed, step) alone: every arm sees the same ones, and a resumed run continues with the same bits. All that a step
+reads and changes lies in tensors that keep their place, so that a step can be captured once as a CUDA graph and
+replayed (lib/lockstep.py).
 """
 
 from typing import Any
@@ -13,10 +15,10 @@ from torch import Tensor
 from lib.config import TrainingConfig
 from lib.dataset import Dataset
 from lib.model import VAE, initialise, kl_per_latent, reconstruction_loss, reparameterise
-from lib.pid import PIDController, PIDState
+from lib.pid import PIDController
 from lib.schedules import schedule_for
 
-NOISE_BLOCK = 1000  # steps whose noise is drawn at once; part of what a seed means, so not a setting
+BLOCK = 1000  # steps whose noise and trace the device holds; part of what a seed means, so not a setting
 WEIGHTS, BATCHES, NOISE = range(3)  # the seed's independent random streams
 
 
@@ -32,6 +34,18 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def epoch_permutation(seed: int, epoch: int, n_images: int, device: torch.device) -> Tensor:
+    """The order in which an epoch goes through the images, int64 [N]: without replacement, the same for every arm."""
+    generator = torch.Generator(device).manual_seed(stream_seed(seed, BATCHES, epoch))
+    return torch.randperm(n_images, generator=generator, device=device)
+
+
+def noise_block(seed: int, block: int, batch_size: int, latents: int, device: torch.device) -> Tensor:
+    """Standard normal noise of the block-th 1,000 steps, float32 [1000, B, J] in every precision."""
+    generator = torch.Generator(device).manual_seed(stream_seed(seed, NOISE, block))
+    return torch.randn(BLOCK, batch_size, latents, generator=generator, device=device)
+
+
 def trace_columns(latents: int) -> list[str]:
     """Names of the values recorded at every step, in the order of `Engine.run`'s columns."""
     return [
@@ -44,43 +58,69 @@ class Engine:
     """The state of one run between two steps, and the step itself."""
 
     def __init__(self, config: TrainingConfig, data: Dataset) -> None:
-        """data must lie on the device that config.device stands for."""
+        """data must lie on the device that config.device stands for.
+
+        Raises ValueError for batches larger than the data set, and for tf32 where there is no CUDA device.
+        """
         self.config = config
         self.data = data
-        self.device = choose_device(config.device)
+        self.device = device = choose_device(config.device)
         self.n_images = data.packed.shape[0]
         self.dtype = torch.float64 if config.precision == "float64" else torch.float32
         if config.batch_size > self.n_images:
             raise ValueError(f"batch_size is {config.batch_size}; the data set has {self.n_images} images.")
+        if config.precision == "tf32" and device.type != "cuda":
+            raise ValueError("precision is 'tf32', a mode of CUDA devices; choose float32 or bfloat16 on the CPU.")
 
         model = VAE(config.architecture, config.latents)
         initialise(model, stream_seed(config.seed, WEIGHTS))
-        self.model = model.to(self.device, self.dtype, memory_format=torch.channels_last)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), config.learning_rate, fused=True)
+        self.model = model.to(device, self.dtype, memory_format=torch.channels_last)
+        self.optimizer = torch.optim.Adam(
+            self.model.parameters(), config.learning_rate, fused=True, capturable=device.type == "cuda"
+        )
         self.controller = PIDController(config.kp, config.ki, config.kd, config.beta_min, config.anti_windup)
         self.schedule = schedule_for(config.arm, config.c_start, config.c_max, config.steps)
 
+        self.batches = self.n_images // config.batch_size  # of an epoch; a last, incomplete batch is left out
         self.step = 0  # steps done, on the host
-        self.t = torch.zeros((), dtype=torch.int64, device=self.device)  # the same, on the device
-        self.pid = self.controller.initial_state(device=self.device)
-        self.beta = torch.ones((), dtype=torch.float64, device=self.device)  # beta(0) = 1
-        self.capacity = torch.full((), config.c_start, dtype=torch.float64, device=self.device)
-        self._epoch, self._permutation = -1, torch.empty(0)
-        self._block, self._noise = -1, torch.empty(0)
+        self.t = torch.zeros((), dtype=torch.int64, device=device)  # the same, on the device
+        self.pid = self.controller.initial_state(device=device)
+        self.beta = torch.ones((), dtype=torch.float64, device=device)  # beta(0) = 1
+        self.capacity = torch.full((), config.c_start, dtype=torch.float64, device=device)
 
-    def run(self, steps: int) -> Tensor:
-        """Train for `steps` steps; returns the trace [steps, columns] (float64, on the device).
+        self._epoch, self._block = -1, -1  # what the next two hold
+        self._permutation = torch.empty(self.n_images, dtype=torch.int64, device=device)
+        self._noise = torch.empty(BLOCK, config.batch_size, config.latents, device=device)
+        self._within_batch = torch.arange(config.batch_size, device=device)
+        self._trace = torch.empty(BLOCK, len(trace_columns(config.latents)), dtype=torch.float64, device=device)
 
-        Values are those at the step itself: the losses before the update, the set point that the controller's
-        error used, and the capacity after the step.
+    def prepare(self) -> int:
+        """Draw the permutation and the noise that the next steps need; returns for how many steps they suffice."""
+        epoch, block = self.step // self.batches, self.step // BLOCK
+        if epoch != self._epoch:
+            self._permutation.copy_(epoch_permutation(self.config.seed, epoch, self.n_images, self.device))
+            self._epoch = epoch
+        if block != self._block:
+            shape = self.config.batch_size, self.config.latents
+            self._noise.copy_(noise_block(self.config.seed, block, *shape, self.device))
+            self._block = block
+        return min(self.batches - self.step % self.batches, BLOCK - self.step % BLOCK)
+
+    def trace(self, steps: int) -> Tensor:
+        """The last `steps` rows of the trace [steps, columns]; none of them may be from before `prepare`."""
+        end = (self.step - 1) % BLOCK + 1
+        return self._trace[end - steps : end].clone()
+
+    def train_step(self) -> None:
+        """One step on the device; `prepare` has been called, and `step` is counted by the caller (lib/lockstep.py).
+
+        The trace's values are those at the step itself: the losses before the update, the set point that the
+        controller's error used, and the capacity after the step.
         """
-        return torch.stack([self._train_step() for _ in range(steps)])
-
-    def _train_step(self) -> Tensor:
         config = self.config
-        images = self.data.images(self.batch_indices(self.step), self.dtype)  # [B, 1, 64, 64]
-        noise = self.batch_noise(self.step)  # [B, J]
-        self.step += 1
+        images = self.data.images(self.batch_indices(), self.dtype)  # [B, 1, 64, 64]
+        # The noise is drawn in float32 in every precision, so that precisions can be compared from the same seed.
+        noise = self._noise.index_select(0, (self.t % BLOCK).view(1))[0].to(self.dtype)  # [B, J]
 
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
             mean, logvar = self.model.encode(images)
@@ -91,48 +131,31 @@ class Engine:
         kl = kl_latents.sum()
 
         # ControlVAE's order: the set point moves (linear rule), then beta, then the loss and the update.
-        self.t = self.t + 1
+        row = (self.t % BLOCK).view(1)
+        self.t += 1
         set_point = self.schedule.set_point(self.t, self.capacity)
-        beta, self.pid = self.controller.step(self.pid, set_point, kl.detach())
+        beta, pid = self.controller.step(self.pid, set_point, kl.detach())
         loss = reconstruction + beta.to(self.dtype) * kl
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
         capacity = self.schedule.advance(self.t, set_point, beta, self.beta)
 
-        row = torch.cat([
+        values = torch.cat([
             reconstruction.detach().double().view(1), kl.detach().double().view(1), kl_latents.detach().double(),
             torch.stack([
-                beta, set_point, capacity, self.pid.integral, self.pid.frozen.double(),
-                (capacity != self.capacity).double(), self.controller.locked(self.pid).double(),
+                beta, set_point, capacity, pid.integral, pid.frozen.double(),
+                (capacity != self.capacity).double(), self.controller.locked(pid).double(),
             ]),
         ])  # fmt: skip
-        self.beta, self.capacity = beta, capacity
-        return row
+        self._trace.index_copy_(0, row, values[None])
+        for held, new in zip((*self.pid, self.beta, self.capacity), (*pid, beta, capacity), strict=True):
+            held.copy_(new)
 
-    def batch_indices(self, step: int) -> Tensor:
-        """Images of the batch after `step` steps [B]: epochs are permutations, drawn without replacement."""
-        batches = self.n_images // self.config.batch_size  # a last, incomplete batch is left out
-        epoch, position = divmod(step, batches)
-        if epoch != self._epoch:
-            generator = self._generator(BATCHES, epoch)
-            self._permutation = torch.randperm(self.n_images, generator=generator, device=self.device)
-            self._epoch = epoch
-        start = position * self.config.batch_size
-        return self._permutation[start : start + self.config.batch_size]
-
-    def batch_noise(self, step: int) -> Tensor:
-        """Standard normal noise of the batch after `step` steps [B, J]."""
-        block, position = divmod(step, NOISE_BLOCK)
-        if block != self._block:
-            shape = (NOISE_BLOCK, self.config.batch_size, self.config.latents)
-            # Drawn in float32 in every precision, so that precisions can be compared from the same seed.
-            self._noise = torch.randn(shape, generator=self._generator(NOISE, block), device=self.device)
-            self._block = block
-        return self._noise[position].to(self.dtype)
-
-    def _generator(self, stream: int, index: int) -> torch.Generator:
-        return torch.Generator(self.device).manual_seed(stream_seed(self.config.seed, stream, index))
+    def batch_indices(self) -> Tensor:
+        """Images of the next batch, int64 [B]."""
+        first = (self.t % self.batches) * self.config.batch_size
+        return self._permutation.index_select(0, first + self._within_batch)
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to continue with the same bits."""
@@ -148,9 +171,9 @@ class Engine:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`'s result; its tensors may lie on any device."""
         self.step = state["step"]
-        self.t = torch.full_like(self.t, self.step)
+        self.t.fill_(self.step)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.pid = PIDState(*(value.to(self.device) for value in state["pid"]))
-        self.beta = state["beta"].to(self.device)
-        self.capacity = state["capacity"].to(self.device)
+        held = (*self.pid, self.beta, self.capacity)
+        for value, saved in zip(held, (*state["pid"], state["beta"], state["capacity"]), strict=True):
+            value.copy_(saved)

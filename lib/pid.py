@@ -78,7 +78,7 @@ class PIDController:
         integral = torch.where(frozen, state.integral, state.integral - self.ki * error)
         unclipped = self.kp / (1 + torch.exp(error)) + integral + self.beta_min
         if self.kd:
-            change = torch.where(torch.isnan(state.error), 0.0, error - state.error)
+            change = (error - state.error).masked_fill(torch.isnan(state.error), 0.0)
             unclipped = unclipped - self.kd * change
         beta = unclipped.clamp(min=self.beta_min)
         return beta, PIDState(integral, unclipped, error, frozen)

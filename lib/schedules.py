@@ -92,7 +92,7 @@ class AdaptiveCapacity:
         remaining = (self.t_max - (t - 1)).clamp(min=1).double()
         advanced = set_point + (self.c_max - set_point) / remaining
         held = torch.where(beta > beta_before, set_point, advanced)
-        return torch.where(t > self.t_max, self.c_max, held)
+        return held.masked_fill(t > self.t_max, self.c_max)
 
 
 def linear_reaches_maximum(c_start: float, c_max: float, t_max: int) -> int:

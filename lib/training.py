@@ -1,104 +1,26 @@
-"""Train one arm into a run directory: trace, snapshots, checkpoints, resume, summary."""
+"""Train runs into their directories: trace, snapshots, checkpoints, resume, summary."""
 
+import math
+import os
 import time
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from tqdm import tqdm
 
 from lib.config import TrainingConfig
 from lib.dataset import Dataset
-from lib.engine import Engine, choose_device, trace_columns
+from lib.engine import Engine, choose_device
+from lib.lockstep import Lockstep
 from lib.memory import keep_freed_memory
 from lib.provenance import provenance
 from lib.runs import Run, write_atomically, write_json, write_trace
+from lib.trace import Trace
 
-BLOCK = 100  # steps between two looks of the host at the device
+LOOK = {"cpu": 100, "cuda": 1000}  # steps between two looks of the host at the device
+LEAST_SECONDS = 30  # between two checkpoints of a run: writing one may take 0.1 s
 FIRST_SNAPSHOT = 100  # the first of the log-spaced snapshots, in steps
-FLAGS = ("frozen", "advanced", "locked")  # columns of the trace that are true or false
-
-
-class Trace:
-    """Collects the values of every step: thinned rows, bits of every step, and sums for the summary."""
-
-    def __init__(self, config: TrainingConfig) -> None:
-        self.config = config
-        self.columns = trace_columns(config.latents)
-        self.rows: list[np.ndarray] = []  # [windows, 1 + 2 columns]: step, values at it, means over the window
-        self.pending = np.empty((0, len(self.columns)))  # values since the last complete window
-        self.advanced: list[np.ndarray] = []  # bool [steps]
-        self.steps = 0
-        self.sums = {"at_beta_min": 0.0, "kl_to_set_point": 0.0, "beta": 0.0, "frozen": 0.0}
-        self.locked_at: int | None = None
-
-    def add(self, values: np.ndarray) -> None:
-        """values [steps, columns]: the next steps' trace; raises FloatingPointError where it is not finite."""
-        table = dict(zip(self.columns, values.T, strict=True))
-        broken = ~np.isfinite(values).all(1)
-        if broken.any():
-            raise FloatingPointError(
-                f"Training diverged at step {self.steps + 1 + int(broken.argmax())}: a loss is not finite; "
-                "lower learning_rate or ki."
-            )
-        self.sums["at_beta_min"] += float((table["beta"] <= self.config.beta_min).sum())
-        self.sums["kl_to_set_point"] += float(np.abs(table["kl"] - table["set_point"]).sum())
-        self.sums["beta"] += float(table["beta"].sum())
-        self.sums["frozen"] += float(table["frozen"].sum())
-        if self.locked_at is None and table["locked"].any():
-            self.locked_at = self.steps + 1 + int(table["locked"].argmax())
-        self.advanced.append(table["advanced"].astype(bool))
-
-        every = self.config.trace_every
-        self.pending = np.concatenate([self.pending, values])
-        windows = self.pending[: len(self.pending) // every * every].reshape(-1, every, values.shape[1])
-        first = self.steps + len(values) - len(self.pending)
-        steps = first + every * np.arange(1, len(windows) + 1)
-        self.rows.append(np.concatenate([steps[:, None], windows[:, -1], windows.mean(1)], axis=1))
-        self.pending = self.pending[len(windows) * every :]
-        self.steps += len(values)
-
-    def frame(self) -> pd.DataFrame:
-        """One row per window of `trace_every` steps: its last step, the values there, their means (`_mean`)."""
-        names = ["step", *self.columns, *(f"{name}_mean" for name in self.columns)]
-        frame = pd.DataFrame(np.concatenate(self.rows), columns=names)
-        return frame.astype({"step": np.int64} | dict.fromkeys(FLAGS, bool))
-
-    def summary(self) -> dict[str, Any]:
-        """What every run reports; the means over the last 1% of steps have that in their names."""
-        frame = self.frame()
-        last = frame[frame["step"] > 0.99 * self.steps]
-        return {
-            "steps": self.steps,
-            "share_at_beta_min": self.sums["at_beta_min"] / self.steps,
-            "share_frozen": self.sums["frozen"] / self.steps,
-            "share_advanced": float(np.concatenate(self.advanced).mean()),
-            "mean_kl_to_set_point": self.sums["kl_to_set_point"] / self.steps,
-            "mean_beta": self.sums["beta"] / self.steps,
-            "locked_at": self.locked_at,
-            "final_capacity": float(frame["capacity"].iloc[-1]),
-            "reconstruction_last_percent": float(last["reconstruction_mean"].mean()),
-            "kl_last_percent": float(last["kl_mean"].mean()),
-            "beta_last_percent": float(last["beta_mean"].mean()),
-        }
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "rows": torch.from_numpy(np.concatenate(self.rows)),
-            "pending": torch.from_numpy(self.pending),
-            "advanced": torch.from_numpy(np.concatenate(self.advanced)),
-            "steps": self.steps,
-            "sums": self.sums,
-            "locked_at": self.locked_at,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.rows = [state["rows"].numpy()]
-        self.pending = state["pending"].numpy()
-        self.advanced = [state["advanced"].numpy()]
-        self.steps, self.sums, self.locked_at = state["steps"], state["sums"], state["locked_at"]
 
 
 def snapshot_steps(config: TrainingConfig) -> list[int]:
@@ -111,15 +33,16 @@ def snapshot_steps(config: TrainingConfig) -> list[int]:
 
 
 @contextmanager
-def reproducible(threads: int):
-    """Compute with this many CPU threads and, on CUDA, with deterministic algorithms and true float32.
+def reproducible(threads: int, tf32: bool = False):
+    """Compute with this many CPU threads and, on CUDA, with deterministic algorithms, in true float32 unless `tf32`.
 
     The thread count is restored. Freed memory is kept for reuse (lib/memory.py).
     """
     keep_freed_memory()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its bits only with this
     torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cuda.matmul.allow_tf32 = tf32
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -131,59 +54,125 @@ def reproducible(threads: int):
 def train(config: TrainingConfig, run: Run, data: Dataset, progress: bool = True) -> Run:
     """Train `config` into `run`'s directory, continue it from its checkpoint, or load it where it is complete.
 
-    The same seed, data, machine, device, precision and thread count give the same bits, interrupted or not.
-    Raises ValueError where the directory holds another configuration's run (nothing is touched), and
-    FloatingPointError where training diverges.
+    The same seed, data, machine, device, precision and thread count give the same bits, interrupted or not, alone or
+    together with other runs. Raises ValueError where the directory holds another configuration's run (nothing is
+    touched), and FloatingPointError where training diverges.
     """
-    run.claim(config)
-    if run.complete:
-        return run
-    device = choose_device(config.device)
-    with reproducible(config.threads):
-        engine, trace, seconds = Engine(config, data.to(device)), Trace(config), 0.0
-        if run.checkpoint.exists():
-            state = torch.load(run.checkpoint, map_location="cpu", weights_only=True)
-            engine.load_state_dict(state["engine"])
-            trace.load_state_dict(state["trace"])
-            seconds = state["seconds"]
-        started = time.perf_counter() - seconds
-        snapshots = snapshot_steps(config)
-        with tqdm(
-            total=config.steps, initial=engine.step, desc=run.name, unit="step", disable=not progress,
-            mininterval=2, dynamic_ncols=True,
-        ) as bar:  # fmt: skip
-            while engine.step < config.steps:
-                stops = (engine.step // BLOCK * BLOCK + BLOCK, config.steps, *snapshots)
-                steps = min(stop for stop in stops if stop > engine.step) - engine.step
-                trace.add(engine.run(steps).cpu().numpy())
-                bar.update(steps)
-                bar.set_postfix_str(_progress_line(trace), refresh=False)
-                if engine.step in snapshots:
-                    run.save_weights(engine.model, engine.step)
-                if engine.step % config.checkpoint_every < steps and engine.step < config.steps:
-                    _write_checkpoint(run, engine, trace, time.perf_counter() - started)
-        seconds = time.perf_counter() - started
-
-    write_trace(run.path / "trace.h5", trace.frame(), np.concatenate(trace.advanced), config.as_mapping())
-    run.save_weights(engine.model)
-    record = provenance(device) | {
-        "data_sha256": data.sha256,
-        "data_source": data.source,
-        "seconds": seconds,
-        "steps_per_second": config.steps / seconds,
-    }
-    write_json(run.path / "run.json", {"provenance": record, "summary": trace.summary()})
-    run.checkpoint.unlink(missing_ok=True)
+    train_together([config], [run], data, progress)
     return run
 
 
-def _progress_line(trace: Trace) -> str:
-    values = dict(zip(["step", *trace.columns], trace.rows[-1][-1], strict=False)) if len(trace.rows[-1]) else {}
-    if not values:
-        return ""
-    return "loss {reconstruction:.1f}, KL {kl:.2f}, beta {beta:.2f}, C {capacity:.2f}".format(**values)
+def train_together(
+    configs: list[TrainingConfig], runs: list[Run], data: Dataset, progress: bool = True, time_limit: float = math.inf
+) -> None:
+    """As `train`, for several runs in lockstep (lib/lockstep.py), which pays on a GPU.
+
+    Ends after about `time_limit` seconds; what is unfinished then has a checkpoint. A run that diverges leaves the
+    others alone: its error is raised when they have ended. Raises ValueError unless all share device, threads and
+    precision.
+    """
+    for config, run in zip(configs, runs, strict=True):
+        run.claim(config)
+    started = time.perf_counter()
+    unfinished = [(config, run) for config, run in zip(configs, runs, strict=True) if not run.complete]
+    if not unfinished:
+        return
+    shared = {(config.device, config.threads, config.precision) for config, _ in unfinished}
+    if len(shared) > 1:
+        raise ValueError("Runs that train together need the same device, threads and precision; train them apart.")
+    (device_name, threads, precision), errors = shared.pop(), []
+    with reproducible(threads, precision == "tf32"):
+        data = data.to(choose_device(device_name))
+        trainings = [_Training(config, run, data, len(unfinished)) for config, run in unfinished]
+        lockstep = None
+        with tqdm(
+            total=sum(config.steps for config, _ in unfinished), initial=sum(each.engine.step for each in trainings),
+            desc=", ".join(run.name for _, run in unfinished), unit="step", disable=not progress,
+            mininterval=2, dynamic_ncols=True,
+        ) as bar:  # fmt: skip
+            while trainings:
+                if time.perf_counter() - started >= time_limit:
+                    for each in trainings:
+                        each.checkpoint()
+                    break
+                step = min(each.engine.step for each in trainings)
+                level = [each for each in trainings if each.engine.step == step]  # the others have resumed further on
+                engines = [each.engine for each in level]
+                if lockstep is None or lockstep.engines != engines:
+                    lockstep = Lockstep(engines)
+                steps = min(stop for each in trainings for stop in each.stops() if stop > step) - step
+                began = time.perf_counter()
+                traces = [trace.cpu().numpy() for trace in lockstep.run(steps)]
+                seconds = time.perf_counter() - began
+                for each, values in zip(level, traces, strict=True):
+                    try:
+                        each.record(values, seconds)
+                    except FloatingPointError as error:
+                        errors.append(error)
+                        trainings.remove(each)
+                bar.update(steps * len(level))
+                bar.set_postfix_str(level[0].progress_line(), refresh=False)
+                trainings = [each for each in trainings if each.engine.step < each.config.steps]
+    if errors:
+        raise errors[0]
 
 
-def _write_checkpoint(run: Run, engine: Engine, trace: Trace, seconds: float) -> None:
-    state = {"engine": engine.state_dict(), "trace": trace.state_dict(), "seconds": seconds}
-    write_atomically(run.checkpoint, lambda temporary: torch.save(state, temporary))
+class _Training:
+    """A run in training: its engine, its trace, and what is written when."""
+
+    def __init__(self, config: TrainingConfig, run: Run, data: Dataset, together: int) -> None:
+        """From the run's checkpoint, where there is one; `together`: runs that train side by side in this process."""
+        self.config, self.run, self.data, self.together = config, run, data, together
+        self.engine, self.trace, self.seconds = Engine(config, data), Trace(config), 0.0
+        self.snapshots = snapshot_steps(config)
+        if run.checkpoint.exists():
+            state = torch.load(run.checkpoint, map_location="cpu", weights_only=True)
+            self.engine.load_state_dict(state["engine"])
+            self.trace.load_state_dict(state["trace"])
+            self.seconds = state["seconds"]
+        self.checkpointed = time.perf_counter()
+
+    def stops(self) -> tuple[int, ...]:
+        """Steps at which training pauses; those ahead of the others wait at their own step."""
+        look = LOOK[self.engine.device.type]
+        return self.engine.step, self.engine.step // look * look + look, self.config.steps, *self.snapshots
+
+    def record(self, values: np.ndarray, seconds: float) -> None:
+        """Note the next steps' trace [steps, columns], which took `seconds`, and write what is due.
+
+        Raises FloatingPointError where the training has diverged.
+        """
+        self.trace.add(values)
+        self.seconds += seconds
+        config, step = self.config, self.engine.step
+        if step in self.snapshots:
+            self.run.save_weights(self.engine.model, step)
+        if step == config.steps:
+            self._finish()
+        elif step % config.checkpoint_every < len(values) and time.perf_counter() - self.checkpointed >= LEAST_SECONDS:
+            self.checkpoint()
+
+    def checkpoint(self) -> None:
+        state = {"engine": self.engine.state_dict(), "trace": self.trace.state_dict(), "seconds": self.seconds}
+        write_atomically(self.run.checkpoint, lambda temporary: torch.save(state, temporary))
+        self.checkpointed = time.perf_counter()
+
+    def progress_line(self) -> str:
+        if not len(self.trace.rows[-1]):
+            return ""
+        values = dict(zip(["step", *self.trace.columns], self.trace.rows[-1][-1], strict=False))
+        return "loss {reconstruction:.1f}, KL {kl:.2f}, beta {beta:.2f}, C {capacity:.2f}".format(**values)
+
+    def _finish(self) -> None:
+        run, trace, config = self.run, self.trace, self.config
+        write_trace(run.path / "trace.h5", trace.frame(), np.concatenate(trace.advanced), config.as_mapping())
+        run.save_weights(self.engine.model)
+        record = provenance(self.engine.device) | {
+            "data_sha256": self.data.sha256,
+            "data_source": self.data.source,
+            "seconds": self.seconds,
+            "steps_per_second": config.steps / self.seconds,
+            "trained_together": self.together,
+        }
+        write_json(run.path / "run.json", {"provenance": record, "summary": trace.summary()})
+        run.checkpoint.unlink(missing_ok=True)

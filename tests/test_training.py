@@ -1,8 +1,8 @@
 """The engine against a plain loop; determinism, checkpoints and the run directory."""
 
 import dataclasses
+import itertools
 import json
-import math
 
 import numpy as np
 import pandas as pd
@@ -11,76 +11,59 @@ import torch
 import torch.nn.functional as F
 
 from lib.engine import Engine, trace_columns
+from lib.lockstep import Lockstep
 from lib.model import VAE
+from lib.reference_loop import COLUMNS, reference_loop
 from lib.runs import Run, read_advanced, read_trace
 from lib.schedules import replay, schedule_for
-from lib.training import Trace, reproducible, snapshot_steps, train
+from lib.trace import Trace
+from lib.training import reproducible, snapshot_steps, train, train_together
 
 
 def weights(model: VAE) -> torch.Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
 
-def plain_loop(engine: Engine, steps: int) -> list[list[float]]:
-    """ControlVAE's step written out plainly: Python numbers for the controller, the loss formulas spelt out."""
-    config, model = engine.config, engine.model
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.999), eps=1e-8)
-    integral, unclipped, beta, capacity, rows = 0.0, 1.0, 1.0, config.c_start, []
-    for t in range(1, steps + 1):
-        x = engine.data.images(engine.batch_indices(t - 1), engine.dtype)
-        mean, logvar = model.encode(x)
-        z = mean + torch.sqrt(torch.exp(logvar)) * engine.batch_noise(t - 1)
-        p = torch.sigmoid(model.decode(z))
-        reconstruction = -(x * torch.log(p) + (1 - x) * torch.log(1 - p)).sum() / len(x)
-        kl = -0.5 * (1 + logvar - mean**2 - torch.exp(logvar)).sum() / len(x)
-
-        if config.arm == "linear":
-            capacity = min(config.c_max, config.c_start + 0.15 * (300 * t // config.steps))
-        set_point, beta_before = capacity, beta
-        error = set_point - kl.item()
-        if not (unclipped < 1 and error > 0):  # conditional anti-windup
-            integral -= config.ki * error
-        unclipped = config.kp / (1 + math.exp(error)) + integral + 1
-        beta = max(1.0, unclipped)
-        if config.arm == "adaptive" and not beta > beta_before:
-            capacity += (config.c_max - capacity) / (config.steps - (t - 1))
-        optimizer.zero_grad()
-        (reconstruction + beta * kl).backward()
-        optimizer.step()
-        rows.append([reconstruction.item(), kl.item(), beta, set_point, capacity])
-    return rows
+def run_steps(engine: Engine, steps: int) -> torch.Tensor:
+    return Lockstep([engine]).run(steps)[0]
 
 
 @pytest.mark.parametrize("arm", ["linear", "adaptive"])
-def test_engine_agrees_with_a_plain_loop_in_double_precision(arm, tiny_config, few_images):
-    config = tiny_config(arm, precision="float64", steps=40)
+@pytest.mark.parametrize(("precision", "steps", "tolerance"), [("float64", 200, 1e-9), ("float32", 20, 1e-4)])
+def test_engine_reproduces_the_reference_loop(arm, precision, steps, tolerance, tiny_config, few_images):
+    config = tiny_config(arm, precision=precision, steps=200)  # crosses three epochs
     engine, columns = Engine(config, few_images), trace_columns(config.latents)
-    wanted = ["reconstruction", "kl", "beta", "set_point", "capacity"]
-    values = engine.run(40)[:, [columns.index(name) for name in wanted]]
-    other = Engine(config, few_images)
-    expected = torch.tensor(plain_loop(other, 40), dtype=torch.float64)
+    values = run_steps(engine, steps)[:, [columns.index(name) for name in COLUMNS]]
+    expected = torch.from_numpy(reference_loop(config, few_images.packed.numpy())(steps))
     assert values[-1, 4] != config.c_start  # C has moved
-    assert torch.allclose(values, expected, rtol=1e-9, atol=1e-9)
-    assert torch.allclose(weights(engine.model), weights(other.model), rtol=1e-9, atol=1e-9)
+    assert torch.allclose(values, expected, rtol=tolerance, atol=tolerance)
 
 
 def test_arms_share_initial_weights_batches_and_noise(tiny_config, few_images):
     engines = [Engine(tiny_config(arm), few_images) for arm in ("linear", "adaptive", "linear_full", "adaptive_hold")]
     first = engines[0]
+    assert first.prepare() == 62  # until the epoch ends
     for engine in engines[1:]:
+        engine.prepare()
         assert torch.equal(weights(engine.model), weights(first.model))
-        for step in (0, 61, 999, 1_000):
-            assert torch.equal(engine.batch_indices(step), first.batch_indices(step))
-            assert torch.equal(engine.batch_noise(step), first.batch_noise(step))
+        assert torch.equal(engine._permutation, first._permutation)
+        assert torch.equal(engine._noise, first._noise)
     other = Engine(tiny_config(seed=2), few_images)
-    assert not torch.equal(other.batch_indices(0), first.batch_indices(0))
-    assert not torch.equal(other.batch_noise(0), first.batch_noise(0))
-    assert not torch.equal(first.batch_noise(0), first.batch_noise(1))
+    other.prepare()
+    assert not torch.equal(weights(other.model), weights(first.model))
+    assert not torch.equal(other._permutation, first._permutation)
+    assert not torch.equal(other._noise, first._noise)
+    assert not torch.equal(first._noise[0], first._noise[1])
 
 
 def test_an_epoch_is_a_permutation_without_replacement(tiny_config, few_images):
-    engine = Engine(tiny_config(batch_size=50), few_images)
-    epochs = [torch.cat([engine.batch_indices(20 * epoch + i) for i in range(20)]) for epoch in range(2)]
+    engine, batches = Engine(tiny_config(batch_size=50), few_images), []
+    for _ in range(40):
+        engine.prepare()
+        batches.append(engine.batch_indices())
+        engine.step += 1
+        engine.t += 1
+    epochs = torch.cat(batches).view(2, 1_000)
     for epoch in epochs:
         assert torch.equal(epoch.sort().values, torch.arange(1_000))
     assert not torch.equal(*epochs)
@@ -104,19 +87,20 @@ def test_an_interrupted_run_resumes_with_the_same_bits(
     at, precision, tiny_config, few_images, tmp_path, monkeypatch, capsys
 ):
     config = tiny_config(trace_every=4, precision=precision, steps=60)
-    monkeypatch.setattr("lib.training.BLOCK", 10)
+    monkeypatch.setattr("lib.training.LOOK", {"cpu": 10})
+    monkeypatch.setattr("lib.training.LEAST_SECONDS", 0)
     whole = train(config, Run(tmp_path / "whole"), few_images, progress=False)
 
-    step = Engine._train_step
+    step = Engine.train_step
 
     def interrupted(engine: Engine):
-        if engine.step == at:
+        if engine.t == at:
             raise KeyboardInterrupt
-        return step(engine)
+        step(engine)
 
     run = Run(tmp_path / "interrupted")
     with monkeypatch.context() as patch:
-        patch.setattr(Engine, "_train_step", interrupted)
+        patch.setattr(Engine, "train_step", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(config, run, few_images, progress=False)
     assert not run.complete
@@ -124,6 +108,71 @@ def test_an_interrupted_run_resumes_with_the_same_bits(
     train(config, run, few_images, progress=False)
     assert files(run) == files(whole)
     assert sorted(path.name for path in run.path.rglob("*")) == sorted(path.name for path in whole.path.rglob("*"))
+
+
+def pair(tiny_config, folder, **changes):
+    """Configurations and directories of both arms and of another seed, for training together."""
+    configs = [tiny_config(arm, seed, **changes) for arm, seed in (("linear", 1), ("adaptive", 1), ("linear", 2))]
+    return configs, [Run(folder / f"{config.arm}-{config.seed}") for config in configs]
+
+
+def test_runs_trained_together_are_those_trained_alone(tiny_config, few_images, tmp_path):
+    configs, together = pair(tiny_config, tmp_path / "together")
+    train_together(configs, together, few_images, progress=False)
+    _, alone = pair(tiny_config, tmp_path / "alone")
+    for config, run, other in zip(configs, together, alone, strict=True):
+        train(config, other, few_images, progress=False)
+        assert files(run) == files(other)
+        assert run.record()["provenance"]["trained_together"] == 3
+
+
+def test_a_time_limit_leaves_checkpoints_from_which_all_continue(tiny_config, few_images, tmp_path, monkeypatch):
+    monkeypatch.setattr("lib.training.LOOK", {"cpu": 10})
+    configs, whole = pair(tiny_config, tmp_path / "whole")
+    train_together(configs, whole, few_images, progress=False)
+    _, runs = pair(tiny_config, tmp_path / "limited")
+    train_together(configs[:2], runs[:2], few_images, progress=False, time_limit=0)
+    assert [run.checkpoint.exists() for run in runs] == [True, True, False]
+
+    # One run gets ahead of the others; they catch up, then all go on together.
+    clock = itertools.count()
+    with monkeypatch.context() as patch:
+        patch.setattr("lib.training.time.perf_counter", lambda: float(next(clock)))
+        train_together(configs[:1], runs[:1], few_images, progress=False, time_limit=6)
+    ahead = torch.load(runs[0].checkpoint, weights_only=True)["engine"]["step"]
+    assert 0 < ahead < configs[0].steps
+    train_together(configs, runs, few_images, progress=False)
+    assert [files(run) for run in runs] == [files(run) for run in whole]
+
+
+def test_a_run_that_diverges_leaves_the_others_alone(tiny_config, few_images, tmp_path):
+    configs, runs = pair(tiny_config, tmp_path, steps=200, snapshots=0)
+    configs[0] = dataclasses.replace(configs[0], learning_rate=1e6)
+    with pytest.raises(FloatingPointError, match="diverged at step"):
+        train_together(configs, runs, few_images, progress=False)
+    assert [run.complete for run in runs] == [False, True, True]
+
+
+def test_runs_that_cannot_train_together_are_refused(tiny_config, few_images, tmp_path):
+    configs, runs = pair(tiny_config, tmp_path)
+    configs[1] = dataclasses.replace(configs[1], precision="bfloat16")
+    with pytest.raises(ValueError, match="need the same device, threads and precision; train them apart"):
+        train_together(configs, runs, few_images, progress=False)
+    engines = [Engine(config, few_images) for config in configs]
+    run_steps(engines[0], 3)
+    with pytest.raises(ValueError, match=r"at steps \[3, 0, 0\]; bring them level first"):
+        Lockstep(engines)
+
+
+def test_a_checkpoint_is_not_written_twice_in_half_a_minute(tiny_config, few_images, tmp_path, monkeypatch):
+    monkeypatch.setattr("lib.training.LOOK", {"cpu": 10})
+    written = []
+    monkeypatch.setattr("lib.training._Training.checkpoint", lambda self: written.append(self.engine.step))
+    train(tiny_config(), Run(tmp_path / "quick"), few_images, progress=False)
+    assert written == []
+    monkeypatch.setattr("lib.training.LEAST_SECONDS", 0)
+    train(tiny_config(), Run(tmp_path / "often"), few_images, progress=False)
+    assert written == [20, 40]
 
 
 def test_the_seed_decides_the_bits(tiny_config, few_images, tmp_path):
@@ -139,7 +188,7 @@ def test_a_complete_run_is_loaded_and_another_configuration_refused(tiny_config,
     config, run = tiny_config(steps=8), Run(tmp_path / "run")
     train(config, run, few_images, progress=False)
     before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
-    monkeypatch.setattr(Engine, "run", None)  # training again would fail
+    monkeypatch.setattr(Engine, "train_step", None)  # training again would fail
     train(config, run, few_images, progress=False)
     with pytest.raises(ValueError, match=r"holds a run with ki 0\.3 instead of 0\.2; remove that directory"):
         train(dataclasses.replace(config, ki=0.2), run, few_images, progress=False)
@@ -211,7 +260,7 @@ def test_saved_weights_are_the_networks(tiny_config, few_images, tmp_path):
     with torch.no_grad():
         before = F.mse_loss(weights(run.load_model()), weights(engine.model))
     with reproducible(config.threads):  # the bits depend on it
-        engine.run(8)
+        run_steps(engine, 8)
     assert before > 0
     assert torch.equal(weights(run.load_model()), weights(engine.model))
     assert torch.equal(weights(run.load_model(run.snapshots()[8])), weights(engine.model))

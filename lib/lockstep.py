@@ -1,0 +1,64 @@
+"""Engines that train step by step together: one after the other on a CPU, as branches of one CUDA graph on a GPU.
+
+One run of this small network cannot fill a modern GPU, and launching its hundred kernels takes longer than running
+them. So a step of all engines is captured once, each engine on a stream of its own, and replayed. Together or alone, an
+engine computes the same bits.
+"""
+
+import torch
+from torch import Tensor
+
+from lib.engine import Engine
+
+WARM_UP = 3  # steps before a capture: libraries choose their kernels and the optimiser makes its state
+
+
+class Lockstep:
+    """Engines on one device that have done the same number of steps."""
+
+    def __init__(self, engines: list[Engine]) -> None:
+        """Raises ValueError unless all engines are at the same step."""
+        if len({engine.step for engine in engines}) != 1:
+            raise ValueError(f"The engines are at steps {[engine.step for engine in engines]}; bring them level first.")
+        self.engines = engines
+        self.device = engines[0].device
+        self._warm = 0
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._streams = [torch.cuda.Stream(self.device) for _ in engines] if self.device.type == "cuda" else []
+
+    def run(self, steps: int) -> list[Tensor]:
+        """Train every engine for `steps` steps; returns their traces [steps, columns] (float64, on the device)."""
+        traces: list[list[Tensor]] = [[] for _ in self.engines]
+        while steps:
+            part = min(steps, *(engine.prepare() for engine in self.engines))
+            for _ in range(part):
+                self._step()
+            for engine, trace in zip(self.engines, traces, strict=True):
+                engine.step += part
+                trace.append(engine.trace(part))
+            steps -= part
+        return [torch.cat(trace) for trace in traces]
+
+    def _step(self) -> None:
+        if self.device.type != "cuda":
+            for engine in self.engines:
+                engine.train_step()
+        elif self._warm < WARM_UP:  # steps like any other, but launched kernel by kernel
+            self._branches()
+            self._warm += 1
+        else:
+            if self._graph is None:
+                self._graph = torch.cuda.CUDAGraph()
+                with torch.cuda.graph(self._graph):  # records, computes nothing
+                    self._branches()
+            self._graph.replay()
+
+    def _branches(self) -> None:
+        """One step of every engine, each on its own stream, between two points of the current one."""
+        current = torch.cuda.current_stream(self.device)
+        for engine, stream in zip(self.engines, self._streams, strict=True):
+            stream.wait_stream(current)
+            with torch.cuda.stream(stream):
+                engine.train_step()
+        for stream in self._streams:
+            current.wait_stream(stream)

@@ -1,0 +1,78 @@
+"""What only a CUDA device can show: the captured step computes what the plain one does, and repeats its bits."""
+
+import numpy as np
+import pytest
+import torch
+
+from lib.engine import Engine, trace_columns
+from lib.lockstep import WARM_UP, Lockstep
+from lib.reference_loop import COLUMNS, reference_loop
+from lib.runs import Run, read_trace
+from lib.training import reproducible, train, train_together
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+@pytest.fixture
+def images_there(few_images):
+    return few_images.to("cuda")
+
+
+@pytest.mark.parametrize("arm", ["linear", "adaptive"])
+@pytest.mark.parametrize(("precision", "steps", "tolerance"), [("float64", 100, 1e-9), ("float32", 20, 1e-4)])
+def test_captured_steps_reproduce_the_reference_loop(
+    arm, precision, steps, tolerance, tiny_config, few_images, images_there
+):
+    config = tiny_config(arm, precision=precision, steps=200, device="cuda")
+    with reproducible(1):
+        lockstep = Lockstep([Engine(config, images_there)])
+        values = lockstep.run(steps)[0].cpu().numpy()
+        expected = reference_loop(config, few_images.packed.numpy())(steps)
+    assert lockstep._graph is not None
+    columns = [trace_columns(config.latents).index(name) for name in COLUMNS]
+    assert np.allclose(values[:, columns], expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+def test_captured_steps_have_the_bits_of_launched_ones(precision, tiny_config, images_there, monkeypatch):
+    config = tiny_config(precision=precision, device="cuda")
+    with reproducible(1, precision == "tf32"):
+        captured = Lockstep([Engine(config, images_there)]).run(50)[0]
+        monkeypatch.setattr("lib.lockstep.WARM_UP", 50)
+        launched = Lockstep([Engine(config, images_there)]).run(50)[0]
+    assert WARM_UP < 50
+    assert torch.equal(captured, launched)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_runs_together_alone_and_resumed_have_the_same_bits(precision, tiny_config, few_images, tmp_path, monkeypatch):
+    monkeypatch.setattr("lib.training.LOOK", {"cuda": 10})
+    monkeypatch.setattr("lib.training.LEAST_SECONDS", 0)
+    changes = {"precision": precision, "device": "cuda"}
+    configs = [tiny_config(arm, seed, **changes) for seed in (1, 2) for arm in ("linear", "adaptive")]
+    together = [Run(tmp_path / "together" / f"{config.arm}{config.seed}") for config in configs]
+    train_together(configs, together, few_images, progress=False)
+    for config, run in zip(configs, together, strict=True):
+        alone = Run(tmp_path / "alone" / run.name)
+        with monkeypatch.context() as patch:
+            patch.setattr("lib.training._Training._finish", lambda self: self.checkpoint())
+            train(config, alone, few_images, progress=False)  # ends without its last act, as if cut off there
+        state = torch.load(alone.checkpoint, weights_only=True)
+        assert state["engine"]["step"] == config.steps
+        resumed = Run(tmp_path / "resumed" / run.name)
+        train_together([config], [resumed], few_images, progress=False, time_limit=0)
+        train(config, resumed, few_images, progress=False)
+        assert read_trace(resumed.path / "trace.h5").equals(read_trace(run.path / "trace.h5"))
+        for name, value in run.load_model().state_dict().items():
+            assert torch.equal(value, resumed.load_model().state_dict()[name])
+            assert torch.equal(value, state["engine"]["model"][name].cpu())
+
+
+def test_no_step_waits_for_the_host(tiny_config, images_there):
+    engine = Engine(tiny_config(device="cuda"), images_there)
+    engine.prepare()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        engine.train_step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
