@@ -1,0 +1,111 @@
+"""Train and measure a profile's runs without notebooks, from a plain checkout:
+
+    python -m lib.train_profile paper --seeds 1 2 3 --set precision=tf32 --minutes 60
+
+Needs torch, numpy, h5py, pandas, safetensors and tqdm alone. Runs go where the notebooks look for them,
+results/runs/<profile>; complete ones are left as they are, interrupted ones continue. On a GPU all runs train together
+(lib/lockstep.py), on a CPU one after the other: start one command per arm to use more cores.
+"""
+
+import argparse
+import sys
+import time
+from dataclasses import fields
+from typing import Any
+
+from lib import dataset
+from lib.config import EvaluationConfig, TrainingConfig
+from lib.engine import choose_device
+from lib.evaluation import evaluate
+from lib.profiles import load_profile
+from lib.runs import Run
+from lib.schedules import ARMS
+from lib.snapshots import measure_snapshots
+from lib.training import train_together
+
+
+def changed_settings(assignments: list[str]) -> dict[str, Any]:
+    """["name=value", ...] -> values of the settings' types; raises ValueError for what is no setting or no value."""
+    types = {field.name: field.type for kind in (TrainingConfig, EvaluationConfig) for field in fields(kind)}
+    known = [name for name in types if name not in ("arm", "seed")]
+    settings = {}
+    for assignment in assignments:
+        name, _, value = assignment.partition("=")
+        if name not in known:
+            raise ValueError(f"There is no setting {name!r} to --set; the settings are {', '.join(known)}.")
+        try:
+            settings[name] = types[name](value)
+        except ValueError:
+            raise ValueError(
+                f"{name} is {value!r}; give {'an integer' if types[name] is int else 'a number'}."
+            ) from None
+    return settings
+
+
+def plan(
+    profile_name: str, arms: list[str] | None, seeds: list[int] | None, settings: dict[str, Any]
+) -> tuple[list[TrainingConfig], list[Run], EvaluationConfig]:
+    """Configurations and directories, arm by arm for every seed, and how they are measured.
+
+    Raises ValueError for an unknown profile, an impossible value, or a device or data file that is not there.
+    """
+    profile = load_profile(profile_name)
+    training = {field.name: settings.get(field.name) for field in fields(TrainingConfig)}
+    evaluation = {field.name: settings.get(field.name) for field in fields(EvaluationConfig)}
+    configs = [
+        profile.training_config(**(training | {"arm": arm, "seed": seed}))
+        for seed in seeds or profile.seeds
+        for arm in arms or profile.arms
+    ]
+    choose_device(configs[0].device)
+    dataset.check_source(configs[0].data)
+    return configs, [profile.run(config) for config in configs], profile.evaluation_config(**evaluation)
+
+
+def train_profile(
+    configs: list[TrainingConfig], runs: list[Run], evaluation: EvaluationConfig, minutes: float
+) -> list[Run]:
+    """Train the runs and measure those that are complete; returns the ones that `minutes` did not suffice to train."""
+    deadline = time.perf_counter() + 60 * minutes
+    data = dataset.load(dataset.ensure(configs[0].data))
+    together = choose_device(configs[0].device).type == "cuda"
+    for part in [slice(None)] if together else [slice(i, i + 1) for i in range(len(runs))]:
+        train_together(configs[part], runs[part], data, time_limit=deadline - time.perf_counter())
+    for run in runs:
+        if run.complete:
+            record = run.record()["provenance"]
+            measured = evaluate(run, data, evaluation)
+            measure_snapshots(run, data, evaluation)
+            print(
+                f"{run.name}: {run.config().steps:,} steps in {record['seconds'] / 60:.1f} minutes, "
+                f"{record['trained_together']} run(s) at once; reconstruction {measured['reconstruction']:.2f} nats, "
+                f"KL {measured['kl']:.2f} nats, MIG {measured['mig_four']['quadrature']:.4f}"
+            )
+    return [run for run in runs if not run.complete]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m lib.train_profile", description="Train and measure a profile's runs."
+    )
+    parser.add_argument("profile", help="a section of profiles.toml")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, help="instead of the profile's")
+    parser.add_argument("--seeds", nargs="+", type=int, help="instead of the profile's")
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings that depart from the profile"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="of training; then leave checkpoints and end"
+    )
+    arguments = parser.parse_args()
+    try:
+        planned = plan(arguments.profile, arguments.arms, arguments.seeds, changed_settings(arguments.set))
+        unfinished = train_profile(*planned, arguments.minutes)
+    except (ValueError, FloatingPointError) as error:
+        sys.exit(str(error))
+    if unfinished:
+        print(f"Unfinished: {', '.join(run.name for run in unfinished)}. The same command continues.")
+
+
+if __name__ == "__main__":
+    main()
