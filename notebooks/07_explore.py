@@ -20,8 +20,9 @@
 # for each arm: the latent's number, its KL, and the factor it knows most about with their mutual information, both in nats. The play button sweeps the latent;
 # the other latents stay where they are.
 #
-# Run all cells in JupyterLab, or serve the sliders alone with Voila:
-# `.venv/bin/voila notebooks/07_explore.ipynb`. The rendered report has the same explorer without any kernel.
+# Run all cells in JupyterLab, or serve the sliders alone with Voila, from the repository's root:
+# `JUPYTER_PATH=notebooks .venv/bin/voila --template=offline notebooks/07_explore.ipynb`. The rendered report has the same
+# explorer without any kernel.
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # section of profiles.toml whose runs are explored

@@ -5,6 +5,7 @@ import importlib.util
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -28,6 +29,7 @@ from lib.latents import latent_table
 from lib.model import VAE, initialise
 from lib.profiles import load_profile
 from lib.provenance import ROOT
+from lib.publish import README
 from lib.report import build
 from lib.runs import Run
 
@@ -374,7 +376,7 @@ def test_notebook_refuses_runs_that_differ_in_latents(odd_pair):
 
 @pytest.fixture
 def served(tmp_path):
-    """The address of notebooks/07_explore under Voila, beside invented runs of the profile that it shows."""
+    """The address of notebooks/07_explore under the README's Voila command, beside invented runs of its profile."""
     if importlib.util.find_spec("voila") is None:
         pytest.skip("voila is not installed (pip install voila)")
     for folder in ("lib", "notebooks"):
@@ -385,9 +387,11 @@ def served(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    setting, program, *options = re.search(r"^JUPYTER_PATH=.*voila.*", README.read_text(), re.MULTILINE)[0].split()
+    assert program == ".venv/bin/voila"
     server = subprocess.Popen(
-        [sys.executable, "-m", "voila", "notebooks/07_explore.ipynb", "--no-browser", f"--port={port}"],
-        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, stderr=subprocess.DEVNULL,
+        [sys.executable, "-m", "voila", *options, "--no-browser", f"--port={port}"], cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)} | dict([setting.split("=")]), stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
         for _ in range(120):
@@ -395,19 +399,21 @@ def served(tmp_path):
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}/"
+        yield f"127.0.0.1:{port}/"
     finally:
         server.terminate()
         server.wait()
 
 
 def test_notebook_served_by_voila(browser, served):
-    """A slider moved by keyboard changes both pictures. Voila's own page asks a network for icons: refused here."""
+    """A slider moved by keyboard changes both pictures; nothing is asked of another host, and there is no error."""
     page = browser.new_page(viewport={"width": 1280, "height": 1400})
-    errors = []
+    addresses, errors = [], []
+    page.on("request", lambda request: addresses.append(request.url))
+    page.on("websocket", lambda socket: addresses.append(socket.url))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.route(lambda url: not url.startswith(served), lambda route: route.abort())
-    page.goto(served, timeout=120_000)
+    page.goto(f"http://{served}", timeout=120_000)
     page.wait_for_selector(".widget-play", timeout=120_000)
     pictures = page.locator("img.widget-image")
     pictures.nth(2).wait_for()
@@ -422,7 +428,11 @@ def test_notebook_served_by_voila(browser, served):
     assert after[0] == before[0]
     assert after[1] != before[1]
     assert after[2] != before[2]
+    icons = "[...document.fonts].filter(font => font.family.includes('Awesome') && font.status === 'loaded').length"
+    assert page.evaluate(icons) > 0  # of the buttons that sweep
     if os.environ.get("REPORT_SCREENSHOTS"):
         page.screenshot(path=Path(os.environ["REPORT_SCREENSHOTS"]) / "voila.png", full_page=True)
     page.close()
+    local = (f"http://{served}", f"ws://{served}", f"blob:http://{served}", "data:")
+    assert [address for address in addresses if not address.startswith(local)] == []
     assert errors == []
