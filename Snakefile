@@ -18,6 +18,7 @@ TRAINING_NOTEBOOK = {
     "adaptive": "03_adaptive_training",
     "adaptive_hold": "03_adaptive_training",
 }
+MEASURED = ["evaluation.json", "snapshots.csv", "scores.json"]  # on each run, by its training notebook
 # The appendices of the report: one training notebook per arm, of the first seed.
 APPENDICES = ["01_dataset"] + [
     f"training-{arm}-seed{PROFILE.seeds[0]}" for arm in PROFILE.arms
@@ -55,7 +56,7 @@ rule training:
         dataset=f"{NOTEBOOKS}/01_dataset.ipynb",
     output:
         notebook=f"{NOTEBOOKS}/training-{{arm}}-seed{{seed}}.ipynb",
-        evaluation=update(f"{RUNS}/{{arm}}-seed{{seed}}/evaluation.json"),
+        measured=[update(f"{RUNS}/{{arm}}-seed{{seed}}/{name}") for name in MEASURED],
     wildcard_constraints:
         arm="|".join(TRAINING_NOTEBOOK),
         seed="[0-9]+",
@@ -71,7 +72,7 @@ rule analysis:
     input:
         notebook="notebooks/04_analysis.ipynb",
         dataset=f"{RUNS}/dataset.json",
-        evaluations=expand(f"{RUNS}/{{arm}}-seed{{seed}}/evaluation.json", arm=PROFILE.arms, seed=PROFILE.seeds),
+        measured=expand(f"{RUNS}/{{arm}}-seed{{seed}}/{{name}}", arm=PROFILE.arms, seed=PROFILE.seeds, name=MEASURED),
     output:
         f"{NOTEBOOKS}/04_analysis.ipynb",
     shell:

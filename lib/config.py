@@ -32,6 +32,10 @@ class _Settings:
         """Names and values, as plain data for JSON."""
         return asdict(self)
 
+    def only(self, names: tuple[str, ...]) -> dict[str, Any]:
+        """The named settings, as plain data: what one result depends on, and is kept with it."""
+        return {name: getattr(self, name) for name in names}
+
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
@@ -106,17 +110,23 @@ class TrainingConfig(_Settings):
 
 @dataclass(frozen=True)
 class EvaluationConfig(_Settings):
-    """What is measured on a trained run; changing it repeats the evaluation, never the training."""
+    """What is measured on a trained run; a changed setting repeats what depends on it, never the training."""
 
     position_stride: int  # 1: all 737,280 images; k: every k-th position_x and position_y
     monte_carlo_samples: int  # S of Chen et al.'s sampled MIG; they use 10,000
     decomposition_samples: int  # S of the split of the KL (lib/information.py)
     evaluation_seed: int  # of every random draw in the evaluation
     evaluation_batch: int  # images per forward pass
+    snapshot_position_stride: int  # the same as position_stride, for the measures over training (lib/snapshots.py)
+    snapshots_measured: int  # of the run's weight snapshots, evenly spaced in their order, the last among them
+    dci_samples: int  # images that DCI's trees learn from, half as many for their test; Locatello et al. use 10,000
 
     def _check(self) -> None:
-        if self.position_stride not in (1, 2, 4, 8, 16):
-            raise ValueError(f"position_stride is {self.position_stride}; choose 1, 2, 4, 8 or 16.")
+        for name in ("position_stride", "snapshot_position_stride"):
+            if getattr(self, name) not in (1, 2, 4, 8, 16):
+                raise ValueError(f"{name} is {getattr(self, name)}; choose 1, 2, 4, 8 or 16.")
+        self._check_at_least("snapshots_measured", 1)
+        self._check_at_least("dci_samples", 100)  # fewer may miss most values of a factor
         self._check_at_least("monte_carlo_samples", 2)
         self._check_at_least("decomposition_samples", 100)
         self._check_at_least("evaluation_seed", 0)

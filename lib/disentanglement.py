@@ -18,6 +18,7 @@ import torch
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.svm import LinearSVC
 from torch import Tensor
+from tqdm import tqdm
 
 LEAST_STANDARD_DEVIATION = 0.05  # of the means: latents below it take no part in the FactorVAE score
 
@@ -54,6 +55,7 @@ def dci(
     generator: torch.Generator,
     train_samples: int = 10_000,
     test_samples: int = 5_000,
+    progress: bool = False,
 ) -> DCI:
     """Disentanglement, completeness, informativeness: Eastwood and Williams, ICLR 2018, section 2.
 
@@ -65,7 +67,7 @@ def dci(
     test_codes, test_values = _draw(mean, factor_sizes, test_samples, generator)
     seed = int(torch.randint(2**31, (), generator=generator))
     importance, train, test = [], [], []
-    for k in range(len(factor_sizes)):
+    for k in tqdm(range(len(factor_sizes)), desc="DCI", unit="factor", disable=not progress, dynamic_ncols=True):
         model = GradientBoostingClassifier(random_state=seed).fit(codes, values[:, k])
         importance.append(model.feature_importances_)
         train.append(model.score(codes, values[:, k]))

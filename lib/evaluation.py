@@ -4,6 +4,7 @@ Everything is measured once, in float32, written into the run's directory and on
 """
 
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -23,6 +24,15 @@ from lib.provenance import provenance
 from lib.runs import Run, read_json, write_atomically, write_json
 from lib.training import reproducible
 
+# What evaluation.json depends on.
+SETTINGS = (
+    "position_stride",
+    "monte_carlo_samples",
+    "decomposition_samples",
+    "evaluation_seed",
+    "evaluation_batch",
+)
+
 
 def evaluation_grid(position_stride: int) -> tuple[Tensor, tuple[int, ...]]:
     """Flat indices [N] of every k-th position_x and position_y, in data-set order, and the grid's factor sizes."""
@@ -30,6 +40,26 @@ def evaluation_grid(position_stride: int) -> tuple[Tensor, tuple[int, ...]]:
     factors = torch.cartesian_prod(*(torch.arange(size) for size in sizes))
     factors[:, 3:] *= position_stride
     return torch.from_numpy(factors_to_indices(factors.numpy())), sizes
+
+
+def _encode_in_batches(
+    model: VAE, data: Dataset, indices: Tensor, batch: int, bar: tqdm
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Batch by batch: rows [B] of `indices`, images [B, 1, 64, 64], posterior mean and logvar [B, J]; moves `bar`."""
+    model = model.to(data.packed.device).to(memory_format=torch.channels_last)
+    for rows in torch.arange(len(indices)).split(batch):
+        images = data.images(indices[rows].to(data.packed.device))
+        yield rows, images, *model.encode(images)
+        bar.update(len(rows))
+
+
+@torch.inference_mode()
+def encode_images(model: VAE, data: Dataset, indices: Tensor, batch: int, bar: tqdm) -> tuple[Tensor, Tensor]:
+    """Posterior mean [N, J] and logvar [N, J] of the images, in float32; `bar` counts images."""
+    mean, logvar = torch.empty(2, len(indices), model.from_latents.in_features)
+    for rows, _, mu, lv in _encode_in_batches(model, data, indices, batch, bar):
+        mean[rows], logvar[rows] = mu.cpu(), lv.cpu()
+    return mean, logvar
 
 
 @torch.inference_mode()
@@ -40,20 +70,14 @@ def measure_images(
 
     z is sampled once per image, from `seed`, independent of the batch size and of the other images' values.
     """
-    device = data.packed.device
-    model = model.to(device).to(memory_format=torch.channels_last)
-    latents = model.from_latents.in_features
-    noise = torch.randn(len(indices), latents, generator=torch.Generator().manual_seed(seed))
+    noise = torch.randn(len(indices), model.from_latents.in_features, generator=torch.Generator().manual_seed(seed))
     mean, logvar, loss = torch.empty_like(noise), torch.empty_like(noise), torch.empty(len(indices))
     with tqdm(total=len(indices), desc="evaluation", unit="image", unit_scale=True, mininterval=2,
               disable=not progress, dynamic_ncols=True) as bar:  # fmt: skip
-        for part in torch.arange(len(indices)).split(batch):
-            images = data.images(indices[part].to(device))
-            mu, lv = model.encode(images)
-            logits = model.decode(reparameterise(mu, lv, noise[part].to(device)))
-            mean[part], logvar[part] = mu.cpu(), lv.cpu()
-            loss[part] = reconstruction_loss(logits, images).cpu()
-            bar.update(len(part))
+        for rows, images, mu, lv in _encode_in_batches(model, data, indices, batch, bar):
+            logits = model.decode(reparameterise(mu, lv, noise[rows].to(mu.device)))
+            mean[rows], logvar[rows] = mu.cpu(), lv.cpu()
+            loss[rows] = reconstruction_loss(logits, images).cpu()
     return mean, logvar, loss
 
 
@@ -82,18 +106,23 @@ def measure_information(
     return result
 
 
-def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool = True) -> dict[str, Any]:
-    """Measure a complete run, or read what was measured with the same configuration; returns evaluation.json.
-
-    Raises ValueError where the run is not complete or was trained on other data.
-    """
+def check_measurable(run: Run, data: Dataset) -> None:
+    """Raises ValueError where the run is not complete or was trained on other data."""
     if not run.complete:
         raise ValueError(f"{run.path} holds no complete run; train it first.")
     trained_on = run.record()["provenance"]["data_sha256"]
     if trained_on != data.sha256:
         raise ValueError(f"{run.path} was trained on other data (SHA-256 {trained_on}); evaluate it on those.")
-    path = run.path / "evaluation.json"
-    if path.exists() and read_json(path)["config"] == config.as_mapping():
+
+
+def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool = True) -> dict[str, Any]:
+    """Measure a complete run, or read what was measured with the same SETTINGS; returns evaluation.json.
+
+    Raises ValueError where the run is not complete or was trained on other data.
+    """
+    check_measurable(run, data)
+    path, settings = run.path / "evaluation.json", config.only(SETTINGS)
+    if path.exists() and read_json(path)["config"] == settings:
         return read_json(path)
 
     training = run.config()
@@ -110,7 +139,7 @@ def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool =
         decomposition = decompose(*on_device, config.decomposition_samples, generator, progress)
     _write_posterior(run, indices, mean, logvar, loss, sizes)
     content = {
-        "config": config.as_mapping(),
+        "config": settings,
         "images": len(indices),
         "factor_sizes": list(sizes),
         "reconstruction": loss.double().mean().item(),

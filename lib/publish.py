@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from lib import evaluation, scores, snapshots
+from lib.config import EvaluationConfig
 from lib.profiles import RESULTS, Profile, load_profile
 from lib.provenance import ROOT
 from lib.runs import Run, read_json, read_trace, write_atomically
@@ -38,9 +40,10 @@ def publish(profile: Profile) -> Path:
     missing = [path for path in wanted if not path.exists()]
     if missing:
         raise ValueError(f"{missing[0]} is missing; run make report PROFILE={profile.name} first.")
-    evaluations = [read_json(run.path / "evaluation.json")["config"] for run in runs]
-    if any(evaluation != profile.evaluation_config().as_mapping() for evaluation in evaluations):
-        raise ValueError(f"A run was evaluated anew with other settings; run make render PROFILE={profile.name} first.")
+    if not all(_measured_as_set(run, profile.evaluation_config()) for run in runs):
+        raise ValueError(
+            f"A run was not measured with the settings of profiles.toml; run make render PROFILE={profile.name} first."
+        )
     if not (START in README.read_text() and END in README.read_text()):
         raise ValueError(f"README.md lacks the line {START} or {END}; put both back.")
 
@@ -66,9 +69,18 @@ def publish(profile: Profile) -> Path:
     return target
 
 
+def _measured_as_set(run: Run, config: EvaluationConfig) -> bool:
+    """Whether all that is measured on a run stands there, and was measured with these settings."""
+    for name, settings in (("evaluation.json", evaluation.SETTINGS), ("scores.json", scores.SETTINGS)):
+        path = run.path / name
+        if not path.exists() or read_json(path)["config"] != config.only(settings):
+            return False
+    return set(snapshots.chosen_snapshots(run, config)) <= set(snapshots.measured_rows(run, config)["step"])
+
+
 def _publish_run(run: Run, target: Path, weights: bool) -> None:
     target.mkdir()
-    for name in ("config.json", "run.json", "evaluation.json"):
+    for name in ("config.json", "run.json", "evaluation.json", "scores.json", "snapshots.json", "snapshots.csv"):
         shutil.copy2(run.path / name, target)
     if weights:  # of the first seed, which the figures show
         shutil.copy2(run.path / "weights.safetensors", target)

@@ -7,6 +7,8 @@ trace.h5              one row every `trace_every` steps, see `read_trace`
 weights.safetensors   the final weights
 run.json              provenance and summary; written last: where it stands, the run is complete
 posterior.h5, evaluation.json  what lib/evaluation.py measured
+snapshots.csv, snapshots.json  what lib/snapshots.py measured on the snapshots, and with which settings
+scores.json           what lib/scores.py measured: DCI, SAP, FactorVAE
 """
 
 import json

@@ -40,7 +40,7 @@ def trained_runs(profile: Profile) -> list[Run]:
 
 
 def run_table(runs: list[Run]) -> pd.DataFrame:
-    """One row per complete and evaluated run; every column is explained in results/README.md.
+    """One row per complete, evaluated and scored run; every column is explained in results/README.md.
 
     Losses, KL and capacity in nats per image, as means over the images or the steps named there.
     """
@@ -48,7 +48,8 @@ def run_table(runs: list[Run]) -> pd.DataFrame:
 
 
 def _row(run: Run) -> dict[str, object]:
-    config, record, measured = run.config(), run.record(), read_json(run.path / "evaluation.json")
+    config, record = run.config(), run.record()
+    measured, scored = read_json(run.path / "evaluation.json"), read_json(run.path / "scores.json")
     summary, origin = record["summary"], record["provenance"]
     return {
         "run": run.name,
@@ -61,6 +62,11 @@ def _row(run: Run) -> dict[str, object]:
         "mig_four_monte_carlo": measured["mig_four"]["monte_carlo"],
         "mig_four_monte_carlo_standard_error": measured["mig_four"]["monte_carlo_standard_error"],
         "mig_five_histogram": measured["mig_five"]["histogram"],
+        "dci_disentanglement": scored["dci"]["disentanglement"],
+        "dci_completeness": scored["dci"]["completeness"],
+        "dci_informativeness": scored["dci"]["informativeness_test"],
+        "sap": scored["sap"],
+        "factor_vae": scored["factor_vae"],
         "reconstruction": measured["reconstruction"],
         "reconstruction_last_percent": summary["reconstruction_last_percent"],
         "kl": measured["kl"],
@@ -104,6 +110,31 @@ def factor_table(run: Run) -> pd.DataFrame:
         index=pd.Index(FACTOR_NAMES, name="factor"),
     )
     return table
+
+
+def information_gaps(snapshots: pd.DataFrame, apart: float = 0.5) -> pd.Series:
+    """How far C and KL stand from I_q(x; z) over the snapshots of a run (`lib.snapshots.measure_snapshots`), in nats.
+
+    `mean_distance`: mean of |C - I_q|; `largest_gap` of C - I_q, at step `largest_at`; at the last snapshot `last_gap`
+    of C - I_q and its two parts, `last_lag` of C - KL and `last_mismatch` of KL - I_q; `apart_from`: the step of the
+    snapshot from which on KL - I_q stays above `apart` until the end, not a number where it ends below; `over_bound`:
+    the step of the first snapshot at which C exceeds log N, likewise.
+    """
+    step, information = snapshots["step"], snapshots["mutual_information"]
+    gap, mismatch = snapshots["capacity"] - information, snapshots["kl"] - information
+    last_together = step[mismatch <= apart].max()  # not a number where there is none
+    return pd.Series(
+        {
+            "mean_distance": gap.abs().mean(),
+            "largest_gap": gap.max(),
+            "largest_at": step[gap.idxmax()],
+            "last_gap": gap.iloc[-1],
+            "last_lag": gap.iloc[-1] - mismatch.iloc[-1],
+            "last_mismatch": mismatch.iloc[-1],
+            "apart_from": step[~(step <= last_together)].min(),
+            "over_bound": step[snapshots["capacity"] > np.log(snapshots["images"])].min(),
+        }
+    )
 
 
 BOOKKEEPING = (

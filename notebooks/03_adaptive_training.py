@@ -53,6 +53,9 @@ monte_carlo_samples: int = None  # evaluation: samples of Chen et al.'s estimato
 decomposition_samples: int = None  # evaluation: samples of the split of the KL
 evaluation_seed: int = None  # evaluation: seed of every random draw
 evaluation_batch: int = None  # evaluation: images per forward pass
+snapshot_position_stride: int = None  # evaluation over training: like position_stride, for the weight snapshots
+snapshots_measured: int = None  # evaluation over training: how many of the run's snapshots, the last among them
+dci_samples: int = None  # evaluation: images that the trees of DCI learn from; half as many test them
 
 # %%
 from lib.notebook import configure_training
@@ -66,10 +69,13 @@ from IPython.display import Markdown, display
 
 from lib import dataset, figures
 from lib.evaluation import evaluate
+from lib.information_figures import over_training
 from lib.notebook import label
 from lib.pid import PIDController
 from lib.runs import read_trace
 from lib.schedules import schedule_for
+from lib.scores import measure_scores
+from lib.snapshots import measure_snapshots
 from lib.tables import run_table
 from lib.toy_plant import simulate
 from lib.training import train
@@ -125,14 +131,30 @@ figures.show(
 #
 # The run is measured on the data set: the posterior of every image, the reconstruction loss with $z$ sampled once per
 # image from a fixed seed, and the mutual information gap (MIG). How long $\beta$ stood at its least value, how far the
-# KL was from the capacity, and whether the controller locked are properties of the training.
+# KL was from the capacity, and whether the controller locked are properties of the training. Three other measures of
+# disentanglement stand beside the MIG: DCI, SAP and the FactorVAE score.
 
 # %%
 measured = evaluate(run, data, evaluation)
+scores = measure_scores(run, evaluation)
 display(run_table([run]).T)
 display(
     Markdown(
         "**Table 1.** The run in numbers. Losses and KL in nats per image; MIG by quadrature, over scale, orientation, "
-        f"x and y. Measured on {measured['images']:,} images; {label(run)}."
+        f"x and y. Measured on {measured['images']:,} images; {label(run)}. DCI learns from {evaluation.dci_samples:,} images."
     )
+)
+
+# %% [markdown]
+# What the KL consisted of while the network learnt is read from its weight snapshots: $I_q(x; z)$, the total correlation
+# of the latents and the mismatch of each alone add up to the KL.
+
+# %%
+snapshots = measure_snapshots(run, data, evaluation)
+figures.show(
+    over_training({arm: [snapshots]}),
+    run.path / "figures" / "information",
+    "**Figure 3.** The KL and its parts over training, C, and the MIG (quadrature) below; dotted, log N, the bound of the mutual "
+    f"information on the N = {snapshots['images'].iloc[0]:,} images that were measured at {len(snapshots)} snapshots, joined by "
+    f"straight lines. n = 1 run; {label(run)}.",
 )

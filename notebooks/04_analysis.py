@@ -42,16 +42,23 @@ from lib.animation import save_traversals
 from lib.dsprites import N_IMAGES, factors_to_indices
 from lib.evaluation import evaluate
 from lib.explorer_page import explorer
+from lib.information_figures import over_training
 from lib.latents import latent_table
 from lib.notebook import PAPER_STEPS, label
 from lib.pictures import reconstruct, traverse
 from lib.runs import read_advanced, read_json, read_trace
 from lib.schedules import replay, schedule_for
-from lib.tables import PUBLIC_LOGS, REPORTED, departures, factor_table, holds, run_table
+from lib.scores import measure_scores
+from lib.snapshots import measure_snapshots
+from lib.tables import PUBLIC_LOGS, REPORTED, departures, factor_table, holds, information_gaps, run_table
 
 images = dataset.load(dataset.ensure(chosen.training["data"]))
+evaluation = chosen.evaluation_config()
+snapshots = {}
 for run in runs:  # read from the run's directory, unless it was last measured with other settings
-    evaluate(run, images, chosen.evaluation_config())
+    evaluate(run, images, evaluation)
+    measure_scores(run, evaluation)
+    snapshots[run.name] = measure_snapshots(run, images, evaluation)
 table = run_table(runs)
 table.to_csv(chosen.directory / "table.csv")
 first = {
@@ -318,13 +325,54 @@ estimators = pd.DataFrame(
         "histogram of [15], five factors": table["mig_five_histogram"].map("{:.3f}".format),
     }
 )
-evaluation = chosen.evaluation
 display(estimators.T)
 display(
     Markdown(
         f"**Table {3 + reduced}.** The MIG by each estimator, one column per run. Quadrature has an error below 0.001; the sampler of [12] "
-        f"with S = {evaluation['monte_carlo_samples']:,} (they take 10,000), ± its standard error; the histogram estimator of [15] takes posterior means of "
+        f"with S = {evaluation.monte_carlo_samples:,} (they take 10,000), ± its standard error; the histogram estimator of [15] takes posterior means of "
         f"10,000 images in 20 bins. Four factors leave out the shape, as [12] and ControlVAE do; five include it. {origin}."
+    )
+)
+
+# %%
+measures = {
+    "mig_four": "MIG, four factors",
+    "dci_disentanglement": "DCI disentanglement",
+    "dci_completeness": "DCI completeness",
+    "dci_informativeness": "DCI informativeness",
+    "sap": "SAP",
+    "factor_vae": "FactorVAE score",
+}
+display(table[list(measures)].rename(columns=measures).map("{:.3f}".format))
+published_dci = 10_000  # images that DCI's trees learn from in [15]
+higher = {arm: [name for column, name in measures.items() if mean.loc[arm, column] > mean.loc[other, column]]
+          for arm, other in (("adaptive", "linear"), ("linear", "adaptive"))}  # fmt: skip
+display(
+    Markdown(
+        f"**Table {4 + reduced}.** The MIG (quadrature) and three other measures of disentanglement, one row per run; larger is better. DCI [16], SAP [17] and "
+        "the FactorVAE score [7] in the form, and with the defaults, of [15]: from the posterior means of images drawn with replacement, over all five "
+        "factors, the shape among them, where the MIG has four. DCI: gradient boosted trees (scikit-learn's defaults) learn every factor from the ten latents on "
+        f"{evaluation.dci_samples:,} images"
+        + (
+            ""
+            if evaluation.dci_samples >= published_dci
+            else f" (**reduced**: [15] take {published_dci:,}, so that these values cannot be set beside published ones)"
+        )
+        + "; disentanglement: whether each latent serves one factor; completeness: whether each factor needs one latent; informativeness: share of factor values "
+        "told correctly on half as many other images. SAP: how much better the best latent alone tells a factor than the second best, by a linear support vector machine "
+        "with C = 0.01 on 10,000 images, tested on 5,000; of many ordered values such a machine tells only a few, so that SAP is small even for a perfect code. "
+        "FactorVAE score: share of 5,000 votes, of 64 images each, that name the factor held fixed, after 10,000 training votes. "
+        f"Measured on {table['images'].iloc[0]:,} images; {origin}."
+    )
+)
+display(
+    Markdown(
+        " ".join(
+            f"Higher in the {arm} arm{' on average' if n > 1 else ''}: {', '.join(names)}."
+            for arm, names in higher.items()
+            if names
+        )
+        + (" With one seed per arm, no such order can be told from chance." if n == 1 else "")
     )
 )
 
@@ -349,7 +397,7 @@ channels.columns = [name.replace("_", " ") for name in channels]
 display(channels.round(2))
 display(
     Markdown(
-        f"**Table {4 + reduced}.** For each factor the latent that knows most about it, that information in nats and as a share of the factor's entropy, "
+        f"**Table {5 + reduced}.** For each factor the latent that knows most about it, that information in nats and as a share of the factor's entropy, "
         f"the runner-up, and the gap that enters the MIG. Latents in use (KL above 0.1 nats): {in_use}. {one_seed}."
     )
 )
@@ -358,23 +406,84 @@ display(
 # ### What the KL consists of
 #
 # The report wished for a better estimate of $I_q(x; z)$. Against the aggregate posterior of all images, the KL splits into $I_q(x; z)$, the total
-# correlation of the latents, and the mismatch of each latent alone [12, 14].
+# correlation of the latents, and the mismatch of each latent alone [12, 14]. The weight snapshots tell how these parts grew.
 
 # %%
-split = pd.DataFrame(
-    {
-        "KL": table["kl"].map("{:.2f}".format),
-        "mutual information I(x; z)": table["mutual_information"].map("{:.2f}".format),
-        "total correlation": table["total_correlation"].map("{:.2f}".format),
-        "dimension-wise KL": table["dimension_wise_kl"].map("{:.2f}".format),
-        "standard error of the sampled parts": table["decomposition_standard_error"].map("{:.3f}".format),
-        "bound on I(x; z)": f"{bound:.2f}",
-    }
-)
-display(split.T)
+last = pd.DataFrame({name: frame.iloc[-1] for name, frame in snapshots.items()}).T
+grid = int(last["images"].iloc[0])
+grid_bound = np.log(grid)
+sub_grid = evaluation.snapshot_position_stride != evaluation.position_stride
+parts = {
+    "KL": "kl",
+    "mutual information I(x; z)": "mutual_information",
+    "total correlation": "total_correlation",
+    "dimension-wise KL": "dimension_wise_kl",
+    "standard error of the sampled parts": "decomposition_standard_error",
+    "MIG, four factors": "mig_four",
+}
+split = {f"N = {table['images'].iloc[0]:,}": table} | ({f"N = {grid:,}, grid of Figure 7": last} if sub_grid else {})
+split = {
+    name: pd.DataFrame(
+        {
+            part: frame[column].map(
+                ("{:.3f}" if column in ("decomposition_standard_error", "mig_four") else "{:.2f}").format
+            )
+            for part, column in parts.items()
+        }
+    ).T
+    for name, frame in split.items()
+}
+display(pd.concat(split, names=["images", "nats per image"]) if sub_grid else next(iter(split.values())))
 display(
     Markdown(
-        f"**Table {5 + reduced}.** The KL and its three parts, in nats per image, one column per run (S = {evaluation['decomposition_samples']:,} samples). {origin}."
+        f"**Table {6 + reduced}.** The KL of the trained networks and its three parts, in nats per image, and the MIG (quadrature), one column per run "
+        f"(S = {evaluation.decomposition_samples:,} samples). The entropy of the data set's images, {bound:.2f} nats, bounds the mutual information. "
+        + (
+            f"The lower half has the same networks, at their last snapshot, on every {evaluation.snapshot_position_stride}th x and y only, where I(x; z) cannot exceed "
+            f"log N = {grid_bound:.2f} nats: where posteriors are narrower than the spacing of that grid, part of their KL counts as information on all images and as mismatch there. "
+            "Values over training, below, compare with the lower half alone. "
+            if sub_grid
+            else ""
+        )
+        + f"{origin}."
+    )
+)
+
+# %%
+by_arm = {arm: [snapshots[run.name] for run in runs if run.config().arm == arm] for arm in chosen.arms}
+figures.show(
+    over_training(by_arm),
+    folder / "information_over_training",
+    "**Figure 7.** The KL and its parts over training. Above, in nats per image: KL, $I_q(x; z)$, total correlation and dimension-wise KL, and the capacity C "
+    f"that the controller steers by; dotted, log N = {grid_bound:.2f} nats, which $I_q(x; z)$ cannot exceed on the N = {grid:,} images measured. Below, the MIG (quadrature) on the same images. "
+    f"{len(next(iter(snapshots.values())))} weight snapshots per run, joined by straight lines; every {evaluation.snapshot_position_stride}th x and y"
+    f"{' (a sub-grid)' if evaluation.snapshot_position_stride > 1 else ' (all images)'}; S = {evaluation.decomposition_samples:,}. {origin}.",
+)
+
+# %%
+apart = 0.5  # nats
+gaps_over_training = pd.DataFrame({name: information_gaps(frame, apart) for name, frame in snapshots.items()}).T
+
+
+def step_or_never(step: float) -> str:
+    return "never" if pd.isna(step) else f"{step:,.0f}"
+
+
+shown = {
+    "mean |C − I(x; z)|": ("mean_distance", "{:.2f}".format),
+    "largest C − I(x; z)": ("largest_gap", "{:.2f}".format),
+    "at step": ("largest_at", "{:,.0f}".format),
+    "last C − I(x; z)": ("last_gap", "{:.2f}".format),
+    "of which C − KL": ("last_lag", "{:.2f}".format),
+    "of which KL − I(x; z)": ("last_mismatch", "{:.2f}".format),
+    f"KL − I(x; z) above {apart} from step": ("apart_from", step_or_never),
+    "C above log N from step": ("over_bound", step_or_never),
+}
+display(pd.DataFrame({name: gaps_over_training[column].map(form) for name, (column, form) in shown.items()}).T)
+display(
+    Markdown(
+        f"**Table {7 + reduced}.** How far C and KL stood from $I_q(x; z)$ at the snapshots of Figure 7, in nats, one column per run. Mean over the snapshots, which are log-spaced, so that "
+        f'the beginning of training counts most. "From step": the snapshot from which on the difference stays until the end. N = {grid:,} images; {origin}.'
     )
 )
 
@@ -419,7 +528,7 @@ rise = beta_vae["reconstruction"] - 4 * (16 - beta_vae["kl"])  # at the optimum,
 display(PUBLIC_LOGS)
 display(
     Markdown(
-        f"**Table {6 + reduced}.** Last epoch of public training logs on dSprites, nats per image (YannDubs/disentangling-vae, commit fe65e19; "
+        f"**Table {8 + reduced}.** Last epoch of public training logs on dSprites, nats per image (YannDubs/disentangling-vae, commit fe65e19; "
         "345,600 iterations, batch 64, learning rate 5e-4, Burgess network, one seed each; not our measurements)."
     )
 )
@@ -435,12 +544,60 @@ the reconstruction loss was {per_arm("reconstruction", ".1f")} nats at a KL of {
 )
 
 # %%
-rest = {arm: table.loc[run.name, "kl"] - table.loc[run.name, "mutual_information"] for arm, run in pair.items()}
+gap = gaps_over_training.groupby(table["arm"]).mean()
+beyond_grid = gaps_over_training.index[gaps_over_training["over_bound"].notna()]
+
+
+def arms_of(values: pd.Series, form: str = ".2f") -> str:
+    return ", ".join(f"{figures.ARM_LABELS[arm]} {values[arm]:{form}}" for arm in chosen.arms)
+
+
+parting = {arm: gaps_over_training.loc[run.name, "apart_from"] for arm, run in first.items()}
+parting = ", ".join(
+    f"{figures.ARM_LABELS[arm]} {'it did not' if pd.isna(step) else f'from step {step:,.0f} on'}"
+    for arm, step in parting.items()
+)
+distance = gap["mean_distance"]
 display(
     Markdown(
-        f"""**Where the capacity goes.** $I_q(x; z)$ is bounded by the entropy of the images, {bound:.2f} nats. It was {per_arm("mutual_information")} nats, so that of the
-KL {", ".join(f"{value:.2f} nats ({figures.ARM_LABELS[arm]})" for arm, value in rest.items())} were mismatch between the aggregate posterior and the prior, not information. A capacity that
-follows $I_q(x; z)$ would have to end below the bound; the report's $C_{{\\max}} = 16$ is {16 - bound:.2f} nats above it.
+        f"""**Does C follow $I_q(x; z)$, as the report argued?** Neither rule sees $I_q(x; z)$: one sees the clock, the other the controller, which sees the KL. So C can follow
+$I_q(x; z)$ only as far as the KL follows C and is information. At the snapshots of Figure 7 the two were {arms_of(distance)} nats apart on average; the adaptive rule, which is to keep C from
+running ahead, kept it {"closer" if distance["adaptive"] < distance["linear"] else "no closer"} than the linear one. At the last snapshot C − $I_q(x; z)$ was {arms_of(gap["last_gap"])} nats: C − KL was
+{arms_of(gap["last_lag"])}, and KL − $I_q(x; z)$, what the KL holds that is no information, {arms_of(gap["last_mismatch"])}. This last difference stayed above {apart} nats until the end as follows (seed
+{chosen.seeds[0]}): {parting}. """
+        + (
+            f"C went beyond log N = {grid_bound:.2f} nats, which $I_q(x; z)$ cannot, in {', '.join(beyond_grid)}: from there on C cannot follow it. "
+            if len(beyond_grid)
+            else f"C stayed below log N = {grid_bound:.2f} nats in all runs, so that no bound kept $I_q(x; z)$ from reaching it. "
+        )
+        + (
+            f"Part of these gaps is the sub-grid's: on the {table['images'].iloc[0]:,} images of Table {6 + reduced}, $I_q(x; z)$ of the trained networks differs by "
+            + arms_of(mean["mutual_information"] - last["mutual_information"].groupby(table["arm"]).mean(), "+.2f")
+            + " nats. "
+            if sub_grid
+            else ""
+        )
+    )
+)
+
+# %%
+rest = mean["kl"] - mean["mutual_information"]
+consists = "; ".join(
+    f"{figures.ARM_LABELS[arm]} {rest[arm]:.2f} nats ({rest[arm] / mean.loc[arm, 'kl']:.0%} of the KL), of which {mean.loc[arm, 'total_correlation']:.2f} are total correlation and "
+    f"{mean.loc[arm, 'dimension_wise_kl']:.2f} dimension-wise KL"
+    for arm in chosen.arms
+)
+beyond = [figures.ARM_LABELS[arm] for arm in chosen.arms if mean.loc[arm, "kl"] > bound]
+display(
+    Markdown(
+        f"""**Where does KL above {bound:.2f} nats go?** That is the entropy of the images, and $I_q(x; z)$ cannot exceed it. """
+        + (
+            f"The KL ended above it in the arm{'s' if len(beyond) > 1 else ''} {' and '.join(beyond)}; what is above it cannot be information about the image. "
+            if beyond
+            else f"In these runs the KL ended below it (in nats: {per_arm('kl')}), so that they do not show where KL above it goes. Below it, too, not all KL is information. "
+        )
+        + f"""Measured on {table["images"].iloc[0]:,} images at the end of training, $I_q(x; z)$ was {per_arm("mutual_information")} nats. The rest of the KL, which is no information about the image: {consists}.
+A capacity that follows $I_q(x; z)$ would have to end below the bound; the report's $C_{{\\max}} = 16$ is {16 - bound:.2f} nats above it.
 
 **Pressure or time?** In the arms compared, the pressure is not the only difference: at the end of training the KL was {per_arm("kl")} nats, and C had reached
 {per_arm("final_capacity", ".1f")}. Less KL alone costs reconstruction, and may ease separation, whatever the pressure was. """
@@ -490,3 +647,5 @@ the report's conclusion. """
 # 13. Kingma, Ba. Adam: A Method for Stochastic Optimization. ICLR 2015. [arXiv:1412.6980](https://arxiv.org/abs/1412.6980)
 # 14. Hoffman, Johnson. ELBO surgery: yet another way to carve up the variational evidence lower bound. NIPS workshop, 2016.
 # 15. Locatello et al. Challenging Common Assumptions in the Unsupervised Learning of Disentangled Representations. ICML 2019. [arXiv:1811.12359](https://arxiv.org/abs/1811.12359)
+# 16. Eastwood, Williams. A Framework for the Quantitative Evaluation of Disentangled Representations. ICLR 2018. [OpenReview By-7dz-AZ](https://openreview.net/forum?id=By-7dz-AZ)
+# 17. Kumar, Sattigeri, Balakrishnan. Variational Inference of Disentangled Latent Concepts from Unlabeled Observations. ICLR 2018. [arXiv:1711.00848](https://arxiv.org/abs/1711.00848)

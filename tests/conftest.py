@@ -16,6 +16,12 @@ def few_images() -> Dataset:
     return Dataset(torch.from_numpy(render_packed(indices)), "0" * 64, "rendered", None)
 
 
+@pytest.fixture(scope="session")
+def all_images() -> Dataset:
+    """All 737,280 images, drawn in memory."""
+    return Dataset(torch.from_numpy(render_packed(np.arange(N_IMAGES))), "0" * 64, "rendered", None)
+
+
 @pytest.fixture
 def tiny_config():
     """A function: the smoke profile's training on one arm with changes, small enough for a unit test."""

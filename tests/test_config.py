@@ -21,9 +21,11 @@ def test_paper_profile_has_the_reports_values():
     assert {name: getattr(config, name) for name in expected} == expected
     assert PAPER.evaluation_config().position_stride == 1
     assert PAPER.evaluation_config().monte_carlo_samples == 10_000
+    assert PAPER.evaluation_config().snapshot_position_stride == 1
+    assert PAPER.evaluation_config().dci_samples == 10_000
 
 
-@pytest.mark.parametrize("name", ["smoke", "laptop", "paper"])
+@pytest.mark.parametrize("name", ["smoke", "laptop", "hour", "paper"])
 def test_profiles_load_and_their_configurations_survive_json(name):
     profile = load_profile(name)
     config = profile.training_config("adaptive", 3)
@@ -73,8 +75,23 @@ def test_unknown_arm_profile_and_stride_are_refused():
         PAPER.training_config("cyclic", 1)
     with pytest.raises(ValueError, match="profile is 'desktop'; choose one of paper, laptop, smoke"):
         load_profile("desktop")
-    with pytest.raises(ValueError, match="position_stride is 3; choose 1, 2, 4, 8 or 16"):
+    with pytest.raises(ValueError, match=r"^position_stride is 3; choose 1, 2, 4, 8 or 16"):
         PAPER.evaluation_config(position_stride=3)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"snapshot_position_stride": 3}, "snapshot_position_stride is 3; choose 1, 2, 4, 8 or 16."),
+        ({"snapshots_measured": 0}, "snapshots_measured is 0; give 1 or more."),
+        ({"snapshots_measured": "all"}, "snapshots_measured is 'all'; give an integer."),
+        ({"dci_samples": 99}, "dci_samples is 99; give 100 or more."),
+    ],
+)
+def test_refusals_of_the_evaluation(change, sentence):
+    with pytest.raises(ValueError) as refusal:
+        PAPER.evaluation_config(**change)
+    assert str(refusal.value) == sentence
 
 
 def test_integers_become_floats_where_a_float_belongs():

@@ -8,19 +8,13 @@ import torch
 
 from lib import mig
 from lib.dataset import Dataset
-from lib.dsprites import FACTOR_SIZES, N_IMAGES, indices_to_factors, render_packed
+from lib.dsprites import FACTOR_SIZES, N_IMAGES, indices_to_factors
 from lib.evaluation import evaluate, evaluation_grid, measure_images, read_posterior
 from lib.model import VAE, initialise
 from lib.profiles import load_profile
 from lib.runs import Run
 from lib.tables import factor_table, holds, run_table
 from lib.training import train
-
-
-@pytest.fixture(scope="module")
-def all_images() -> Dataset:
-    """All 737,280 images, drawn in memory."""
-    return Dataset(torch.from_numpy(render_packed(np.arange(N_IMAGES))), "0" * 64, "rendered", None)
 
 
 def test_the_full_grid_is_every_image_in_order():
@@ -85,7 +79,15 @@ def test_a_run_is_measured_once_and_reported(all_images, tmp_path, capsys):
     stamp = (run.path / "posterior.h5").stat().st_mtime_ns
     assert evaluate(run, all_images, evaluation, progress=False) == json.loads(json.dumps(measured))
     assert (run.path / "posterior.h5").stat().st_mtime_ns == stamp  # read, not measured again
+    others = profile.evaluation_config(position_stride=16, snapshots_measured=1, dci_samples=100)
+    evaluate(run, all_images, others, progress=False)
+    assert (run.path / "posterior.h5").stat().st_mtime_ns == stamp  # these settings are of other measures
+    dci = {"disentanglement": 0.4, "completeness": 0.3, "informativeness_test": 0.2}
+    (run.path / "scores.json").write_text(json.dumps({"dci": dci, "sap": 0.1, "factor_vae": 0.5}))
     table = run_table([run])
+    shown = table.loc["linear-seed1"]
+    names = ("dci_disentanglement", "dci_completeness", "dci_informativeness", "sap", "factor_vae")
+    assert [shown[name] for name in names] == [0.4, 0.3, 0.2, 0.1, 0.5]
     assert table.loc["linear-seed1", "mig_four"] == measured["mig_four"]["quadrature"]
     assert table.loc["linear-seed1", "reconstruction"] == measured["reconstruction"]
     factors = factor_table(run)

@@ -100,7 +100,16 @@ def smoke(checkout) -> Path:
 def test_the_workflow_makes_report_figures_and_table(smoke):
     table = pd.read_csv(smoke / "table.csv")
     assert table["arm"].tolist() == ["linear", "adaptive"]
-    for name in ("traces", "reconstructions", "traversals", "scores", "information", "factors", "pixel_density"):
+    for name in (
+        "traces",
+        "reconstructions",
+        "traversals",
+        "scores",
+        "information",
+        "information_over_training",
+        "factors",
+        "pixel_density",
+    ):
         assert (smoke / "figures" / f"{name}.png").stat().st_size > 5_000
         assert (smoke / "figures" / f"{name}.svg").exists()
     assert 10_000 < (smoke / "figures" / "traversal.gif").stat().st_size < 1_000_000
@@ -111,6 +120,22 @@ def test_the_workflow_makes_report_figures_and_table(smoke):
     measured = read_json(smoke / "linear-seed1" / "evaluation.json")
     assert f"{measured['mig_four']['quadrature']:.3f}" in page
     assert "reduced run" in page
+    for sentence in ("as the report argued?", "Where does KL above 13.47 nats go?"):
+        assert sentence in page
+    assert table["sap"].tolist() == [read_json(smoke / f"{arm}-seed1" / "scores.json")["sap"] for arm in table["arm"]]
+    assert len(pd.read_csv(smoke / "linear-seed1" / "snapshots.csv")) == 2
+
+
+def test_figures_and_tables_of_the_analysis_count_from_one(smoke):
+    cells = nbformat.read(smoke / "notebooks" / "04_analysis.ipynb", as_version=4).cells
+    shown = "\n".join(
+        output.data.get("text/markdown", "")
+        for cell in cells if cell.cell_type == "code"
+        for output in cell.outputs if output.output_type == "display_data"
+    )  # fmt: skip
+    for kind in ("Figure", "Table"):
+        numbers = [int(number) for number in re.findall(rf"\*\*{kind} (\d+)\.\*\*", shown)]
+        assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) >= 7
 
 
 def test_both_arms_ran_from_the_same_data_and_code(smoke):
@@ -156,10 +181,24 @@ def test_results_are_published_and_the_readme_follows(checkout, smoke):
     assert done.returncode == 0, done.stderr
     published = checkout / "results" / "published" / "smoke"
     assert {path.name for path in published.iterdir()} >= {"report.html", "table.csv", "figures", "linear-seed1"}
+    for name in ("scores.json", "snapshots.json", "snapshots.csv"):
+        assert (published / "adaptive-seed1" / name).read_text() == (smoke / "adaptive-seed1" / name).read_text()
     trace = pd.read_csv(published / "adaptive-seed1" / "trace.csv.gz")
     assert trace["step"].iloc[-1] == 200
     table = pd.read_csv(published / "table.csv")
     assert f"| {table['mig_four'][0]:.3f} |" in (checkout / "README.md").read_text()
+
+
+@pytest.mark.parametrize("setting", ["monte_carlo_samples = 50", "dci_samples = 200", "snapshots_measured = 2"])
+def test_what_was_measured_with_other_settings_is_not_published(checkout, smoke, setting):
+    profiles = checkout / "profiles.toml"
+    text = profiles.read_text()
+    before, after = text.split("[smoke.evaluation]")
+    profiles.write_text(before + "[smoke.evaluation]" + after.replace(setting, f"{setting[:-1]}1", 1))
+    done = in_checkout(checkout, "lib.publish", "smoke")
+    profiles.write_text(text)
+    assert done.returncode != 0
+    assert "was not measured with the settings of profiles.toml; run make render PROFILE=smoke" in done.stderr
 
 
 def test_every_column_of_the_results_is_explained(smoke):
@@ -169,3 +208,8 @@ def test_every_column_of_the_results_is_explained(smoke):
     entries = set(read_json(smoke / "linear-seed1" / "evaluation.json"))
     record = read_json(smoke / "linear-seed1" / "run.json")
     assert columns | entries | set(record["summary"]) | set(record["provenance"]) <= explained
+    scores, snapshots = (read_json(smoke / "linear-seed1" / f"{name}.json") for name in ("scores", "snapshots"))
+    over_training = {
+        name for name in pd.read_csv(smoke / "linear-seed1" / "snapshots.csv") if not re.fullmatch(r"kl_[1-8]", name)
+    }
+    assert set(scores) | set(scores["dci"]) | set(snapshots) | over_training <= explained
