@@ -7,10 +7,12 @@ meet the machine in the same state. Writes results/benchmarks/training.csv and t
 import itertools
 import math
 import resource
+import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,8 +30,8 @@ from lib.model import ARCHITECTURES, VAE
 from lib.profiles import RESULTS, load_profile
 from lib.provenance import provenance
 from lib.reference_loop import reference_loop
-from lib.runs import write_atomically, write_json
-from lib.training import reproducible
+from lib.runs import Run, write_atomically, write_json
+from lib.training import LEAST_SECONDS, Training, reproducible
 
 LOOPS = ("reference", "engine")
 PRECISIONS = ("float32", "bfloat16")
@@ -130,6 +132,22 @@ def measure(architecture: str, threads: int, processes: int, packed: np.ndarray)
     return rows
 
 
+def checkpoint_seconds(config: TrainingConfig, packed: np.ndarray, folder: Path) -> float:
+    """Seconds that one checkpoint takes to write late in a training, when its trace is longest: median of five."""
+    data = Dataset(torch.from_numpy(packed), "", "rendered", None)
+    with reproducible(config.threads):
+        training = Training(config, Run(folder), data)
+        training.engine.prepare()
+        training.engine.train_step()  # the optimiser's moments exist from then on
+        training.trace.add(np.random.default_rng(0).random((config.steps - 1, len(training.trace.columns))))
+        seconds = []
+        for _ in range(5):
+            started = time.perf_counter()
+            training.checkpoint()
+            seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds))
+
+
 def step_operations(config: TrainingConfig) -> float:
     """Floating-point operations of the layers' products in one step: two per multiplication, forward and backward.
 
@@ -176,7 +194,11 @@ def main() -> None:
     write_atomically(path, lambda temporary: table.to_csv(temporary, index=False, float_format="%.4g"))
     origin = provenance(torch.device("cpu")) | {"date": datetime.now(UTC).isoformat(timespec="seconds")}
     settings = {"batch_size": BATCH, "rounds": ROUNDS, "round_seconds": ROUND_SECONDS, "images": IMAGES}
-    write_json(path.with_suffix(".json"), origin | settings)
+    with tempfile.TemporaryDirectory() as folder:
+        longest = load_profile("paper").training_config("adaptive", 1, device="cpu")
+        seconds = checkpoint_seconds(longest, packed, Path(folder))
+    checkpoint = {"checkpoint_seconds": seconds, "checkpoint_share_at_most": seconds / (LEAST_SECONDS + seconds)}
+    write_json(path.with_suffix(".json"), origin | settings | checkpoint)
     print(table.to_string(index=False, float_format="%.3g"))
 
 

@@ -83,7 +83,7 @@ def train_together(
     (device_name, threads, precision), errors = shared.pop(), []
     with reproducible(threads, precision == "tf32"):
         data = data.to(choose_device(device_name))
-        trainings = [_Training(config, run, data, len(unfinished)) for config, run in unfinished]
+        trainings = [Training(config, run, data, len(unfinished)) for config, run in unfinished]
         lockstep = None
         with tqdm(
             total=sum(config.steps for config, _ in unfinished), initial=sum(each.engine.step for each in trainings),
@@ -117,10 +117,10 @@ def train_together(
         raise errors[0]
 
 
-class _Training:
+class Training:
     """A run in training: its engine, its trace, and what is written when."""
 
-    def __init__(self, config: TrainingConfig, run: Run, data: Dataset, together: int) -> None:
+    def __init__(self, config: TrainingConfig, run: Run, data: Dataset, together: int = 1) -> None:
         """From the run's checkpoint, where there is one; `together`: runs that train side by side in this process."""
         self.config, self.run, self.data, self.together = config, run, data, together
         self.engine, self.trace, self.seconds = Engine(config, data), Trace(config), 0.0

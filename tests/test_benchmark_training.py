@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lib.benchmark_training import step_operations
+from lib.benchmark_training import checkpoint_seconds, step_operations
 from lib.engine import Engine
 from lib.model import ARCHITECTURES
 from lib.reference_loop import plain_model, reference_loop
@@ -51,3 +51,11 @@ def test_reference_loop_learns(tiny_config, few_images):
     config = tiny_config("linear", precision="bfloat16", learning_rate=1e-3)
     losses = reference_loop(config, few_images.packed.numpy())(40)[:, 0]
     assert losses[-1] < losses[0] / 2
+
+
+def test_checkpoint_that_is_timed_is_a_full_one(tiny_config, few_images, tmp_path):
+    config = tiny_config(steps=40, trace_every=4)
+    assert checkpoint_seconds(config, few_images.packed.numpy(), tmp_path) > 0
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert len(state["trace"]["rows"]) == 9
+    assert len(state["engine"]["optimizer"]["state"]) == len(list(Engine(config, few_images).model.parameters()))

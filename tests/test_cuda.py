@@ -55,7 +55,7 @@ def test_runs_together_alone_and_resumed_have_the_same_bits(precision, tiny_conf
     for config, run in zip(configs, together, strict=True):
         alone = Run(tmp_path / "alone" / run.name)
         with monkeypatch.context() as patch:
-            patch.setattr("lib.training._Training._finish", lambda self: self.checkpoint())
+            patch.setattr("lib.training.Training._finish", lambda self: self.checkpoint())
             train(config, alone, few_images, progress=False)  # ends without its last act, as if cut off there
         state = torch.load(alone.checkpoint, weights_only=True)
         assert state["engine"]["step"] == config.steps

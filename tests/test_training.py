@@ -167,7 +167,7 @@ def test_runs_that_cannot_train_together_are_refused(tiny_config, few_images, tm
 def test_a_checkpoint_is_not_written_twice_in_half_a_minute(tiny_config, few_images, tmp_path, monkeypatch):
     monkeypatch.setattr("lib.training.LOOK", {"cpu": 10})
     written = []
-    monkeypatch.setattr("lib.training._Training.checkpoint", lambda self: written.append(self.engine.step))
+    monkeypatch.setattr("lib.training.Training.checkpoint", lambda self: written.append(self.engine.step))
     train(tiny_config(), Run(tmp_path / "quick"), few_images, progress=False)
     assert written == []
     monkeypatch.setattr("lib.training.LEAST_SECONDS", 0)

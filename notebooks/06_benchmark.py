@@ -1,0 +1,128 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Speed and precision
+#
+# What training, encoding and measuring cost, and what cheaper arithmetic does to a training. The tables are the last ones that
+# the benchmarks left in `results/benchmarks`; each names its machine. With `-p measure True` they are measured anew on this
+# machine first, which takes about 10 minutes and wants a machine with nothing else to do.
+
+# %% tags=["parameters"]
+measure: bool = False  # measure anew on this machine first
+
+# %%
+import pandas as pd
+from IPython.display import Markdown, display
+
+from lib import benchmark_encoding, benchmark_precision, benchmark_training, figures
+from lib.benchmark_figures import precision_traces
+from lib.notebook import parameters
+from lib.profiles import RESULTS
+from lib.runs import read_json
+
+given = parameters(globals(), ("measure",))
+if type(given["measure"]) is not bool:
+    raise ValueError(f"measure is {given['measure']!r}; give True or False.")
+if given["measure"]:
+    for benchmark in (benchmark_training, benchmark_encoding, benchmark_precision):
+        benchmark.main()
+
+
+def last(name: str) -> tuple[pd.DataFrame, dict, str]:
+    """A benchmark's table, its record, and the words that say where it comes from."""
+    record = read_json(RESULTS / "benchmarks" / f"{name}.json")
+    hardware = record["hardware"]
+    processor = hardware["accelerator"] or f"{hardware['processor']}, {hardware['cores']} cores"
+    return pd.read_csv(RESULTS / "benchmarks" / f"{name}.csv"), record, f"{processor}, {record['date'][:10]}"
+
+
+# %% [markdown]
+# ## Training
+#
+# The *reference* is the loop one would first write: a data loader, PyTorch's own layers, a value read back at every step, plain Adam.
+# The *engine* keeps the data as bits, draws batches and noise itself, reads nothing back, and computes each convolution in
+# the form that is fast on a CPU (`lib/layers.py`). From the same seed both compute the same (a test holds them together for
+# 200 steps, to 1e-9 in double precision). All take turns of half a second, so that every ratio compares like with like.
+
+# %%
+table, record, origin = last("training")
+shown = pd.DataFrame({
+    "network": table["architecture"],
+    "precision": table["precision"],
+    "processes × threads": [f"{p} × {t}" for p, t in zip(table["processes"], table["threads"], strict=True)],
+    "loop": table["loop"],
+    "ms per step": table["ms_per_step"].map("{:.1f}".format),
+    "steps per second, all processes": table["steps_per_second"].map("{:.1f}".format),
+    "speed ÷ reference": table["ratio_to_reference"].map("{:.2f}".format),
+    "speed ÷ float32 reference": table["ratio_to_float32_reference"].map("{:.2f}".format),
+    "share of matrix-product rate": table["share_of_product_rate"].map("{:.0%}".format),
+    "peak memory (MiB)": table["peak_memory_mib"].map("{:.0f}".format),
+}).set_index(["network", "precision", "processes × threads", "loop"])  # fmt: skip
+display(shown)
+display(
+    Markdown(
+        f"**Table 1.** A training step of {record['batch_size']} images: medians over {record['rounds']} rounds. The share of the rate that a large matrix "
+        "product reaches in the same precision and threads, measured in the same run, may exceed 100%: convolutions need fewer operations in some forms. "
+        f"{origin}."
+    )
+)
+display(
+    Markdown(
+        f"A checkpoint takes {record['checkpoint_seconds']:.2f} s to write when a training of 1.5 million steps ends and its trace is longest. There is at "
+        f"most one in half a minute: {record['checkpoint_share_at_most']:.2%} of the time."
+    )
+)
+
+# %% [markdown]
+# ## Encoding
+#
+# Evaluation sends every image through the encoder, in float32.
+
+# %%
+table, record, origin = last("encoding")
+display(table.pivot(index="batch", columns="layers", values="images_per_second").map("{:,.0f}".format))
+display(
+    Markdown(
+        f"**Table 2.** Images encoded per second, by images per pass, with the project's layers and with PyTorch's own; network `{record['architecture']}`, "
+        f"{record['threads']} thread; medians over {record['rounds']} rounds of {record['images']:,} images. {origin}."
+    )
+)
+
+# %% [markdown]
+# ## Precision
+#
+# The adaptive rule decides at every step whether C advances, by comparing two values of $\beta$: one rounding can turn a decision, and
+# from there on two trainings are different trainings. What counts is whether they differ by more than two seeds do.
+
+# %%
+table, record, origin = last("precision")
+figures.show(
+    precision_traces(table),
+    RESULTS / "benchmarks" / "precision",
+    "**Figure 1.** The first steps of the adaptive arm in each precision from the same weights, batches and noise, and in float32 from another seed. "
+    f"Means over {record['window']} steps. {record['steps']:,} of the {record['config']['steps']:,} steps of the profile `laptop` (a reduced run), "
+    f"{record['config']['batch_size']} images each; {origin}.",
+)
+
+# %%
+differences = pd.DataFrame(record["differences_to_float32"]).T
+differences.columns = ["first step with another decision", "reconstruction (nats)", "KL (nats)", "β", "C (nats)"]
+display(differences.round(2))
+display(
+    Markdown(
+        "**Table 3.** Mean absolute difference from the float32 training of seed 1, over the windows of Figure 1, and the first step at which C advanced in "
+        f"one and not in the other. One training each. {origin}."
+    )
+)
