@@ -30,7 +30,7 @@ from lib.dsprites import (
     indices_to_factors,
     render_packed,
 )
-from lib.official import OFFICIAL_NAME, OFFICIAL_SHA256, OFFICIAL_URL, official_blocks
+from lib.official import OFFICIAL_NAME, OFFICIAL_SHA256, download, official_blocks
 from lib.provenance import ROOT
 
 DIRECTORY = ROOT / "results" / "data"
@@ -96,14 +96,7 @@ def ensure(source: str = "rendered", directory: str | Path = DIRECTORY, progress
         _header(path)  # refuses a file that is not a data set
         return path
     if source == "download":
-        import pooch  # needed for nothing else
-
-        try:
-            pooch.retrieve(OFFICIAL_URL, f"sha256:{OFFICIAL_SHA256}", official.name, directory, progressbar=progress)
-        except OSError as error:
-            raise ValueError(
-                f"{OFFICIAL_URL} could not be downloaded; fetch the file yourself and give its path."
-            ) from error
+        download(directory, progress)
     print(f"Converting {official.name} into {path.name} (once).")
     blocks = (np.packbits(block.reshape(_ROWS, -1), axis=1) for block in official_blocks(official, _ROWS))
     _write(path, blocks, f"{official.name}, SHA-256 {digest}", progress)

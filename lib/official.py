@@ -20,6 +20,23 @@ OFFICIAL_URL = f"https://github.com/google-deepmind/dsprites-dataset/raw/master/
 OFFICIAL_SHA256 = "729fa22e884c9c500e1f17415d580746b4c5894fbbb780a1319bbcfa39a745bb"
 
 
+def download(directory: Path, progress: bool = True) -> None:
+    """Fetch the published HDF5 file into `directory`, under its own name, unless it is there.
+
+    It gets its name once it is complete and has the known SHA-256. Raises ValueError where it cannot be had.
+    """
+    import pooch  # needed for nothing else
+
+    try:
+        pooch.retrieve(OFFICIAL_URL, f"sha256:{OFFICIAL_SHA256}", OFFICIAL_NAME, directory, progressbar=progress)
+    except OSError as error:
+        reason = "could not be downloaded"
+        raise ValueError(f"{OFFICIAL_URL} {reason}; fetch the file yourself and give its path.") from error
+    except ValueError as error:  # pooch's word for another SHA-256
+        reason = "gave something else than the published file (another SHA-256)"
+        raise ValueError(f"{OFFICIAL_URL} {reason}; fetch the file yourself and give its path.") from error
+
+
 def official_blocks(path: Path, rows: int) -> Iterator[np.ndarray]:
     """Images of a published file in order, uint8 [B, 64, 64] of 0 and 1, B = `rows`, which divides N.
 

@@ -1,19 +1,23 @@
 """The data file: drawn once at full size, then loaded, checked, damaged, compared, counted; official files as fakes."""
 
 import hashlib
+import http.server
 import json
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 import zipfile
 from pathlib import Path
+from typing import ClassVar
 
 import h5py
 import numpy as np
 import pytest
 import torch
 
-from lib import dataset, dsprites
+from lib import dataset, dsprites, official
 from lib.official import OFFICIAL_NAME, OFFICIAL_SHA256, OFFICIAL_URL
 
 N = dsprites.N_IMAGES
@@ -292,32 +296,72 @@ def test_an_official_file_is_converted_once(write, suffix, classes, tmp_path, ca
     assert dataset.ensure(official, tmp_path / "data") == converted and capsys.readouterr().out == ""
 
 
-def test_a_download_is_checked_against_the_known_hash_and_converted(classes, tmp_path, monkeypatch):
-    import pooch
+class Server(http.server.BaseHTTPRequestHandler):
+    """Gives what `content` holds; /cut stops in the middle, /missing has nothing."""
 
-    calls = []
+    content = b""
+    requests: ClassVar[list[str]] = []
 
-    def retrieve(url, known_hash, fname, path, progressbar):
-        calls.append((url, known_hash))
-        path.mkdir(exist_ok=True)
-        return str(write_hdf5(path / fname, classes))
+    def do_GET(self):
+        self.requests.append(self.path)
+        if self.path == "/missing":
+            return self.send_error(404)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+        self.wfile.write(self.content[: len(self.content) // 2] if self.path == "/cut" else self.content)
 
-    monkeypatch.setattr(pooch, "retrieve", retrieve)
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def address(classes, tmp_path_factory, monkeypatch):
+    """The address of a local server in the place of the official one, the SHA-256 of its file being the known one."""
+    content = write_hdf5(tmp_path_factory.mktemp("server") / "file", classes).read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    monkeypatch.setattr(Server, "content", content)
+    monkeypatch.setattr(Server, "requests", [])
+    for module in (dataset, official):
+        monkeypatch.setattr(module, "OFFICIAL_SHA256", digest)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever).start()
+        monkeypatch.setattr(official, "OFFICIAL_URL", f"http://127.0.0.1:{server.server_port}/file")
+        yield official.OFFICIAL_URL
+        server.shutdown()
+
+
+def test_a_file_is_downloaded_once_checked_and_converted(address, tmp_path):
+    assert OFFICIAL_URL.endswith(OFFICIAL_NAME) and len(OFFICIAL_SHA256) == 64
     converted = dataset.ensure("download", tmp_path / "data", progress=False)
-    assert calls == [(OFFICIAL_URL, f"sha256:{OFFICIAL_SHA256}")] and OFFICIAL_URL.endswith(OFFICIAL_NAME)
-    assert converted.name == f"dsprites_official_{OFFICIAL_SHA256[:12]}.h5"
-    assert dataset.ensure("download", tmp_path / "data") == converted and len(calls) == 1
+    assert converted.name == f"dsprites_official_{dataset.OFFICIAL_SHA256[:12]}.h5"
+    assert torch.equal(dataset.load(converted).packed, packed_images_of_a_fake())
+    assert dataset.ensure("download", tmp_path / "data") == converted
+    converted.unlink()  # the downloaded file is kept as well
+    assert dataset.ensure("download", tmp_path / "data", progress=False) == converted
+    assert Server.requests == ["/file"]
 
 
-def test_a_failed_download_says_what_to_do(tmp_path, monkeypatch):
-    import pooch
+NOT_HAD, ANOTHER = "could not be downloaded", "gave something else than the published file"
 
-    def unreachable(*_, **__):
-        raise OSError("no network")
 
-    monkeypatch.setattr(pooch, "retrieve", unreachable)
-    with pytest.raises(ValueError, match="could not be downloaded; fetch the file yourself and give its path"):
+@pytest.mark.parametrize("path, reason", [("/missing", NOT_HAD), ("/cut", NOT_HAD), ("/file", ANOTHER)])
+def test_a_failed_download_says_what_to_do_and_leaves_nothing(path, reason, address, tmp_path, monkeypatch):
+    monkeypatch.setattr(official, "OFFICIAL_URL", address.replace("/file", path))
+    if path == "/file":
+        monkeypatch.setattr(official, "OFFICIAL_SHA256", OFFICIAL_SHA256)
+    with pytest.raises(ValueError, match=rf"^http://[^ ]+{path} {reason}[^;.]*; fetch the file yourself and give its"):
         dataset.ensure("download", tmp_path, progress=False)
+    assert Server.requests == [path]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_download_without_a_network_says_what_to_do(address, tmp_path, monkeypatch):
+    with socket.socket() as closed:  # bound, but nobody listens
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(official, "OFFICIAL_URL", f"http://127.0.0.1:{closed.getsockname()[1]}/file")
+        with pytest.raises(ValueError, match="could not be downloaded; fetch the file yourself and give its path"):
+            dataset.ensure("download", tmp_path, progress=False)
     assert list(tmp_path.iterdir()) == []
 
 
