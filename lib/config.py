@@ -9,7 +9,7 @@ from lib.model import ARCHITECTURES
 from lib.pid import ANTI_WINDUP
 from lib.schedules import ARMS
 
-PRECISIONS = ("float32", "bfloat16", "float64")
+PRECISIONS = ("float32", "tf32", "bfloat16", "float64")
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -80,12 +80,12 @@ class TrainingConfig(_Settings):
     kd: float  # controller gain on the change of the error, per nat
     beta_min: float  # the least beta
     anti_windup: str  # published or conditional (lib/pid.py)
-    precision: str  # of the network's arithmetic; bfloat16 is mixed (weights and losses in float32)
+    precision: str  # of the network's products; in tf32 (CUDA only) and bfloat16 weights and losses are float32
     device: str  # auto (cuda where there is one), cpu or cuda
     threads: int  # CPU threads
     trace_every: int  # steps between two rows of the trace
     snapshots: int  # weight snapshots, at log-spaced steps
-    checkpoint_every: int  # steps between two checkpoints
+    checkpoint_every: int  # steps between two checkpoints, of which those within half a minute of the last are left out
 
     def _check(self) -> None:
         self._check_choice("arm", ARMS)
