@@ -125,6 +125,7 @@ class Training:
         self.config, self.run, self.data, self.together = config, run, data, together
         self.engine, self.trace, self.seconds = Engine(config, data), Trace(config), 0.0
         self.snapshots = snapshot_steps(config)
+        self.origin = provenance(self.engine.device)  # now: the code may change while this trains
         if run.checkpoint.exists():
             state = torch.load(run.checkpoint, map_location="cpu", weights_only=True)
             self.engine.load_state_dict(state["engine"])
@@ -167,7 +168,7 @@ class Training:
         run, trace, config = self.run, self.trace, self.config
         write_trace(run.path / "trace.h5", trace.frame(), np.concatenate(trace.advanced), config.as_mapping())
         run.save_weights(self.engine.model)
-        record = provenance(self.engine.device) | {
+        record = self.origin | {
             "data_sha256": self.data.sha256,
             "data_source": self.data.source,
             "seconds": self.seconds,

@@ -189,12 +189,16 @@ def test_results_are_published_and_the_readme_follows(checkout, smoke):
     assert f"| {table['mig_four'][0]:.3f} |" in (checkout / "README.md").read_text()
 
 
-@pytest.mark.parametrize("setting", ["monte_carlo_samples = 50", "dci_samples = 200", "snapshots_measured = 2"])
-def test_what_was_measured_with_other_settings_is_not_published(checkout, smoke, setting):
+@pytest.mark.parametrize(
+    ("setting", "other"), [("monte_carlo_samples = 50", 51), ("dci_samples = 200", 201), ("snapshots_measured = 2", 3)]
+)
+def test_what_was_measured_with_other_settings_is_not_published(checkout, smoke, setting, other):
     profiles = checkout / "profiles.toml"
     text = profiles.read_text()
     before, after = text.split("[smoke.evaluation]")
-    profiles.write_text(before + "[smoke.evaluation]" + after.replace(setting, f"{setting[:-1]}1", 1))
+    assert setting in after
+    name = setting.split(" ")[0]
+    profiles.write_text(before + "[smoke.evaluation]" + after.replace(setting, f"{name} = {other}", 1))
     done = in_checkout(checkout, "lib.publish", "smoke")
     profiles.write_text(text)
     assert done.returncode != 0

@@ -164,6 +164,13 @@ def test_runs_that_cannot_train_together_are_refused(tiny_config, few_images, tm
         Lockstep(engines)
 
 
+def test_the_commit_on_record_is_that_of_the_start(tiny_config, few_images, tmp_path, monkeypatch):
+    commits = iter(["at the start", "at the end"])
+    monkeypatch.setattr("lib.training.provenance", lambda device: {"commit": next(commits)})
+    run = train(tiny_config(steps=8), Run(tmp_path / "run"), few_images, progress=False)
+    assert run.record()["provenance"]["commit"] == "at the start"
+
+
 def test_a_checkpoint_is_not_written_twice_in_half_a_minute(tiny_config, few_images, tmp_path, monkeypatch):
     monkeypatch.setattr("lib.training.LOOK", {"cpu": 10})
     written = []
