@@ -48,11 +48,11 @@ def over_training(snapshots: dict[str, list[pd.DataFrame]]) -> Figure:
         nats.set_title(ARM_LABELS[arm], color=ARM_COLOURS[arm])
         score.set_xlabel("training step")
         score.set_xscale("log")
-        score.set_ylim(bottom=0)
         for axis in (nats, score):
             axis.grid(True, which="minor", axis="x", linewidth=0.3)
     axes[0, 0].set_ylabel("nats per image")
     axes[1, 0].set_ylabel("MIG")
+    axes[1, 0].set_ylim(bottom=0)  # after all is drawn: it fixes the shared axis
     figure.legend(
         *axes[0, 0].get_legend_handles_labels(),
         loc="outside lower center",

@@ -245,7 +245,8 @@ def test_gaps_over_training():
 
 
 def test_the_figure_shows_every_part_and_the_bound_of_the_measured_grid():
-    figure = over_training({"linear": [made_up(), made_up(kl=[4.0] * 4)], "adaptive": [made_up(images=[500] * 4)]})
+    adaptive = made_up(images=[500] * 4, mig_four=[0.0, 0.1, 0.2, 0.9])
+    figure = over_training({"linear": [made_up(), made_up(kl=[4.0] * 4)], "adaptive": [adaptive]})
     upper = figure.axes[:2]
     lines = {line.get_label(): line for line in upper[0].get_lines()}
     assert lines["log N"].get_ydata()[0] == pytest.approx(math.log(1000))
@@ -255,5 +256,7 @@ def test_the_figure_shows_every_part_and_the_bound_of_the_measured_grid():
     assert lines["KL"].get_ydata().tolist() == [2.0, 3.0, 5.5, 8.5]
     assert lines["total correlation"].get_ydata().tolist() == [0.5, 0.1, 0.8, 2]
     assert [axis.get_xscale() for axis in figure.axes] == ["log"] * 4
+    assert all(axis.get_ylim()[0] == 0 and axis.get_ylim()[1] >= 0.9 for axis in figure.axes[2:])
+    assert upper[0].get_ylim()[1] >= 8.5
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == ["C", "KL", "$I_q(x; z)$", "total correlation", "dimension-wise KL", "log N"]
