@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -75,11 +76,14 @@ def command(word: str) -> str:
     return next(text for wish, text in COMMANDS.items() if word in wish)
 
 
+MEASURED_AGAIN = f"{command('seed')} -p evaluation_seed 7"
+
+
 class Checkout:
     """A copy of what notebooks need, with a profile `tiny` that trains and measures in seconds, and the data set."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.runs = folder, folder / "results" / "runs" / "tiny"
+        self.folder, self.runs, self.done = folder, folder / "results" / "runs" / "tiny", {}
         for name in ("lib", "notebooks"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         text = (ROOT / "profiles.toml").read_text()
@@ -91,20 +95,21 @@ class Checkout:
             lines += [f"[tiny.{name}]", *(f"{key} = {json.dumps(value)}" for key, value in settings.items())]
         (folder / "profiles.toml").write_text("\n".join(lines))
 
-    def run(self, text: str) -> subprocess.CompletedProcess:
-        program, *arguments = text.split()
-        environment = os.environ | {"PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"}
-        return subprocess.run(
-            [sys.executable, "-m", program, *arguments],
-            cwd=self.folder, env=environment, capture_output=True, text=True,
-        )  # fmt: skip
+    def run(self, *commands: str) -> None:
+        """Run commands, two at a time: at the size of `tiny`, each executed notebook under a name of its own."""
+        with ThreadPoolExecutor(2) as pool:
+            self.done |= zip(commands, pool.map(self._run, commands), strict=True)
 
-    def papermill(self, text: str) -> subprocess.CompletedProcess:
-        """Run a command at the size of `tiny`, its executed notebook under a name of its own."""
-        output = f"out-{len(list(self.folder.glob('out-*')))}.ipynb"
-        (self.folder / output).touch()
-        done = self.run(text.replace("out.ipynb", output) + " -p profile tiny")
-        done.notebook = self.folder / output
+    def _run(self, text: str) -> subprocess.CompletedProcess:
+        handle, output = tempfile.mkstemp(".ipynb", dir=self.folder)
+        os.close(handle)
+        program, *arguments = text.replace("out.ipynb", output).split()
+        size = ["-p", "profile", "tiny"] if output in arguments else []
+        done = subprocess.run(
+            [sys.executable, "-m", program, *arguments, *size], cwd=self.folder, capture_output=True, text=True,
+            env=os.environ | {"PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        done.notebook = Path(output)
         return done
 
     def stamps(self, name: str) -> dict[str, int]:
@@ -113,28 +118,28 @@ class Checkout:
 
 
 @pytest.fixture(scope="module")
-def tried(tmp_path_factory) -> tuple[Checkout, dict[str, subprocess.CompletedProcess], dict[str, int]]:
-    """A checkout in which every command was run, what each gave, and the stamps of a run from before the others."""
+def tried(tmp_path_factory) -> Checkout:
+    """A checkout in which every command was run, `done` holding what each gave.
+
+    `stamps_before` are those of two runs before commands with another parameter, `measured_before` what the second's
+    evaluation was before another setting of that.
+    """
     checkout = Checkout(tmp_path_factory.mktemp("checkout"))
     colour = np.zeros((N_IMAGES, 1), dtype=np.int64)
     official = checkout.folder / re.search(r"path/to/\S+\.npz", RERUN)[0]
     official.parent.mkdir(parents=True)
     write_npz(official, np.concatenate([colour, indices_to_factors(np.arange(N_IMAGES))], axis=1))
-
     dataset.ensure("rendered", checkout.folder / "results" / "data", progress=False)
     checkout.runs.mkdir(parents=True)
     shutil.copy(PUBLISHED / "laptop" / "dataset.json", checkout.runs)  # what notebook 01 writes: of the same data
 
-    adaptive = "papermill notebooks/03_adaptive_training.ipynb out.ipynb"
-    with ThreadPoolExecutor(2) as pool:
-        first = [command("one arm"), adaptive]
-        results = dict(zip(first, pool.map(checkout.papermill, first), strict=True))
-        before = checkout.stamps("adaptive-seed1")
-        trainings = [command("seed"), command("architecture"), command("official data")]
-        results |= zip(trainings, pool.map(checkout.papermill, trainings), strict=True)
-        results[COMMANDS[HELP]] = checkout.run(COMMANDS[HELP])
-        results[command("figures")] = checkout.papermill(command("figures"))
-    return checkout, results, before
+    checkout.run(command("one arm"), "papermill notebooks/03_adaptive_training.ipynb out.ipynb")
+    checkout.stamps_before = {"adaptive-seed1": checkout.stamps("adaptive-seed1")}
+    checkout.run(command("seed"), command("architecture"), command("official data"))
+    checkout.stamps_before["adaptive-seed2"] = checkout.stamps("adaptive-seed2")
+    checkout.measured_before = read_json(checkout.runs / "adaptive-seed2" / "evaluation.json")
+    checkout.run(MEASURED_AGAIN, command("figures"), COMMANDS[HELP])
+    return checkout
 
 
 def test_readme_gives_six_commands():
@@ -144,7 +149,7 @@ def test_readme_gives_six_commands():
 
 @pytest.mark.parametrize("wish", [wish for wish in COMMANDS if wish != HELP])
 def test_command_runs_to_the_end_of_its_notebook(wish, tried):
-    done = tried[1][COMMANDS[wish]]
+    done = tried.done[COMMANDS[wish]]
     assert done.returncode == 0, done.stderr[-3000:]
     cells = [cell for cell in nbformat.read(done.notebook, as_version=4).cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in cells)
@@ -152,14 +157,13 @@ def test_command_runs_to_the_end_of_its_notebook(wish, tried):
 
 
 def test_help_explains_every_parameter(tried):
-    done = tried[1][COMMANDS[HELP]]
+    done = tried.done[COMMANDS[HELP]]
     assert done.returncode == 0, done.stderr[-3000:]
     for words in ("seed: int", "of initial weights", "c_max: float", "nats per image", "per nat and step"):
         assert words in done.stdout
 
 
 def test_every_training_has_a_run_of_its_own_and_leaves_the_others(tried):
-    checkout, _, before = tried
     file = Path(command("official data").split()[-1]).name
     changes = {
         "linear-seed1": {},
@@ -168,30 +172,27 @@ def test_every_training_has_a_run_of_its_own_and_leaves_the_others(tried):
         "adaptive-seed1-architecture=fc": {"architecture": "fc"},
         f"adaptive-seed1-data={file}": {"data": f"path/to/{file}"},
     }
-    assert {path.parent.name for path in checkout.runs.glob("*/evaluation.json")} == set(changes)
-    kept = read_json(checkout.runs / "adaptive-seed1" / "config.json")
+    assert {path.parent.name for path in tried.runs.glob("*/evaluation.json")} == set(changes)
+    kept = read_json(tried.runs / "adaptive-seed1" / "config.json")
     for name, change in changes.items():
         arm = name.split("-")[0]
-        assert read_json(checkout.runs / name / "config.json") == kept | change | {"arm": arm}
-    assert checkout.stamps("adaptive-seed1") == before
-    hashes = {name: read_json(checkout.runs / name / "run.json")["provenance"]["data_sha256"] for name in changes}
+        assert read_json(tried.runs / name / "config.json") == kept | change | {"arm": arm}
+    assert tried.stamps("adaptive-seed1") == tried.stamps_before["adaptive-seed1"]
+    hashes = {name: read_json(tried.runs / name / "run.json")["provenance"]["data_sha256"] for name in changes}
     assert len(set(hashes.values())) == 2
     assert hashes[f"adaptive-seed1-data={file}"] != hashes["adaptive-seed2"]
 
 
 def test_figures_are_of_the_profiles_own_runs(tried):
-    checkout = tried[0]
-    assert (checkout.runs / "table.csv").read_text().count("\n") == 3  # the header and two runs
-    assert (checkout.runs / "figures" / "traces.png").stat().st_size > 5_000
+    assert (tried.runs / "table.csv").read_text().count("\n") == 3  # the header and two runs
+    assert (tried.runs / "figures" / "traces.png").stat().st_size > 5_000
 
 
 def test_another_evaluation_setting_measures_again_without_training(tried):
-    checkout = tried[0]
-    before, run = checkout.stamps("adaptive-seed2"), checkout.runs / "adaptive-seed2"
-    measured = read_json(run / "evaluation.json")
-    assert checkout.papermill(f"{command('seed')} -p evaluation_seed 7").returncode == 0
-    assert checkout.stamps("adaptive-seed2") == before
-    again = read_json(run / "evaluation.json")
-    assert again["config"] == measured["config"] | {"evaluation_seed": 7}
-    assert again["reconstruction"] != measured["reconstruction"]  # z is sampled anew
-    assert again["kl"] == pytest.approx(measured["kl"])
+    run = "adaptive-seed2"
+    assert tried.done[MEASURED_AGAIN].returncode == 0, tried.done[MEASURED_AGAIN].stderr[-3000:]
+    assert tried.stamps(run) == tried.stamps_before[run]
+    before, after = tried.measured_before, read_json(tried.runs / run / "evaluation.json")
+    assert after["config"] == before["config"] | {"evaluation_seed": 7}
+    assert after["reconstruction"] != before["reconstruction"]  # z is sampled anew
+    assert after["kl"] == pytest.approx(before["kl"])
