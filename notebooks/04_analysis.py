@@ -343,7 +343,8 @@ measures = {
     "sap": "SAP",
     "factor_vae": "FactorVAE score",
 }
-display(table[list(measures)].rename(columns=measures).map("{:.3f}".format))
+short = ["MIG, four factors", "DCI: D", "DCI: C", "DCI: I", "SAP", "FactorVAE"]
+display(table[list(measures)].set_axis(short, axis=1).map("{:.3f}".format))
 published_dci = 10_000  # images that DCI's trees learn from in [15]
 higher = {arm: [name for column, name in measures.items() if mean.loc[arm, column] > mean.loc[other, column]]
           for arm, other in (("adaptive", "linear"), ("linear", "adaptive"))}  # fmt: skip
@@ -358,7 +359,7 @@ display(
             if evaluation.dci_samples >= published_dci
             else f" (**reduced**: [15] take {published_dci:,}, so that these values cannot be set beside published ones)"
         )
-        + "; disentanglement: whether each latent serves one factor; completeness: whether each factor needs one latent; informativeness: share of factor values "
+        + "; D, disentanglement: whether each latent serves one factor; C, completeness: whether each factor needs one latent; I, informativeness: share of factor values "
         "told correctly on half as many other images. SAP: how much better the best latent alone tells a factor than the second best, by a linear support vector machine "
         "with C = 0.01 on 10,000 images, tested on 5,000; of many ordered values such a machine tells only a few, so that SAP is small even for a perfect code. "
         "FactorVAE score: share of 5,000 votes, of 64 images each, that name the factor held fixed, after 10,000 training votes. "
@@ -412,6 +413,13 @@ display(
 last = pd.DataFrame({name: frame.iloc[-1] for name, frame in snapshots.items()}).T
 grid = int(last["images"].iloc[0])
 grid_bound = np.log(grid)
+every = {
+    1: "all images",
+    2: "every second x and y",
+    4: "every fourth x and y",
+    8: "every eighth x and y",
+    16: "every sixteenth x and y",
+}[evaluation.snapshot_position_stride]
 sub_grid = evaluation.snapshot_position_stride != evaluation.position_stride
 parts = {
     "KL": "kl",
@@ -421,26 +429,19 @@ parts = {
     "standard error of the sampled parts": "decomposition_standard_error",
     "MIG, four factors": "mig_four",
 }
-split = {f"N = {table['images'].iloc[0]:,}": table} | ({f"N = {grid:,}, grid of Figure 7": last} if sub_grid else {})
-split = {
-    name: pd.DataFrame(
-        {
-            part: frame[column].map(
-                ("{:.3f}" if column in ("decomposition_standard_error", "mig_four") else "{:.2f}").format
-            )
-            for part, column in parts.items()
-        }
-    ).T
-    for name, frame in split.items()
-}
-display(pd.concat(split, names=["images", "quantity"]) if sub_grid else next(iter(split.values())))
+split = {}
+for where, frame in (("", table), (f", N = {grid:,}", last))[: 1 + sub_grid]:
+    for part, column in parts.items():
+        form = "{:.3f}" if column in ("decomposition_standard_error", "mig_four") else "{:.2f}"
+        split[part + where] = frame[column].map(form.format)
+display(pd.DataFrame(split).T)
 display(
     Markdown(
         f"**Table {6 + reduced}.** The KL of the trained networks and its three parts, in nats per image, and the MIG (quadrature), one column per run "
-        f"(S = {evaluation.decomposition_samples:,} samples). The entropy of the data set's images, {bound:.2f} nats, bounds the mutual information. "
+        f"(S = {evaluation.decomposition_samples:,} samples), measured on {table['images'].iloc[0]:,} images. The entropy of the data set's images, {bound:.2f} nats, bounds the mutual information. "
         + (
-            f"The lower half has the same networks, at their last snapshot, on every {evaluation.snapshot_position_stride}th x and y only, where I(x; z) cannot exceed "
-            f"log N = {grid_bound:.2f} nats: where posteriors are narrower than the spacing of that grid, part of their KL counts as information on all images and as mismatch there. "
+            f"The lower half has the same networks, at their last snapshot, on {every} (N = {grid:,}), where I(x; z) cannot exceed "
+            f"log N = {grid_bound:.2f} nats: where posteriors are narrower than the spacing of that grid, part of their KL counts as information on all images and as mismatch there; the MIG is another, too. "
             "Values over training, below, compare with the lower half alone. "
             if sub_grid
             else ""
@@ -456,8 +457,8 @@ figures.show(
     folder / "information_over_training",
     "**Figure 7.** The KL and its parts over training. Above, in nats per image: KL, $I_q(x; z)$, total correlation and dimension-wise KL, and the capacity C "
     f"that the controller steers by; dotted, log N = {grid_bound:.2f} nats, which $I_q(x; z)$ cannot exceed on the N = {grid:,} images measured. Below, the MIG (quadrature) on the same images. "
-    f"{len(next(iter(snapshots.values())))} weight snapshots per run, joined by straight lines; every {evaluation.snapshot_position_stride}th x and y"
-    f"{' (a sub-grid)' if evaluation.snapshot_position_stride > 1 else ' (all images)'}; S = {evaluation.decomposition_samples:,}. {origin}.",
+    f"{len(next(iter(snapshots.values())))} weight snapshots per run, joined by straight lines; {every}"
+    f"{' (a sub-grid)' if evaluation.snapshot_position_stride > 1 else ''}; S = {evaluation.decomposition_samples:,}. {origin}.",
 )
 
 # %%
