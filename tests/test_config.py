@@ -59,7 +59,7 @@ def test_a_run_is_named_by_what_departs_from_its_profile():
         ({"c_max": 0.1}, "c_max is 0.1, below c_start = 0.5; give c_max >= c_start."),
         ({"architecture": "resnet"}, "architecture is 'resnet'; choose one of conv, fc, burgess."),
         ({"anti_windup": "none"}, "anti_windup is 'none'; choose one of published, conditional."),
-        ({"precision": "float16"}, "precision is 'float16'; choose one of float32, bfloat16, float64."),
+        ({"precision": "float16"}, "precision is 'float16'; choose one of float32, tf32, bfloat16, float64."),
         ({"steps": 150}, "steps is 150, no multiple of trace_every = 100; make it one."),
         ({"momentum": 0.9}, "There is no setting 'momentum'; the settings are arm, data, seed"),
     ],
