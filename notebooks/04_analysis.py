@@ -569,7 +569,7 @@ display(
     Markdown(
         f"""**Does C follow $I_q(x; z)$, as the report argued?** Within {apart} nats, on average over the snapshots of Figure 7 and at the last of them, it did in
 {" and ".join(followed) or "no arm"}. Neither rule sees $I_q(x; z)$: one sees the clock, the other the controller, which sees the KL. So C can follow $I_q(x; z)$ only as far as the KL follows C and is
-information. On average C and $I_q(x; z)$ were {arms_of(distance)} nats apart; in these runs the adaptive rule, which is to keep C from running ahead, kept it
+information. On average C and $I_q(x; z)$ were {arms_of(distance)} nats apart: in these runs the adaptive rule, which is to keep C from running ahead, kept it on average
 {"closer" if distance["adaptive"] < distance["linear"] else "no closer"} than the linear one. At the last snapshot C − $I_q(x; z)$ was {arms_of(gap["last_gap"])} nats: C − KL was {arms_of(gap["last_lag"])}, and
 KL − $I_q(x; z)$, what the KL holds that is no information, {arms_of(gap["last_mismatch"])}. This last difference stayed above {apart} nats until the end as follows (seed {chosen.seeds[0]}): {parting}. """
         + (
