@@ -209,6 +209,8 @@ if reduced:
         "steps": "A shorter schedule alone is no miniature: the rest of the table keeps it one.",
         "ki": "The controller sums up its error, so that with $K_i = 0.001$ it needs as many steps to raise β as in the full run, of "
         "which there are far fewer here: the adaptive arm would never leave its start.",
+        "kp": "$K_p$ is raised with $K_i$, so that the published anti-windup rule still locks at an error of $K_p / K_i$ = "
+        f"{chosen.training['kp'] / chosen.training['ki']:.0f} nats, from a sum of zero.",
         "anti_windup": "With the faster controller the published anti-windup rule locks easily: from a sum of zero, one error above $K_p / K_i$ "
         "holds β at its least value for ever (a test shows it). The `conditional` rule has no such lock.",
         "learning_rate": "The learning rate is raised so that the network follows the shorter schedule.",
