@@ -77,8 +77,8 @@ def train_profile(
             measured = evaluate(run, data, evaluation)
             measure_snapshots(run, data, evaluation)
             print(
-                f"{run.name}: {run.config().steps:,} steps in {record['seconds'] / 60:.1f} minutes, "
-                f"{record['trained_together']} run(s) at once; reconstruction {measured['reconstruction']:.2f} nats, "
+                f"{run.name}: {run.config().steps:,} steps in {record['seconds'] / 60:.1f} minutes; "
+                f"reconstruction {measured['reconstruction']:.2f} nats, "
                 f"KL {measured['kl']:.2f} nats, MIG {measured['mig_four']['quadrature']:.4f}"
             )
     return [run for run in runs if not run.complete]
