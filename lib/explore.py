@@ -11,11 +11,30 @@ from PIL import Image
 from lib.dsprites import FACTOR_NAMES, FACTOR_SIZES, factors_to_indices, render
 from lib.figures import ARM_COLOURS, ARM_LABELS, FACTOR_LABELS
 from lib.latents import class_labels, latent_table
+from lib.profiles import Profile
+from lib.publish import published_directory
 from lib.runs import Run
 
 _START = (2, 5, 0, 16, 16)  # a large upright heart in the middle
 _SWEEP = [round(3 * math.sin(2 * math.pi * i / 40), 1) for i in range(41)]  # from the mean to 3, to -3 and back
+_WEIGHTS = "weights.safetensors"
 _SIDE = 192  # of a picture on the screen, pixels
+
+
+def runs_to_explore(profile: Profile, seed: int) -> dict[str, Run]:
+    """Arm -> run of one seed: those trained here, or else the published ones.
+
+    Raises ValueError where there are neither.
+    """
+    runs = [profile.run(profile.training_config(arm, seed)) for arm in profile.arms]
+    for folder in (profile.directory, published_directory(profile)):
+        found = {arm: Run(folder / run.name) for arm, run in zip(profile.arms, runs, strict=True)}
+        if all((run.path / name).exists() for run in found.values() for name in ("evaluation.json", _WEIGHTS)):
+            return found
+    raise ValueError(
+        f"The runs {', '.join(run.name for run in runs)} are not trained and evaluated yet; "
+        f"run make report PROFILE={profile.name}."
+    )
 
 
 class Explorer:

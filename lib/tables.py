@@ -39,6 +39,19 @@ def trained_runs(profile: Profile) -> list[Run]:
     return runs
 
 
+def dataset_entropy(profile: Profile) -> float:
+    """Entropy of the images that the profile's runs were trained on, in nats, as notebook 01 counted it.
+
+    Raises ValueError where it has not been counted.
+    """
+    path = profile.directory / "dataset.json"
+    if not path.exists():
+        raise ValueError(
+            f"The data set has not been described yet; run notebook 01, or make report PROFILE={profile.name}."
+        )
+    return read_json(path)["entropy_nats"]
+
+
 def run_table(runs: list[Run]) -> pd.DataFrame:
     """One row per complete, evaluated and scored run; every column is explained in results/README.md.
 

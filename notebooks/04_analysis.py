@@ -26,10 +26,11 @@ profile: str = "laptop"  # section of profiles.toml whose runs are analysed
 # %%
 from lib.notebook import parameters
 from lib.profiles import load_profile
-from lib.tables import trained_runs
+from lib.tables import dataset_entropy, trained_runs
 
 chosen = load_profile(parameters(globals(), ("profile",))["profile"])
 runs = trained_runs(chosen)
+bound = dataset_entropy(chosen)
 
 # %%
 import numpy as np
@@ -68,7 +69,6 @@ pair = {arm: first[arm] for arm in ("linear", "adaptive")}
 traces = {arm: [read_trace(run.path / "trace.h5") for run in runs if run.config().arm == arm] for arm in chosen.arms}
 measured = {arm: read_json(run.path / "evaluation.json") for arm, run in pair.items()}
 mean, spread = table.groupby("arm").mean(numeric_only=True), table.groupby("arm").std(numeric_only=True)
-bound = read_json(chosen.directory / "dataset.json")["entropy_nats"]
 n = len(chosen.seeds)
 reduced = chosen.training["steps"] < PAPER_STEPS
 origin = f"n = {n} run{'s' if n > 1 else ''} per arm; {label(*runs)}"

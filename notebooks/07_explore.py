@@ -29,22 +29,16 @@ profile: str = "laptop"  # section of profiles.toml whose runs are explored
 seed: int = 1  # of the runs
 
 # %%
+from lib.explore import Explorer, runs_to_explore
 from lib.notebook import parameters
 from lib.profiles import load_profile
+from lib.provenance import ROOT
 
 given = parameters(globals(), ("profile", "seed"))
-chosen = load_profile(given["profile"])
-configs = [chosen.training_config(arm, given["seed"]) for arm in chosen.arms]
-runs = {config.arm: chosen.run(config) for config in configs}
-missing = [run.name for run in runs.values() if not (run.path / "evaluation.json").exists()]
-if missing:
-    raise ValueError(
-        f"The runs {', '.join(missing)} are not trained and evaluated yet; run make report PROFILE={chosen.name}."
-    )
+runs = runs_to_explore(load_profile(given["profile"]), given["seed"])
+print(f"Runs in {next(iter(runs.values())).path.parent.relative_to(ROOT)}.")
 
 # %%
 from IPython.display import display
-
-from lib.explore import Explorer
 
 display(Explorer(runs).widget)

@@ -23,7 +23,7 @@ from PIL import Image
 
 from lib.dsprites import FACTOR_SIZES, factors_to_indices, indices_to_factors, render
 from lib.evaluation import evaluation_grid
-from lib.explore import Explorer
+from lib.explore import Explorer, runs_to_explore
 from lib.explorer_page import _start_images, explorer
 from lib.latents import latent_table
 from lib.model import VAE, initialise
@@ -372,6 +372,30 @@ def test_notebook_names_each_latent_beside_its_slider(runs):
 def test_notebook_refuses_runs_that_differ_in_latents(odd_pair):
     with pytest.raises(ValueError, match="different numbers of latents"):
         Explorer(odd_pair)
+
+
+def test_runs_trained_here_are_explored_before_published_ones(tmp_path, monkeypatch):
+    for module in ("lib.profiles", "lib.publish"):
+        monkeypatch.setattr(f"{module}.RESULTS", tmp_path)
+    smoke = load_profile("smoke")
+    with pytest.raises(
+        ValueError, match="linear-seed1, adaptive-seed1 are not trained and evaluated yet; run make report"
+    ):
+        runs_to_explore(smoke, 1)
+    for folder in ("published", "runs"):
+        for arm in ("linear", "adaptive"):
+            path = tmp_path / folder / "smoke" / f"{arm}-seed1"
+            path.mkdir(parents=True)
+            (path / "evaluation.json").write_text("{}")
+            if arm == "adaptive" and folder == "runs":  # until both arms are there, the published pair is shown
+                assert runs_to_explore(smoke, 1)["linear"].path.parts[-3] == "published"
+            (path / "weights.safetensors").write_bytes(b"")
+        found = runs_to_explore(smoke, 1)
+        assert {arm: run.path for arm, run in found.items()} == {
+            arm: tmp_path / folder / "smoke" / f"{arm}-seed1" for arm in ("linear", "adaptive")
+        }
+    with pytest.raises(ValueError, match="linear-seed2"):
+        runs_to_explore(smoke, 2)
 
 
 @pytest.fixture

@@ -14,8 +14,10 @@ import papermill
 import pytest
 
 from lib.notebook import EVALUATION, TRAINING
+from lib.profiles import load_profile
 from lib.provenance import ROOT
-from lib.runs import read_json
+from lib.runs import read_json, write_json
+from lib.tables import dataset_entropy
 
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
 
@@ -54,6 +56,7 @@ def test_training_notebooks_offer_every_setting_with_its_meaning(name):
         ("02_linear_training", {"arm": "adaptive"}, "arm is 'adaptive'; this notebook trains linear or linear_full."),
         ("01_dataset", {"profile": "desktop"}, "profile is 'desktop'; choose one of"),
         ("04_analysis", {"profil": "smoke"}, "There is no parameter 'profil'"),
+        ("06_benchmark", {"measure": "yes"}, "measure is 'yes'; give True or False."),
         ("07_explore", {"profile": "desktop"}, "profile is 'desktop'; choose one of"),
     ],
 )
@@ -64,6 +67,15 @@ def test_papermill_stops_before_any_work(notebook, parameters, sentence, tmp_pat
         )
     assert sentence in stop.value.evalue
     assert stop.value.exec_count <= 4
+
+
+def test_the_analysis_asks_for_a_data_set_that_was_described(tmp_path, monkeypatch):
+    monkeypatch.setattr("lib.profiles.RESULTS", tmp_path)
+    smoke = load_profile("smoke")
+    with pytest.raises(ValueError, match="run notebook 01, or make report PROFILE=smoke"):
+        dataset_entropy(smoke)
+    write_json(smoke.directory / "dataset.json", {"entropy_nats": 1.5})
+    assert dataset_entropy(smoke) == 1.5
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +186,22 @@ def test_a_notebook_runs_from_its_own_folder_and_loads_the_complete_run(checkout
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert weights.stat().st_mtime_ns == stamp
+
+
+def test_the_benchmark_notebook_shows_the_last_results(checkout):
+    done = in_checkout(checkout, "papermill", "--no-progress-bar", "notebooks/06_benchmark.ipynb", "benchmark.ipynb")
+    assert done.returncode == 0, done.stderr
+    text = "".join(
+        str(output)
+        for cell in nbformat.read(checkout / "benchmark.ipynb", 4).cells
+        for output in cell.get("outputs", [])
+    )
+    for name in ("training", "encoding"):
+        best = pd.read_csv(ROOT / "results" / "benchmarks" / f"{name}.csv")
+        column = {"training": "ms_per_step", "encoding": "images_per_second"}[name]
+        assert f"{best[column].max():,.{1 if name == 'training' else 0}f}" in text
+    for caption in ("Table 1.", "Table 2.", "Table 3.", "Figure 1."):
+        assert caption in text
 
 
 def test_results_are_published_and_the_readme_follows(checkout, smoke):
