@@ -34,7 +34,7 @@ from lib.training import reproducible
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 TOGETHER = (1, 2, 4, 10)  # runs at once: both arms of one seed and of five are two and ten
-IMAGES, STEPS, ROUNDS = 20_000, 200, 5
+IMAGES, STEPS, ROUNDS = 64_000, 200, 5  # epochs of 1,000 steps, a multiple of those in a graph
 
 
 def seconds_of(work: Callable[[], object], device: torch.device) -> float:
@@ -45,6 +45,14 @@ def seconds_of(work: Callable[[], object], device: torch.device) -> float:
     work()
     accelerator.synchronize()
     return time.perf_counter() - started
+
+
+def reserved(device: torch.device) -> float:
+    """Bytes that PyTorch holds of the device's memory; not a number on a CPU."""
+    if device.type != "cuda":
+        return math.nan
+    torch.cuda.empty_cache()
+    return torch.cuda.memory_reserved(device)
 
 
 def product_rate(precision: str, device: torch.device, size: int = 8192) -> float:
@@ -93,20 +101,21 @@ class Loss(nn.Module):
         return reconstruction_loss(logits, images).mean() + kl_per_latent(mean, logvar).sum()
 
 
-def stacked_gradients(models: list[VAE], images: Tensor, noise: Tensor) -> dict[str, Tensor]:
-    """Gradients [R, ...] of R networks (of PyTorch's own layers) as one: images [R, B, 1, 64, 64], noise [R, B, J]."""
+def stacked_gradients(models: list[VAE]) -> Callable[[Tensor, Tensor], dict[str, Tensor]]:
+    """R networks (of PyTorch's own layers) as one: images [R, B, 1, 64, 64], noise [R, B, J] -> gradients [R, ...]."""
     losses = [Loss(model) for model in models]
     parameters, _ = stack_module_state(losses)
     one = grad(lambda weights, images, noise: functional_call(losses[0], weights, (images, noise)))
-    return vmap(one)(parameters, images, noise)
+    return lambda images, noise: vmap(one)(parameters, images, noise)
 
 
 def branch_gradients(models: list[VAE], images: Tensor, noise: Tensor) -> None:
     """The same, network by network, each on a stream of its own where there are streams; into the parameters' grad."""
     streams = [torch.cuda.Stream() if images.is_cuda else None for _ in models]
+    start = torch.cuda.current_stream().record_event() if images.is_cuda else None
     for stream, model, some, eps in zip(streams, models, images, noise, strict=True):
         if stream is not None:
-            stream.wait_stream(torch.cuda.current_stream())
+            stream.wait_event(start)
         with torch.cuda.stream(stream):
             Loss(model)(some, eps).backward()
     for stream in streams:
@@ -114,7 +123,7 @@ def branch_gradients(models: list[VAE], images: Tensor, noise: Tensor) -> None:
             torch.cuda.current_stream().wait_stream(stream)
 
 
-Case = tuple[str, str, int, bool]  # loop, precision, runs at once, deterministic algorithms
+Case = tuple[str, str, int, bool]  # loop, precision, runs at once, deterministic convolutions
 
 
 def cases(device: torch.device) -> list[Case]:
@@ -149,15 +158,18 @@ def time_steps(case: Case, train: Callable[[int], object], steps: int, device: t
 
 
 def measure(config: TrainingConfig, data: Dataset, steps: int, rounds: int) -> pd.DataFrame:
-    """One row per case: medians over rounds in which all took turns. Memory is that of the case alone, without data."""
+    """One row per case: medians over rounds in which all took turns.
+
+    Memory is what the case makes the device reserve and keep, graphs included, without the data; the first case with so
+    many runs also pays for the workspaces of its streams.
+    """
     device = data.packed.device
     trainings, memory = {}, {}
     for case in tqdm(cases(device), desc="Preparing"):
-        before = torch.cuda.memory_allocated() if device.type == "cuda" else 0
-        torch.cuda.reset_peak_memory_stats() if device.type == "cuda" else None
+        before = reserved(device)
         trainings[case] = build(case, config, data)
         time_steps(case, trainings[case], steps, device)
-        memory[case] = torch.cuda.max_memory_allocated() - before if device.type == "cuda" else math.nan
+        memory[case] = reserved(device) - before
     rounds_seconds = pd.DataFrame([
         {case: time_steps(case, train, steps, device) for case, train in trainings.items()}
         for _ in tqdm(range(rounds), desc="Timing")
@@ -177,7 +189,7 @@ def measure(config: TrainingConfig, data: Dataset, steps: int, rounds: int) -> p
             "ratio_to_reference": (runs * reference / mine).median(),
             "tflop_per_second": operations / 1e12,
             "share_of_product_rate": operations / product_rate(precision, device),
-            "peak_memory_mib": memory[case] / 2**20,
+            "memory_held_mib": memory[case] / 2**20,
         })  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -190,9 +202,10 @@ def compare_stacking(config: TrainingConfig, device: torch.device, runs: int, ro
     models = [plain_model(config).to(device) for _ in range(runs)]
     images = torch.randint(2, (runs, config.batch_size, 1, 64, 64), device=device).float()
     noise = torch.randn(runs, config.batch_size, config.latents, device=device)
+    stacked = stacked_gradients(models)
     work = {
         "branches": lambda: branch_gradients(models, images, noise),
-        "stacked": lambda: stacked_gradients(models, images, noise),
+        "stacked": lambda: stacked(images, noise),
     }
     if device.type == "cuda":
         for name, compute in list(work.items()):

@@ -34,6 +34,14 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def device_of(config: TrainingConfig) -> torch.device:
+    """Where a training takes place; raises ValueError where its device is not there, or cannot do its precision."""
+    device = choose_device(config.device)
+    if config.precision == "tf32" and device.type != "cuda":
+        raise ValueError("precision is 'tf32', a mode of CUDA devices; choose float32 or bfloat16 on the CPU.")
+    return device
+
+
 def epoch_permutation(seed: int, epoch: int, n_images: int, device: torch.device) -> Tensor:
     """The order in which an epoch goes through the images, int64 [N]: without replacement, the same for every arm."""
     generator = torch.Generator(device).manual_seed(stream_seed(seed, BATCHES, epoch))
@@ -60,17 +68,15 @@ class Engine:
     def __init__(self, config: TrainingConfig, data: Dataset) -> None:
         """data must lie on the device that config.device stands for.
 
-        Raises ValueError for batches larger than the data set, and for tf32 where there is no CUDA device.
+        Raises ValueError for batches larger than the data set, and where the device cannot do what is asked.
         """
         self.config = config
         self.data = data
-        self.device = device = choose_device(config.device)
+        self.device = device = device_of(config)
         self.n_images = data.packed.shape[0]
         self.dtype = torch.float64 if config.precision == "float64" else torch.float32
         if config.batch_size > self.n_images:
             raise ValueError(f"batch_size is {config.batch_size}; the data set has {self.n_images} images.")
-        if config.precision == "tf32" and device.type != "cuda":
-            raise ValueError("precision is 'tf32', a mode of CUDA devices; choose float32 or bfloat16 on the CPU.")
 
         model = VAE(config.architecture, config.latents)
         initialise(model, stream_seed(config.seed, WEIGHTS))
@@ -169,11 +175,16 @@ class Engine:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state_dict()`'s result; its tensors may lie on any device."""
+        """Continue from `state_dict()`'s result; its tensors may lie on any device.
+
+        The bits continue on the same kind of device only: others draw other noise and batches from a seed.
+        """
         self.step = state["step"]
         self.t.fill_(self.step)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        for group in self.optimizer.param_groups:
+            group["capturable"] = self.device.type == "cuda"
         held = (*self.pid, self.beta, self.capacity)
         for value, saved in zip(held, (*state["pid"], state["beta"], state["capacity"]), strict=True):
             value.copy_(saved)

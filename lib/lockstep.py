@@ -65,8 +65,9 @@ class Lockstep:
     def _branches(self, steps: int) -> None:
         """Steps of every engine, each on its own stream, between two points of the current one."""
         current = torch.cuda.current_stream(self.device)
+        start = current.record_event()  # not the stream itself: it may be one of the branches', streams being few
         for engine, stream in zip(self.engines, self._streams, strict=True):
-            stream.wait_stream(current)
+            stream.wait_event(start)
             with torch.cuda.stream(stream):
                 for _ in range(steps):
                     engine.train_step()

@@ -6,7 +6,7 @@ from typing import Any
 
 from lib.config import EvaluationConfig, TrainingConfig
 from lib.dataset import check_source
-from lib.engine import choose_device
+from lib.engine import device_of
 from lib.profiles import Profile, load_profile
 from lib.runs import Run
 
@@ -52,7 +52,7 @@ def configure_training(
     profile = load_profile(given["profile"])
     config = profile.training_config(**{name: given[name] for name in TRAINING})
     evaluation = profile.evaluation_config(**{name: given[name] for name in EVALUATION})
-    choose_device(config.device)
+    device_of(config)
     check_source(config.data)
     return profile, config, evaluation, profile.run(config)
 

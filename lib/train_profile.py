@@ -15,7 +15,7 @@ from typing import Any
 
 from lib import dataset
 from lib.config import EvaluationConfig, TrainingConfig
-from lib.engine import choose_device
+from lib.engine import device_of
 from lib.evaluation import evaluate
 from lib.profiles import load_profile
 from lib.runs import Run
@@ -57,7 +57,7 @@ def plan(
         for seed in seeds or profile.seeds
         for arm in arms or profile.arms
     ]
-    choose_device(configs[0].device)
+    device_of(configs[0])
     dataset.check_source(configs[0].data)
     return configs, [profile.run(config) for config in configs], profile.evaluation_config(**evaluation)
 
@@ -65,23 +65,34 @@ def plan(
 def train_profile(
     configs: list[TrainingConfig], runs: list[Run], evaluation: EvaluationConfig, minutes: float
 ) -> list[Run]:
-    """Train the runs and measure those that are complete; returns the ones that `minutes` did not suffice to train."""
+    """Train the runs and measure those that are complete; returns the runs for which `minutes` did not suffice.
+
+    Measuring one run once begun is not cut short. Raises FloatingPointError, at the end, where a run has diverged.
+    """
     deadline = time.perf_counter() + 60 * minutes
     data = dataset.load(dataset.ensure(configs[0].data))
-    together = choose_device(configs[0].device).type == "cuda"
+    diverged: list[FloatingPointError] = []
+    done: list[Run] = []
+    together = device_of(configs[0]).type == "cuda"
     for part in [slice(None)] if together else [slice(i, i + 1) for i in range(len(runs))]:
-        train_together(configs[part], runs[part], data, time_limit=deadline - time.perf_counter())
+        try:
+            train_together(configs[part], runs[part], data, time_limit=deadline - time.perf_counter())
+        except FloatingPointError as error:
+            diverged.append(error)
     for run in runs:
-        if run.complete:
+        if run.complete and time.perf_counter() < deadline:
             record = run.record()["provenance"]
             measured = evaluate(run, data, evaluation)
             measure_snapshots(run, data, evaluation)
+            done.append(run)
             print(
                 f"{run.name}: {run.config().steps:,} steps in {record['seconds'] / 60:.1f} minutes; "
                 f"reconstruction {measured['reconstruction']:.2f} nats, "
                 f"KL {measured['kl']:.2f} nats, MIG {measured['mig_four']['quadrature']:.4f}"
             )
-    return [run for run in runs if not run.complete]
+    if diverged:
+        raise diverged[0]
+    return [run for run in runs if run not in done]
 
 
 def main() -> None:
@@ -94,9 +105,7 @@ def main() -> None:
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings that depart from the profile"
     )
-    parser.add_argument(
-        "--minutes", type=float, default=float("inf"), help="of training; then leave checkpoints and end"
-    )
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="then leave checkpoints and end")
     arguments = parser.parse_args()
     try:
         planned = plan(arguments.profile, arguments.arms, arguments.seeds, changed_settings(arguments.set))

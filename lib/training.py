@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from lib.config import TrainingConfig
 from lib.dataset import Dataset
-from lib.engine import Engine, choose_device
+from lib.engine import Engine, device_of
 from lib.lockstep import Lockstep
 from lib.memory import keep_freed_memory
 from lib.provenance import provenance
@@ -34,7 +34,7 @@ def snapshot_steps(config: TrainingConfig) -> list[int]:
 
 @contextmanager
 def reproducible(threads: int, tf32: bool = False):
-    """Compute with this many CPU threads and, on CUDA, with deterministic algorithms, in true float32 unless `tf32`.
+    """Compute with this many CPU threads and, on CUDA, with deterministic convolutions, in true float32 unless `tf32`.
 
     The thread count is restored. Freed memory is kept for reuse (lib/memory.py).
     """
@@ -72,6 +72,7 @@ def train_together(
     precision.
     """
     for config, run in zip(configs, runs, strict=True):
+        device_of(config)
         run.claim(config)
     started = time.perf_counter()
     unfinished = [(config, run) for config, run in zip(configs, runs, strict=True) if not run.complete]
@@ -80,9 +81,9 @@ def train_together(
     shared = {(config.device, config.threads, config.precision) for config, _ in unfinished}
     if len(shared) > 1:
         raise ValueError("Runs that train together need the same device, threads and precision; train them apart.")
-    (device_name, threads, precision), errors = shared.pop(), []
+    (_, threads, precision), errors = shared.pop(), []
     with reproducible(threads, precision == "tf32"):
-        data = data.to(choose_device(device_name))
+        data = data.to(device_of(unfinished[0][0]))
         trainings = [Training(config, run, data, len(unfinished)) for config, run in unfinished]
         lockstep = None
         with tqdm(
@@ -108,7 +109,7 @@ def train_together(
                     try:
                         each.record(values, seconds)
                     except FloatingPointError as error:
-                        errors.append(error)
+                        errors.append(FloatingPointError(f"{each.run.name}: {error}"))
                         trainings.remove(each)
                 bar.update(steps * len(level))
                 bar.set_postfix_str(level[0].progress_line(), refresh=False)

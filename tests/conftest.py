@@ -28,6 +28,7 @@ def tiny_config():
 
     def config(arm: str = "adaptive", seed: int = 1, **changes):
         defaults = {"steps": 60, "batch_size": 16, "checkpoint_every": 20, "precision": "float32", "snapshots": 3}
+        defaults["device"] = "cpu"  # the data of these tests lie there
         return load_profile("smoke").training_config(arm, seed, **(defaults | changes))
 
     return config

@@ -60,7 +60,7 @@ def test_stacked_networks_have_the_gradients_of_single_ones(tiny_config, few_ima
     models = [plain_model(tiny_config(seed=seed)) for seed in (1, 2, 3)]
     images = few_images.images(torch.arange(12)).view(3, 4, 1, 64, 64)
     noise = torch.randn(3, 4, 10, generator=torch.Generator().manual_seed(0))
-    stacked = benchmark_cuda.stacked_gradients(models, images, noise)
+    stacked = benchmark_cuda.stacked_gradients(models)(images, noise)
     benchmark_cuda.branch_gradients(models, images, noise)
     for name, _ in models[0].named_parameters():
         for model, gradient in zip(models, stacked[f"model.{name}"], strict=True):

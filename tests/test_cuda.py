@@ -1,11 +1,13 @@
 """What only a CUDA device can show: the captured step computes what the plain one does, and repeats its bits."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
 from lib.engine import Engine, trace_columns
-from lib.lockstep import WARM_UP, Lockstep
+from lib.lockstep import Lockstep
 from lib.reference_loop import COLUMNS, reference_loop
 from lib.runs import Run, read_trace
 from lib.training import reproducible, train, train_together
@@ -37,10 +39,11 @@ def test_captured_steps_reproduce_the_reference_loop(
 def test_captured_steps_have_the_bits_of_launched_ones(precision, tiny_config, images_there, monkeypatch):
     config = tiny_config(precision=precision, device="cuda")
     with reproducible(1, precision == "tf32"):
-        captured = Lockstep([Engine(config, images_there)]).run(50)[0]
+        capturing, launching = (Lockstep([Engine(config, images_there)]) for _ in range(2))
+        captured = capturing.run(50)[0]
         monkeypatch.setattr("lib.lockstep.WARM_UP", 50)
-        launched = Lockstep([Engine(config, images_there)]).run(50)[0]
-    assert WARM_UP < 50
+        launched = launching.run(50)[0]
+    assert (set(capturing._graphs), set(launching._graphs)) == ({1, 10}, set())
     assert torch.equal(captured, launched)
 
 
@@ -60,7 +63,11 @@ def test_runs_together_alone_and_resumed_have_the_same_bits(precision, tiny_conf
         state = torch.load(alone.checkpoint, weights_only=True)
         assert state["engine"]["step"] == config.steps
         resumed = Run(tmp_path / "resumed" / run.name)
-        train_together([config], [resumed], few_images, progress=False, time_limit=0)
+        clock = itertools.count()
+        with monkeypatch.context() as patch:
+            patch.setattr("lib.training.time.perf_counter", lambda clock=clock: float(next(clock)))
+            train_together([config], [resumed], few_images, progress=False, time_limit=6)
+        assert 0 < torch.load(resumed.checkpoint, weights_only=True)["engine"]["step"] < config.steps
         train(config, resumed, few_images, progress=False)
         assert read_trace(resumed.path / "trace.h5").equals(read_trace(run.path / "trace.h5"))
         for name, value in run.load_model().state_dict().items():
@@ -68,9 +75,12 @@ def test_runs_together_alone_and_resumed_have_the_same_bits(precision, tiny_conf
             assert torch.equal(value, state["engine"]["model"][name].cpu())
 
 
-def test_no_step_waits_for_the_host(tiny_config, images_there):
-    engine = Engine(tiny_config(device="cuda"), images_there)
+@pytest.mark.parametrize("arm", ["linear", "adaptive"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_no_step_waits_for_the_host(arm, precision, tiny_config, images_there):
+    engine = Engine(tiny_config(arm, device="cuda", precision=precision), images_there)
     engine.prepare()
+    engine.train_step()  # the optimiser makes its state
     torch.cuda.set_sync_debug_mode("error")
     try:
         engine.train_step()

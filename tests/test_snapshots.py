@@ -41,7 +41,15 @@ def settings(**changes):
 def trained(all_images, tmp_path_factory) -> Run:
     """A short run with four snapshots."""
     config = load_profile("smoke").training_config(
-        "adaptive", 1, steps=130, batch_size=4, architecture="fc", precision="float32", trace_every=EVERY, snapshots=4
+        "adaptive",
+        1,
+        steps=130,
+        batch_size=4,
+        architecture="fc",
+        precision="float32",
+        trace_every=EVERY,
+        snapshots=4,
+        device="cpu",
     )
     return train(config, Run(tmp_path_factory.mktemp("runs") / "adaptive-seed1"), all_images, progress=False)
 

@@ -171,6 +171,12 @@ def test_the_commit_on_record_is_that_of_the_start(tiny_config, few_images, tmp_
     assert run.record()["provenance"]["commit"] == "at the start"
 
 
+def test_tf32_is_refused_on_a_cpu_before_anything_is_written(tiny_config, few_images, tmp_path):
+    with pytest.raises(ValueError, match="precision is 'tf32', a mode of CUDA devices; choose float32 or bfloat16"):
+        train(tiny_config(precision="tf32"), Run(tmp_path / "run"), few_images, progress=False)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_checkpoint_is_not_written_twice_in_half_a_minute(tiny_config, few_images, tmp_path, monkeypatch):
     monkeypatch.setattr("lib.training.LOOK", {"cpu": 10})
     written = []
