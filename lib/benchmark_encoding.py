@@ -1,7 +1,7 @@
 """How fast images are encoded for evaluation: `python -m lib.benchmark_encoding` (a minute on one core).
 
 The encoder in float32 and in inference mode, with the project's layers and with PyTorch's own, by images per pass,
-taking turns. Writes results/benchmarks/encoding.csv and encoding.json; `evaluation_batch` in profiles.toml is the best.
+taking turns. Writes results/benchmarks/encoding.csv and encoding.json, from which `evaluation_batch` of laptop is set.
 """
 
 import itertools

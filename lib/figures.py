@@ -8,6 +8,7 @@ import seaborn as sns
 from IPython.display import Image, Markdown, display
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; a control is the lighter kin of its arm.
 ARM_COLOURS = {"linear": "#0072B2", "adaptive": "#D55E00", "linear_full": "#56B4E9", "adaptive_hold": "#E69F00"}
@@ -92,6 +93,7 @@ def traces(runs: dict[str, list[pd.DataFrame]]) -> Figure:
     axes[0, 0].legend(frameon=True)
     for axis in axes[1]:
         axis.set_xlabel("training step")
+        axis.xaxis.set_major_locator(MaxNLocator(4))
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     return figure
 
