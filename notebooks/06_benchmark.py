@@ -73,8 +73,8 @@ shown = pd.DataFrame({
 display(shown)
 display(
     Markdown(
-        f"**Table 1.** A training step of {record['batch_size']} images: medians over {record['rounds']} rounds. The share of the rate that a large matrix "
-        "product reaches in the same precision and threads, measured in the same run, may exceed 100%: convolutions need fewer operations in some forms. "
+        f"**Table 1.** A training step of {record['batch_size']} images: medians over {record['rounds']} rounds. The last but one column sets the step's operations against "
+        "the rate of a large matrix product in the same precision and threads, in the same run; above 100%, that product fell short of what the machine can do. "
         f"{origin}."
     )
 )
