@@ -33,7 +33,7 @@ NAMES = sorted(path.parent.name for path in PUBLISHED.glob("*/table.csv"))
 def test_published_results_are_complete_and_small(name):
     directory = published_directory(load_profile(name))
     for run in load_profile(name).runs():
-        for file in ("config.json", "run.json", "evaluation.json", "trace.csv.gz"):
+        for file in ("config.json", "run.json", "evaluation.json", "scores.json", "snapshots.csv", "trace.csv.gz"):
             assert (directory / run.name / file).exists()
     assert (directory / "report.html").exists()
     assert sum(path.stat().st_size for path in PUBLISHED.rglob("*") if path.is_file()) < LIMIT
