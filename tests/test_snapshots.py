@@ -215,10 +215,10 @@ def test_refusals(run, all_images, tmp_path):
 
 
 def test_the_record_names_the_settings_and_the_grid(run, all_images):
-    measure_snapshots(run, all_images, settings(snapshots_measured=1), progress=False)
+    measure_snapshots(run, all_images, settings(snapshots_measured=1, evaluation_batch=9), progress=False)
     record = read_json(run.path / "snapshots.json")
     assert record["config"] == {
-        "snapshot_position_stride": 16, "decomposition_samples": 200, "evaluation_seed": 0, "evaluation_batch": 64,
+        "snapshot_position_stride": 16, "decomposition_samples": 200, "evaluation_seed": 0, "evaluation_batch": 9,
     }  # fmt: skip
     assert record["factor_sizes"] == list(SIZES)
 
