@@ -8,7 +8,6 @@ Writes results/benchmarks/cuda.csv and cuda.json.
 """
 
 import math
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 from tqdm import tqdm
 
-from lib.benchmark_training import step_operations
+from lib.benchmark_training import product_rate, seconds_of, step_operations
 from lib.config import TrainingConfig
 from lib.dataset import Dataset
 from lib.dsprites import N_IMAGES, render_packed
@@ -34,17 +33,8 @@ from lib.training import reproducible
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 TOGETHER = (1, 2, 4, 10)  # runs at once: both arms of one seed and of five are two and ten
+PRODUCT = 8192  # rows of the large product's matrices
 IMAGES, STEPS, ROUNDS = 64_000, 200, 5  # epochs of 1,000 steps, a multiple of those in a graph
-
-
-def seconds_of(work: Callable[[], object], device: torch.device) -> float:
-    """Wall time of work on the device, from idle to idle."""
-    accelerator = torch.cuda if device.type == "cuda" else torch.cpu
-    accelerator.synchronize()
-    started = time.perf_counter()
-    work()
-    accelerator.synchronize()
-    return time.perf_counter() - started
 
 
 def reserved(device: torch.device) -> float:
@@ -53,14 +43,6 @@ def reserved(device: torch.device) -> float:
         return math.nan
     torch.cuda.empty_cache()
     return torch.cuda.memory_reserved(device)
-
-
-def product_rate(precision: str, device: torch.device, size: int = 8192) -> float:
-    """Operations per second of a product of random square matrices: the best of ten."""
-    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    a, b = torch.randn(2, size, size, device=device).to(dtype)
-    with reproducible(1, precision == "tf32"):
-        return 2 * size**3 / min(seconds_of(lambda: a @ b, device) for _ in range(10))
 
 
 def copy_rate(device: torch.device, size: int = 2**30) -> float:
@@ -188,7 +170,7 @@ def measure(config: TrainingConfig, data: Dataset, steps: int, rounds: int) -> p
             "steps_per_second": runs / mine.median(),
             "ratio_to_reference": (runs * reference / mine).median(),
             "tflop_per_second": operations / 1e12,
-            "share_of_product_rate": operations / product_rate(precision, device),
+            "share_of_product_rate": operations / product_rate(precision, 1, device, PRODUCT),
             "memory_held_mib": memory[case] / 2**20,
         })  # fmt: skip
     return pd.DataFrame(rows)
@@ -226,7 +208,7 @@ def main() -> None:
     config = load_profile("paper").training_config("linear", 1, device=device.type)
     floor = {
         precision: {
-            "tflop_per_second_of_a_large_product": product_rate(precision, device) / 1e12,
+            "tflop_per_second_of_a_large_product": product_rate(precision, 1, device, PRODUCT) / 1e12,
             "gigabyte_per_second_of_a_large_copy": copy_rate(device) / 1e9,
             "operations_per_step": step_operations(config),
             "bytes_per_step": step_bytes(TrainingConfig.from_mapping(config.as_mapping() | {"precision": precision})),

@@ -5,7 +5,6 @@ meet the machine in the same state. Writes results/benchmarks/training.csv and t
 """
 
 import itertools
-import math
 import resource
 import tempfile
 import time
@@ -37,6 +36,7 @@ LOOPS = ("reference", "engine")
 PRECISIONS = ("float32", "bfloat16")
 SETTINGS = ((1, 1), (2, 1), (1, 2))  # threads of a process, processes side by side (as two arms are trained)
 BATCH, IMAGES, ROUNDS, ROUND_SECONDS = 64, 20_000, 5, 0.5
+PRODUCT = 2048  # rows of the large product's matrices
 
 
 def engine_loop(config: TrainingConfig, packed: np.ndarray) -> Callable[[int], object]:
@@ -109,7 +109,10 @@ def measure(architecture: str, threads: int, processes: int, packed: np.ndarray)
         for contender in contenders.values():
             contender.stop()
     seconds = pd.DataFrame({key: contender.times for key, contender in contenders.items()})
-    rates = {precision: product_rate(precision, threads * processes) for precision in PRECISIONS}
+    rates = {
+        precision: product_rate(precision, threads * processes, torch.device("cpu"), PRODUCT)
+        for precision in PRECISIONS
+    }
     rows = []
     for (precision, loop), contender in contenders.items():
         mine = seconds[precision, loop]
@@ -170,17 +173,22 @@ def step_operations(config: TrainingConfig) -> float:
     return 3 * sum(forward) - forward[0]
 
 
-def product_rate(precision: str, threads: int) -> float:
-    """Operations per second of a product of square matrices: the best of ten."""
-    size = 2048
-    a, b = torch.randn(2, size, size).to(getattr(torch, precision))
-    best = math.inf
-    with reproducible(threads):
-        for _ in range(10):
-            started = time.perf_counter()
-            a @ b
-            best = min(best, time.perf_counter() - started)
-    return 2 * size**3 / best
+def seconds_of(work: Callable[[], object], device: torch.device) -> float:
+    """Wall time of work on the device, from idle to idle."""
+    accelerator = torch.cuda if device.type == "cuda" else torch.cpu
+    accelerator.synchronize()
+    started = time.perf_counter()
+    work()
+    accelerator.synchronize()
+    return time.perf_counter() - started
+
+
+def product_rate(precision: str, threads: int, device: torch.device, size: int) -> float:
+    """Operations per second of a product of random square matrices: the best of ten."""
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    a, b = torch.randn(2, size, size, device=device).to(dtype)
+    with reproducible(threads, precision == "tf32"):
+        return 2 * size**3 / min(seconds_of(lambda: a @ b, device) for _ in range(10))
 
 
 def main() -> None:
