@@ -25,7 +25,7 @@ def test_paper_profile_has_the_reports_values():
     assert PAPER.evaluation_config().dci_samples == 10_000
 
 
-@pytest.mark.parametrize("name", ["smoke", "laptop", "hour", "paper"])
+@pytest.mark.parametrize("name", ["smoke", "laptop", "seeds", "hour", "paper"])
 def test_profiles_load_and_their_configurations_survive_json(name):
     profile = load_profile(name)
     config = profile.training_config("adaptive", 3)
