@@ -16,40 +16,49 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
 from tqdm import tqdm
 
 from lib.config import TrainingConfig
 from lib.dataset import Dataset
 from lib.dsprites import N_IMAGES, render_packed
 from lib.engine import Engine
+from lib.floor import product_rate, step_operations
 from lib.lockstep import Lockstep
 from lib.memory import keep_freed_memory
-from lib.model import ARCHITECTURES, VAE
+from lib.model import ARCHITECTURES
 from lib.profiles import RESULTS, load_profile
 from lib.provenance import provenance
 from lib.reference_loop import reference_loop
 from lib.runs import Run, write_atomically, write_json
 from lib.training import LEAST_SECONDS, Training, reproducible
 
-LOOPS = ("reference", "engine")
+LOOPS = ("reference", "engine", "compiled")
 PRECISIONS = ("float32", "bfloat16")
 SETTINGS = ((1, 1), (2, 1), (1, 2))  # threads of a process, processes side by side (as two arms are trained)
 BATCH, IMAGES, ROUNDS, ROUND_SECONDS = 64, 20_000, 5, 0.5
-PRODUCT = 2048  # rows of the large product's matrices
 
 
-def engine_loop(config: TrainingConfig, packed: np.ndarray) -> Callable[[int], object]:
+def compile_step(engine: Engine) -> None:
+    """Let torch.compile fuse the engine's network and its control; engines of one arm share what is compiled."""
+    engine.model.encode = torch.compile(engine.model.encode, fullgraph=True, dynamic=False)
+    engine.model.decode = torch.compile(engine.model.decode, fullgraph=True, dynamic=False)
+    engine.control = torch.compile(engine.control, fullgraph=True, dynamic=False)
+
+
+def engine_loop(loop: str, config: TrainingConfig, packed: np.ndarray) -> Callable[[int], object]:
     """The engine, with memory kept as in `lib.training.train`; its trace is read back after every call."""
     keep_freed_memory()
-    lockstep = Lockstep([Engine(config, Dataset(torch.from_numpy(packed), "", "rendered", None))])
+    engine = Engine(config, Dataset(torch.from_numpy(packed), "", "rendered", None))
+    if loop == "compiled":
+        compile_step(engine)
+    lockstep = Lockstep([engine])
     return lambda steps: lockstep.run(steps)[0].numpy()
 
 
 def serve(loop: str, config: TrainingConfig, packed: np.ndarray, connection: Connection) -> None:
     """A process: answers a number of steps with the seconds they took and its peak memory (MiB); None ends it."""
     torch.set_num_threads(config.threads)
-    run = (reference_loop if loop == "reference" else engine_loop)(config, packed)
+    run = reference_loop(config, packed) if loop == "reference" else engine_loop(loop, config, packed)
     while (steps := connection.recv()) is not None:
         started = time.perf_counter()
         run(steps)
@@ -109,10 +118,7 @@ def measure(architecture: str, threads: int, processes: int, packed: np.ndarray)
         for contender in contenders.values():
             contender.stop()
     seconds = pd.DataFrame({key: contender.times for key, contender in contenders.items()})
-    rates = {
-        precision: product_rate(precision, threads * processes, torch.device("cpu"), PRODUCT)
-        for precision in PRECISIONS
-    }
+    rates = {precision: product_rate(precision, threads * processes, torch.device("cpu")) for precision in PRECISIONS}
     rows = []
     for (precision, loop), contender in contenders.items():
         mine = seconds[precision, loop]
@@ -149,46 +155,6 @@ def checkpoint_seconds(config: TrainingConfig, packed: np.ndarray, folder: Path)
             training.checkpoint()
             seconds.append(time.perf_counter() - started)
     return float(np.median(seconds))
-
-
-def step_operations(config: TrainingConfig) -> float:
-    """Floating-point operations of the layers' products in one step: two per multiplication, forward and backward.
-
-    Backward costs the forward pass twice (inputs and weights), but for the first layer, whose input needs no gradient.
-    """
-    forward: list[int] = []
-
-    def count(layer: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
-        positions = output if isinstance(layer, nn.Conv2d) else inputs[0]  # those that meet the whole kernel
-        channels = positions.shape[1]
-        forward.append(2 * positions.numel() // channels * layer.weight.numel())
-
-    model = VAE(config.architecture, config.latents)
-    for layer in model.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            layer.register_forward_hook(count)
-    with torch.inference_mode():
-        mean, _ = model.encode(torch.zeros(config.batch_size, 1, 64, 64))
-        model.decode(mean)
-    return 3 * sum(forward) - forward[0]
-
-
-def seconds_of(work: Callable[[], object], device: torch.device) -> float:
-    """Wall time of work on the device, from idle to idle."""
-    accelerator = torch.cuda if device.type == "cuda" else torch.cpu
-    accelerator.synchronize()
-    started = time.perf_counter()
-    work()
-    accelerator.synchronize()
-    return time.perf_counter() - started
-
-
-def product_rate(precision: str, threads: int, device: torch.device, size: int) -> float:
-    """Operations per second of a product of random square matrices: the best of ten."""
-    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    a, b = torch.randn(2, size, size, device=device).to(dtype)
-    with reproducible(threads, precision == "tf32"):
-        return 2 * size**3 / min(seconds_of(lambda: a @ b, device) for _ in range(10))
 
 
 def main() -> None:

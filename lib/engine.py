@@ -15,11 +15,12 @@ from torch import Tensor
 from lib.config import TrainingConfig
 from lib.dataset import Dataset
 from lib.model import VAE, initialise, kl_per_latent, reconstruction_loss, reparameterise
-from lib.pid import PIDController
+from lib.pid import PIDController, PIDState
 from lib.schedules import schedule_for
 
 BLOCK = 1000  # steps whose noise and trace the device holds; part of what a seed means, so not a setting
 WEIGHTS, BATCHES, NOISE = range(3)  # the seed's independent random streams
+BETA = 4  # where `Engine.controlled` holds beta
 
 
 def stream_seed(seed: int, stream: int, index: int = 0) -> int:
@@ -90,9 +91,9 @@ class Engine:
         self.batches = self.n_images // config.batch_size  # of an epoch; a last, incomplete batch is left out
         self.step = 0  # steps done, on the host
         self.t = torch.zeros((), dtype=torch.int64, device=device)  # the same, on the device
-        self.pid = self.controller.initial_state(device=device)
-        self.beta = torch.ones((), dtype=torch.float64, device=device)  # beta(0) = 1
-        self.capacity = torch.full((), config.c_start, dtype=torch.float64, device=device)
+        # What controller and schedule carry from step to step: a PIDState's four, beta(0) = 1, C(0).
+        state = [float(value) for value in self.controller.initial_state()]
+        self.controlled = torch.tensor([*state, 1.0, config.c_start], dtype=torch.float64, device=device)  # [6]
 
         self._epoch, self._block = -1, -1  # what the next two hold
         self._permutation = torch.empty(self.n_images, dtype=torch.int64, device=device)
@@ -134,29 +135,40 @@ class Engine:
             logits = self.model.decode(latents)
         reconstruction = reconstruction_loss(logits.to(self.dtype), images).mean()
         kl_latents = kl_per_latent(mean.to(self.dtype), logvar.to(self.dtype))  # [J]
-        kl = kl_latents.sum()
-
-        # ControlVAE's order: the set point moves (linear rule), then beta, then the loss and the update.
         row = (self.t % BLOCK).view(1)
         self.t += 1
-        set_point = self.schedule.set_point(self.t, self.capacity)
-        beta, pid = self.controller.step(self.pid, set_point, kl.detach())
-        loss = reconstruction + beta.to(self.dtype) * kl
+        values, controlled = self.control(self.t, self.controlled, reconstruction.detach(), kl_latents.detach())
+        self._trace.index_copy_(0, row, values[None])
+        self.controlled.copy_(controlled)
+
+        loss = reconstruction + self.controlled[BETA].to(self.dtype) * kl_latents.sum()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
-        capacity = self.schedule.advance(self.t, set_point, beta, self.beta)
 
+    def control(
+        self, t: Tensor, controlled: Tensor, reconstruction: Tensor, kl_latents: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Controller and capacity at step t: the step's row of the trace [columns], and `controlled` [6] after it.
+
+        controlled: before the step; reconstruction [], kl_latents [J]: the step's losses, nats per image. It takes and
+        returns all that it depends on and changes, so that it can be compiled.
+        """
+        integral, unclipped, error, frozen, beta_before, capacity_before = controlled
+        # ControlVAE's order: the set point moves (linear rule), then beta, then the loss and the update.
+        kl = kl_latents.sum()
+        set_point = self.schedule.set_point(t, capacity_before)
+        beta, pid = self.controller.step(PIDState(integral, unclipped, error, frozen != 0), set_point, kl)
+        capacity = self.schedule.advance(t, set_point, beta, beta_before)
+        after = torch.stack([*(value.double() for value in pid), beta, capacity])
         values = torch.cat([
-            reconstruction.detach().double().view(1), kl.detach().double().view(1), kl_latents.detach().double(),
+            reconstruction.double().view(1), kl.double().view(1), kl_latents.double(),
             torch.stack([
                 beta, set_point, capacity, pid.integral, pid.frozen.double(),
-                (capacity != self.capacity).double(), self.controller.locked(pid).double(),
+                (capacity != capacity_before).double(), self.controller.locked(pid).double(),
             ]),
         ])  # fmt: skip
-        self._trace.index_copy_(0, row, values[None])
-        for held, new in zip((*self.pid, self.beta, self.capacity), (*pid, beta, capacity), strict=True):
-            held.copy_(new)
+        return values, after
 
     def batch_indices(self) -> Tensor:
         """Images of the next batch, int64 [B]."""
@@ -169,9 +181,7 @@ class Engine:
             "step": self.step,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "pid": tuple(self.pid),
-            "beta": self.beta,
-            "capacity": self.capacity,
+            "controlled": self.controlled,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -185,6 +195,4 @@ class Engine:
         self.optimizer.load_state_dict(state["optimizer"])
         for group in self.optimizer.param_groups:
             group["capturable"] = self.device.type == "cuda"
-        held = (*self.pid, self.beta, self.capacity)
-        for value, saved in zip(held, (*state["pid"], state["beta"], state["capacity"]), strict=True):
-            value.copy_(saved)
+        self.controlled.copy_(state["controlled"])

@@ -49,14 +49,18 @@ class Epochs(Sampler):
         return iter(order.tolist())
 
 
-def plain_model(config: TrainingConfig) -> VAE:
-    """The same network and initial weights, made of PyTorch's own layers."""
+def plain_model(
+    config: TrainingConfig,
+    convolution: type[nn.Conv2d] = nn.Conv2d,
+    transposed: type[nn.ConvTranspose2d] = nn.ConvTranspose2d,
+) -> VAE:
+    """The same network and initial weights, made of PyTorch's own layers, or of others with their parameters."""
     model = VAE(config.architecture, config.latents)
     initialise(model, stream_seed(config.seed, WEIGHTS))
     for part in (model.encoder, model.decoder):
         for i, layer in enumerate(part):
-            for plain in (nn.Conv2d, nn.ConvTranspose2d):
-                if isinstance(layer, plain):
+            for kind, plain in ((nn.Conv2d, convolution), (nn.ConvTranspose2d, transposed)):
+                if isinstance(layer, kind):
                     own = (layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding)
                     part[i] = plain(*own)
                     part[i].load_state_dict(layer.state_dict())

@@ -1,15 +1,17 @@
 """The smaller benchmarks: what they compare and how they count. (What they measure is in results/benchmarks.)"""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
-from lib import benchmark_cuda
+from lib import benchmark_cuda, floor
 from lib.benchmark_encoding import measure
 from lib.benchmark_precision import COLUMNS, configurations, summarise, trace_of
 from lib.engine import trace_columns
 from lib.model import VAE
-from lib.reference_loop import plain_model, reference_loop
+from lib.reference_loop import reference_loop
 
 
 def test_precisions_are_compared_from_one_seed_and_seeds_in_one_precision():
@@ -56,35 +58,17 @@ def test_encoding_is_timed_for_every_case(few_images):
     assert (table["images_per_second"] > 0).all()
 
 
-def test_stacked_networks_have_the_gradients_of_single_ones(tiny_config, few_images):
-    models = [plain_model(tiny_config(seed=seed)) for seed in (1, 2, 3)]
-    images = few_images.images(torch.arange(12)).view(3, 4, 1, 64, 64)
-    noise = torch.randn(3, 4, 10, generator=torch.Generator().manual_seed(0))
-    stacked = benchmark_cuda.stacked_gradients(models)(images, noise)
-    benchmark_cuda.branch_gradients(models, images, noise)
-    for name, _ in models[0].named_parameters():
-        for model, gradient in zip(models, stacked[f"model.{name}"], strict=True):
-            assert torch.allclose(model.get_parameter(name).grad, gradient, rtol=1e-3, atol=1e-3)
-
-
-def test_bytes_of_a_step_are_those_counted_by_hand(tiny_config):
-    weights = (
-        4_915_200 + 1200 + 1_440_000 + 1200 + 24_000 + 20 + 12_000 + 1200 + 2 * (1_440_000 + 1200) + 4_915_200 + 4096
-    )
-    outputs = 4096 + 4 * 1200 + 20 + 1200 + 5 * 1200 + 2 * 4096  # flatten, encoder, posterior, decoder, unflatten
-    config = tiny_config(architecture="fc", batch_size=1)
-    assert benchmark_cuda.step_bytes(config) == 32 * weights + 16 * outputs
-
-
 def test_cuda_benchmark_runs_its_cases_on_a_cpu_too(tiny_config, few_images, monkeypatch):
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))  # needs no C++ compiler
     monkeypatch.setattr(benchmark_cuda, "TOGETHER", (1, 2))
-    monkeypatch.setattr(benchmark_cuda, "PRODUCT", 64)
+    monkeypatch.setitem(floor.PRODUCT, "cpu", 64)
     table = benchmark_cuda.measure(tiny_config(batch_size=4), few_images, 2, 1)
     assert table.groupby(["precision", "loop"]).size().to_dict() == {
-        ("float32", "reference"): 1, ("float32", "engine"): 4, ("bfloat16", "reference"): 1, ("bfloat16", "engine"): 4,
-    }  # fmt: skip
+        (precision, loop): n
+        for precision in ("float32", "bfloat16")
+        for loop, n in (("reference", 1), ("engine", 4), ("compiled", 2))
+    }
     assert (table["steps_per_second"] * table["ms_per_step"] / 1e3).tolist() == pytest.approx(table["runs"].tolist())
     assert (table.loc[table["loop"] == "reference", "ratio_to_reference"] == 1).all()
-    assert set(benchmark_cuda.compare_stacking(tiny_config(batch_size=4), torch.device("cpu"), 2, 1)) == {
-        "branches", "stacked",
-    }  # fmt: skip
+    milliseconds = benchmark_cuda.compare_stacking(tiny_config(batch_size=4), torch.device("cpu"), 2, 1)
+    assert list(milliseconds) == ["branches", "stacked", "products", "products, compiled"]

@@ -1,0 +1,154 @@
+"""What a training step costs at least: its operations, the bytes it moves and the kernels it launches, each over the
+rate at which the device does nothing else.
+
+The rates are measured: a large matrix product, a large copy, a long chain of the smallest kernels.
+"""
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from lib.config import TrainingConfig
+from lib.dataset import Dataset
+from lib.engine import Engine
+from lib.lockstep import WARM_UP
+from lib.model import VAE
+from lib.training import reproducible
+
+PRODUCT = {"cpu": 2048, "cuda": 8192}  # rows of the large product's matrices
+
+
+def seconds_of(work: Callable[[], object], device: torch.device) -> float:
+    """Wall time of work on the device, from idle to idle."""
+    accelerator = torch.cuda if device.type == "cuda" else torch.cpu
+    accelerator.synchronize()
+    started = time.perf_counter()
+    work()
+    accelerator.synchronize()
+    return time.perf_counter() - started
+
+
+def step_operations(config: TrainingConfig) -> float:
+    """Floating-point operations of the layers' products in one step: two per multiplication, forward and backward.
+
+    Backward costs the forward pass twice (inputs and weights), but for the first layer, whose input needs no gradient.
+    """
+    forward: list[int] = []
+
+    def count(layer: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        positions = output if isinstance(layer, nn.Conv2d) else inputs[0]  # those that meet the whole kernel
+        channels = positions.shape[1]
+        forward.append(2 * positions.numel() // channels * layer.weight.numel())
+
+    model = VAE(config.architecture, config.latents)
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            layer.register_forward_hook(count)
+    with torch.inference_mode():
+        mean, _ = model.encode(torch.zeros(config.batch_size, 1, 64, 64))
+        model.decode(mean)
+    return 3 * sum(forward) - forward[0]
+
+
+def step_bytes(config: TrainingConfig) -> int:
+    """The fewest bytes that a step layer by layer moves.
+
+    Parameters and Adam's two moments are read and written, gradients written and read, four bytes each. Every layer's
+    output is written and read going forward, and so is its gradient going back: two bytes a value in bfloat16, else
+    four.
+    """
+    values: list[int] = []
+    model = VAE(config.architecture, config.latents)
+    for layer in model.modules():
+        if not list(layer.children()):
+            layer.register_forward_hook(lambda layer, inputs, output: values.append(output.numel()))
+    with torch.inference_mode():
+        model.decode(model.encode(torch.zeros(config.batch_size, 1, 64, 64))[0])
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return 4 * 8 * parameters + 4 * sum(values) * (2 if config.precision == "bfloat16" else 4)
+
+
+class Launches(TorchDispatchMode):
+    """Counts the operations that compute something, each at least one kernel on a GPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        self.count += not (operation.is_view or operation.namespace == "profiler")
+        return operation(*args, **(kwargs or {}))
+
+
+def step_launches(engine: Engine) -> tuple[int, int]:
+    """Operations of one step, and how many of them are controller, capacity and trace."""
+    engine.prepare()
+    engine.train_step()  # the optimiser makes its state
+    with Launches() as step:
+        engine.train_step()
+    losses = torch.zeros((), device=engine.device), torch.zeros(engine.config.latents, device=engine.device)
+    with Launches() as control:
+        engine.control(engine.t, engine.controlled, *losses)
+    return step.count, control.count
+
+
+def product_rate(precision: str, threads: int, device: torch.device) -> float:
+    """Operations per second of a product of random square matrices: the best of ten."""
+    size = PRODUCT[device.type]
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    a, b = torch.randn(2, size, size, device=device).to(dtype)
+    with reproducible(threads, precision == "tf32"):
+        return 2 * size**3 / min(seconds_of(lambda: a @ b, device) for _ in range(10))
+
+
+def copy_rate(device: torch.device, size: int = 2**30) -> float:
+    """Bytes per second, read and written, of a large copy: the best of ten."""
+    a = torch.randint(256, (size,), dtype=torch.uint8, device=device)
+    b = torch.empty_like(a)
+    return 2 * size / min(seconds_of(lambda: b.copy_(a), device) for _ in range(10))
+
+
+def launch_seconds(device: torch.device, kernels: int = 1000) -> float:
+    """Seconds per kernel of a long chain of the smallest ones, on a GPU replayed as a graph: the best of ten."""
+    number = torch.zeros((), device=device)
+
+    def chain() -> None:
+        for _ in range(kernels):
+            number.add_(1)
+
+    work = captured(chain) if device.type == "cuda" else chain
+    return min(seconds_of(work, device) for _ in range(10)) / kernels
+
+
+def captured(work: Callable[[], object]) -> Callable[[], None]:
+    """Work as a CUDA graph: a function that replays it."""
+    for _ in range(WARM_UP):
+        work()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return graph.replay
+
+
+def floor(config: TrainingConfig, data: Dataset) -> dict[str, float]:
+    """The three floors of a step in milliseconds, each with the count and the rate that it comes from."""
+    device = data.packed.device
+    launches, of_control = step_launches(Engine(config, data))
+    values = {
+        "operations": step_operations(config),
+        "tflop_per_second_of_a_large_product": product_rate(config.precision, config.threads, device) / 1e12,
+        "bytes": step_bytes(config),
+        "gigabyte_per_second_of_a_large_copy": copy_rate(device) / 1e9,
+        "launches": launches,
+        "launches_of_the_control": of_control,
+        "microseconds_of_the_smallest_kernel": launch_seconds(device) * 1e6,
+    }
+    return values | {
+        "ms_by_operations": values["operations"] / values["tflop_per_second_of_a_large_product"] / 1e9,
+        "ms_by_bytes": values["bytes"] / values["gigabyte_per_second_of_a_large_copy"] / 1e6,
+        "ms_by_launches": values["launches"] * values["microseconds_of_the_smallest_kernel"] / 1e3,
+    }
