@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -138,27 +139,35 @@ def compare_stacking(config: TrainingConfig, device: torch.device, runs: int, ro
     return (1e3 * seconds[1:].median()).to_dict()
 
 
-def main() -> None:
-    device = choose_device("auto")
-    config = load_profile("paper").training_config("linear", 1, device=device.type)
-    packed = render_packed(np.random.default_rng(0).choice(N_IMAGES, IMAGES, replace=False))
-    data = Dataset(torch.from_numpy(packed), "", "rendered", None).to(device)
+def benchmark(config: TrainingConfig, data: Dataset, steps: int, rounds: int, directory: Path) -> None:
+    """Measure everything with `config` in each precision and write cuda.csv and cuda.json into the directory."""
+    device = data.packed.device
     each_precision = {precision: replace(config, precision=precision) for precision in PRECISIONS[device.type]}
     floors = {precision: floor(changed, data) for precision, changed in each_precision.items()}
     print(pd.DataFrame(floors).to_string(float_format="%.4g"), flush=True)
-
-    table = measure(config, data, STEPS, ROUNDS)
+    table = measure(config, data, steps, rounds)
     print(table.to_string(index=False, float_format="%.3g"), flush=True)
-    path = RESULTS / "benchmarks" / "cuda.csv"
-    write_atomically(path, lambda temporary: table.to_csv(temporary, index=False, float_format="%.4g"))
+    write_atomically(
+        directory / "cuda.csv", lambda temporary: table.to_csv(temporary, index=False, float_format="%.4g")
+    )
     record = provenance(device) | {"date": datetime.now(UTC).isoformat(timespec="seconds")}
-    record |= {"batch_size": config.batch_size, "steps": STEPS, "rounds": ROUNDS, "images": IMAGES, "floor": floors}
-    write_json(path.with_suffix(".json"), record)  # now: the rest takes minutes of compiling
+    record |= {"architecture": config.architecture, "batch_size": config.batch_size}
+    record |= {"steps": steps, "rounds": rounds, "images": len(data), "floor": floors}
+    write_json(directory / "cuda.json", record)  # now: the rest takes minutes of compiling
     gradients = {
-        precision: compare_stacking(changed, device, TOGETHER[-1], 20) for precision, changed in each_precision.items()
+        precision: compare_stacking(changed, device, TOGETHER[-1], rounds)
+        for precision, changed in each_precision.items()
     }
-    write_json(path.with_suffix(".json"), record | {"gradients_of_ten_ms": gradients})
+    write_json(directory / "cuda.json", record | {"networks": TOGETHER[-1], "gradients_ms": gradients})
     print(pd.DataFrame(gradients).to_string(float_format="%.3g"))
+
+
+def main() -> None:
+    device = choose_device("auto")
+    packed = render_packed(np.random.default_rng(0).choice(N_IMAGES, IMAGES, replace=False))
+    data = Dataset(torch.from_numpy(packed), "", "rendered", None).to(device)
+    config = load_profile("paper").training_config("linear", 1, device=device.type)
+    benchmark(config, data, STEPS, ROUNDS, RESULTS / "benchmarks")
 
 
 if __name__ == "__main__":

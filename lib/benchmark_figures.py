@@ -1,4 +1,6 @@
-"""Figures of the benchmark notebook."""
+"""Figures and tables of the benchmark notebook."""
+
+from typing import Any
 
 import pandas as pd
 from matplotlib import pyplot as plt
@@ -35,3 +37,36 @@ def precision_traces(table: pd.DataFrame) -> Figure:
         axis.set_xlabel("training step")
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     return figure
+
+
+def gpu_floor(record: dict[str, Any]) -> pd.DataFrame:
+    """What a step costs at least, a row per precision (results/benchmarks/cuda.json), as text."""
+    floors = pd.DataFrame(record["floor"]).T
+    return pd.DataFrame({
+        "GFLOP": (floors["operations"] / 1e9).map("{:.2f}".format),
+        "product rate (TFLOP/s)": floors["tflop_per_second_of_a_large_product"].map("{:.3g}".format),
+        "MB": (floors["bytes"] / 1e6).map("{:.0f}".format),
+        "copy rate (GB/s)": floors["gigabyte_per_second_of_a_large_copy"].map("{:.3g}".format),
+        "launches": floors["launches"].map("{:.0f}".format),
+        "of them control": floors["launches_of_the_control"].map("{:.0f}".format),
+        "µs per launch": floors["microseconds_of_the_smallest_kernel"].map("{:.2f}".format),
+        "ms by operations": floors["ms_by_operations"].map("{:.3f}".format),
+        "ms by bytes": floors["ms_by_bytes"].map("{:.3f}".format),
+        "ms by launches": floors["ms_by_launches"].map("{:.3f}".format),
+    })  # fmt: skip
+
+
+def gpu_table(table: pd.DataFrame) -> pd.DataFrame:
+    """How fast each loop trains, a row per case (results/benchmarks/cuda.csv), as text."""
+    return pd.DataFrame({
+        "precision": table["precision"],
+        "loop": table["loop"],
+        "runs at once": table["runs"],
+        "deterministic": table["deterministic"].map({True: "yes", False: "no"}),
+        "ms per step of all": table["ms_per_step"].map("{:.3f}".format),
+        "steps per second, summed": table["steps_per_second"].map("{:,.0f}".format),
+        "speed ÷ reference": table["ratio_to_reference"].map("{:.2f}".format),
+        "TFLOP/s": table["tflop_per_second"].map("{:.2f}".format),
+        "share of matrix-product rate": table["share_of_product_rate"].map("{:.1%}".format),
+        "memory held (MiB)": table["memory_held_mib"].map("{:.0f}".format),
+    }).set_index(["precision", "loop", "runs at once", "deterministic"])  # fmt: skip

@@ -19,6 +19,7 @@ from lib.model import VAE
 from lib.training import reproducible
 
 PRODUCT = {"cpu": 2048, "cuda": 8192}  # rows of the large product's matrices
+COPY = {"cpu": 2**27, "cuda": 2**30}  # bytes of the large copy
 
 
 def seconds_of(work: Callable[[], object], device: torch.device) -> float:
@@ -104,9 +105,10 @@ def product_rate(precision: str, threads: int, device: torch.device) -> float:
         return 2 * size**3 / min(seconds_of(lambda: a @ b, device) for _ in range(10))
 
 
-def copy_rate(device: torch.device, size: int = 2**30) -> float:
+def copy_rate(device: torch.device) -> float:
     """Bytes per second, read and written, of a large copy: the best of ten."""
-    a = torch.randint(256, (size,), dtype=torch.uint8, device=device)
+    size = COPY[device.type]
+    a = torch.ones(size, dtype=torch.uint8, device=device)
     b = torch.empty_like(a)
     return 2 * size / min(seconds_of(lambda: b.copy_(a), device) for _ in range(10))
 

@@ -17,7 +17,7 @@
 #
 # What training, encoding and measuring cost, and what cheaper arithmetic does to a training. The tables are the last ones that
 # the benchmarks left in `results/benchmarks`; each names its machine. With `-p measure True` they are measured anew on this
-# machine first, which takes about 10 minutes and wants a machine with nothing else to do.
+# machine first, which takes about a quarter of an hour and wants a machine with nothing else to do.
 
 # %% tags=["parameters"]
 measure: bool = False  # measure anew on this machine first
@@ -27,7 +27,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from lib import benchmark_encoding, benchmark_precision, benchmark_training, figures
-from lib.benchmark_figures import precision_traces
+from lib.benchmark_figures import gpu_floor, gpu_table, precision_traces
 from lib.notebook import parameters
 from lib.profiles import RESULTS
 from lib.runs import read_json
@@ -54,7 +54,8 @@ def last(name: str) -> tuple[pd.DataFrame, dict, str]:
 # The *reference* is the loop one would first write: a data loader, PyTorch's own layers, a value read back at every step, plain Adam.
 # The *engine* keeps the data as bits, draws batches and noise itself, reads nothing back, and computes each convolution in
 # the form that is fast on a CPU (`lib/layers.py`). From the same seed both compute the same (a test holds them together for
-# 200 steps, to 1e-9 in double precision). All take turns of half a second, so that every ratio compares like with like.
+# 200 steps, to 1e-9 in double precision). *Compiled* is the engine with its network and its controller fused by torch.compile.
+# All take turns of half a second, so that every ratio compares like with like.
 
 # %%
 table, record, origin = last("training")
@@ -126,3 +127,37 @@ display(
         f"one and not in the other. One training each. {origin}."
     )
 )
+
+# %% [markdown]
+# ## On a GPU
+#
+# A step of this small network launches more than a hundred kernels, over a quarter of them on the controller's single numbers.
+# So steps are captured as a CUDA graph and replayed, and several runs train side by side. `python -m lib.benchmark_cuda` measures the floor of a step first (its
+# operations, its bytes and its launches, each over the rate at which the device does nothing else), then the loops.
+
+# %%
+if (RESULTS / "benchmarks" / "cuda.json").exists():
+    table, record, origin = last("cuda")
+    display(gpu_floor(record))
+    display(
+        Markdown(
+            f"**Table 4.** The floors of a step of {record['batch_size']} images, network `{record['architecture']}`; {origin}."
+        )
+    )
+    display(gpu_table(table))
+    display(
+        Markdown(
+            f"**Table 5.** Training: medians over {record['rounds']} rounds of {record['steps']:,} steps in which all took turns; *compiled*: with fused kernels; "
+            f"{origin}."
+        )
+    )
+    if "gradients_ms" in record:
+        display(pd.DataFrame(record["gradients_ms"]).map("{:.2f}".format))
+        display(
+            Markdown(
+                f"**Table 6.** Gradients of {record['networks']} networks at once (ms): each on a stream of its own, as one network of stacked weights, and the same with "
+                f"convolutions as batched matrix products (`lib/stacking.py`); {origin}."
+            )
+        )
+else:
+    display(Markdown("No GPU was at hand yet: nothing of this has been measured."))

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from lib import engine
 from lib.dataset import Dataset
 from lib.engine import BLOCK, Engine
+from lib.floor import step_launches
 from lib.model import ARCHITECTURES
 from lib.schedules import ARMS, AdaptiveCapacity
 
@@ -72,3 +73,10 @@ def test_a_step_that_asks_would_be_found(fault, meta_engine, monkeypatch):
     fault(built, monkeypatch)
     with pytest.raises(RuntimeError, match="meta"):
         built.train_step()
+
+
+def test_a_step_launches_what_the_benchmark_notebook_says(meta_engine):
+    launches, of_control = step_launches(meta_engine("adaptive"))
+    assert launches > 100
+    assert of_control > launches / 4
+    print(launches, of_control)
