@@ -11,8 +11,7 @@ from PIL import Image
 from lib.dsprites import FACTOR_NAMES, FACTOR_SIZES, factors_to_indices, render
 from lib.figures import ARM_COLOURS, ARM_LABELS, FACTOR_LABELS
 from lib.latents import class_labels, latent_table
-from lib.profiles import Profile
-from lib.publish import published_directory
+from lib.profiles import Profile, published_profiles
 from lib.runs import Run
 
 _START = (2, 5, 0, 16, 16)  # a large upright heart in the middle
@@ -22,15 +21,21 @@ _SIDE = 192  # of a picture on the screen, pixels
 
 
 def runs_to_explore(profile: Profile, seed: int) -> dict[str, Run]:
-    """Arm -> run of one seed: those trained here, or else the published ones.
+    """Arm -> run of one seed: those trained here, or else published ones, of this profile or one that trains alike.
 
-    Raises ValueError where there are neither.
+    A control arm that is not there is left out. Raises ValueError where linear and adaptive are nowhere.
     """
     runs = [profile.run(profile.training_config(arm, seed)) for arm in profile.arms]
-    for folder in (profile.directory, published_directory(profile)):
+    alike = [other.published for other in published_profiles() if other.training == profile.training]
+    for folder in (profile.directory, profile.published, *alike):
         found = {arm: Run(folder / run.name) for arm, run in zip(profile.arms, runs, strict=True)}
-        if all((run.path / name).exists() for run in found.values() for name in ("evaluation.json", _WEIGHTS)):
-            return found
+        there = {
+            arm: run
+            for arm, run in found.items()
+            if all((run.path / name).exists() for name in ("evaluation.json", _WEIGHTS))
+        }
+        if {"linear", "adaptive"} <= set(there):
+            return there
     raise ValueError(
         f"The runs {', '.join(run.name for run in runs)} are not trained and evaluated yet; "
         f"run make report PROFILE={profile.name}."

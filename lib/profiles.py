@@ -27,6 +27,10 @@ class Profile:
     def directory(self) -> Path:
         return RESULTS / "runs" / self.name
 
+    @property
+    def published(self) -> Path:
+        return RESULTS / "published" / self.name
+
     def training_config(self, arm: str, seed: int, **changes: Any) -> TrainingConfig:
         """The profile's settings for one arm and seed; `changes` that are None keep the profile's value."""
         changed = {name: value for name, value in changes.items() if value is not None}
@@ -74,3 +78,10 @@ def load_profile(name: str) -> Profile:
         for seed in profile.seeds:
             profile.training_config(arm, seed)
     return profile
+
+
+def published_profiles() -> list[Profile]:
+    """The profiles that have been published, the longest training first."""
+    profiles = [load_profile(name) for name in tomllib.loads(PROFILES.read_text())]
+    published = [profile for profile in profiles if (profile.published / "table.csv").exists()]
+    return sorted(published, key=lambda profile: profile.training["steps"], reverse=True)

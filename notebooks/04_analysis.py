@@ -40,7 +40,7 @@ from IPython.display import HTML, Markdown, display
 
 from lib import dataset, figures
 from lib.animation import save_traversals
-from lib.dsprites import N_IMAGES, factors_to_indices
+from lib.dsprites import FACTOR_NAMES, N_IMAGES, factors_to_indices
 from lib.evaluation import evaluate
 from lib.explorer_page import explorer
 from lib.information_figures import over_training
@@ -50,6 +50,7 @@ from lib.pictures import reconstruct, traverse
 from lib.runs import read_advanced, read_json, read_trace
 from lib.schedules import replay, schedule_for
 from lib.scores import measure_scores
+from lib.seeds import ARRIVAL, DIFFERENCE, RULE, effect, effect_text, side_by_side, told_from_chance
 from lib.snapshots import measure_snapshots
 from lib.tables import PUBLIC_LOGS, REPORTED, departures, factor_table, holds, information_gaps, run_table
 
@@ -73,6 +74,7 @@ n = len(chosen.seeds)
 reduced = chosen.training["steps"] < PAPER_STEPS
 origin = f"n = {n} run{'s' if n > 1 else ''} per arm; {label(*runs)}"
 one_seed = label(*pair.values())
+each_column = f"one column per arm, mean ± standard deviation over {n} seeds" if n > 1 else "one column per run"
 folder = chosen.directory / "figures"
 
 
@@ -85,13 +87,16 @@ def per_arm(column: str, form: str = ".2f") -> str:
     )
 
 
+def columns_of(frame: pd.DataFrame, rows: dict) -> pd.DataFrame:
+    return side_by_side(frame, table["arm"], rows, figures.ARM_LABELS)
+
+
 # %%
-difference = mean.loc["adaptive", "mig_four"] - mean.loc["linear", "mig_four"]
-if n > 1:
-    noise = np.sqrt((spread.loc[["linear", "adaptive"], "mig_four"] ** 2).sum() / n)
-    certainty = f"(standard error {noise:.3f} over {n} seeds)"
-else:
-    certainty = "(one seed per arm, so that chance cannot be told from effect)"
+certainty = (
+    f"in brackets the 95% confidence interval over {n} seeds, paired, by Student's t"
+    if n > 1
+    else "one seed per arm, so that chance cannot be told from effect"
+)
 size = (
     f"This is a **reduced run** of {chosen.training['steps']:,} steps instead of {PAPER_STEPS:,}, with the changes listed "
     "under Experiments: it shows how the two rules behave, not what the report's own setting gives."
@@ -100,36 +105,38 @@ size = (
 )
 display(
     Markdown(
-        f"**The answer of these runs.** The adaptive arm's MIG differs from the linear arm's by {difference:+.3f} {certainty}; "
+        f"**The answer of these runs.** The adaptive arm's MIG differs from the linear arm's by {effect_text(table, 'mig_four', DIFFERENCE, '.3f')} ({certainty}). "
         f"MIG: {per_arm('mig_four', '.3f')}; reconstruction loss in nats: {per_arm('reconstruction', '.1f')}; KL in nats: {per_arm('kl')}. The report "
         f"found 0.5279 and 0.5273 for the MIG, 18.2 and 37.1 nats for the reconstruction. {size}"
     )
 )
 
 # %%
-columns = {
-    "mig_four": ("MIG, four factors", "{:.3f}"),
-    "reconstruction": ("reconstruction (all images)", "{:.2f}"),
-    "reconstruction_last_percent": ("reconstruction (last 1% of steps)", "{:.2f}"),
-    "kl": ("KL", "{:.2f}"),
-    "final_capacity": ("final C", "{:.2f}"),
-    "beta_last_percent": ("β (last 1% of steps)", "{:.2f}"),
-    "images": ("n images", "{:,.0f}"),
-    "steps": ("steps", "{:,.0f}"),
-}
-headline = pd.DataFrame(
-    {name: table[column].map(form.format) for column, (name, form) in columns.items()}, index=table.index
+headline = columns_of(
+    table,
+    {
+        "MIG, four factors": ("mig_four", "{:.3f}".format),
+        "reconstruction (all images)": ("reconstruction", "{:.2f}".format),
+        "reconstruction (last 1% of steps)": ("reconstruction_last_percent", "{:.2f}".format),
+        "KL": ("kl", "{:.2f}".format),
+        "final C": ("final_capacity", "{:.2f}".format),
+        "β (last 1% of steps)": ("beta_last_percent", "{:.2f}".format),
+        "n images": ("images", "{:,.0f}".format),
+        "steps": ("steps", "{:,.0f}".format),
+    },
 )
 for _, row in REPORTED.iterrows():
-    headline.loc[f"the report, {row['arm']}"] = {
-        "MIG, four factors": f"{row['mig']:.4f}",
-        "reconstruction (all images)": f"{row['reconstruction']:.2f}",
-        "steps": f"{PAPER_STEPS:,}",
-    }
-display(headline.fillna("").T)
+    headline[f"the report, {row['arm']}"] = pd.Series(
+        {
+            "MIG, four factors": f"{row['mig']:.4f}",
+            "reconstruction (all images)": f"{row['reconstruction']:.2f}",
+            "steps": f"{PAPER_STEPS:,}",
+        }
+    )
+display(headline.fillna(""))
 display(
     Markdown(
-        "**Table 1.** Our runs, one column each, and the report's own figures. Losses, KL and C in nats per image. MIG: quadrature "
+        f"**Table 1.** Our runs, {each_column}, and the report's own figures. Losses, KL and C in nats per image. MIG: quadrature "
         "over the exact aggregate posterior, averaged over scale, orientation, x and y; which estimator the report used is not known to us. "
         f"Reconstruction: mean over all images with z sampled once. {origin}."
     )
@@ -231,23 +238,25 @@ else:
 figures.show(
     figures.traces(traces),
     folder / "traces",
-    "**Figure 1.** The training of both arms: reconstruction loss, KL and β (moving averages over 1/200 of the training; pale, β at every step) and capacity. "
+    "**Figure 1.** The training of the arms: reconstruction loss, KL and β (moving averages over 1/200 of the training; pale, β at every step) and capacity. "
     f"One line per run, thicker for seed {chosen.seeds[0]}. {origin}.",
 )
 
 # %%
-behaviour = pd.DataFrame(
-    {
-        "mean β over all steps": table["mean_beta"].map("{:.2f}".format),
-        "steps at β = β_min": table["share_at_beta_min"].map("{:.1%}".format),
-        "mean |KL − C| (nats)": table["mean_kl_to_set_point"].map("{:.2f}".format),
-        "steps at which C advanced": table["share_advanced"].map("{:.1%}".format),
-        "controller locked at step": table["locked_at"].map(lambda step: "never" if pd.isna(step) else f"{step:,.0f}"),
-        "training time (min)": (table["training_seconds"] / 60).map("{:.1f}".format),
-    }
+display(
+    columns_of(
+        table.assign(minutes=table["training_seconds"] / 60),
+        {
+            "mean β over all steps": ("mean_beta", "{:.2f}".format),
+            "steps at β = β_min": ("share_at_beta_min", "{:.1%}".format),
+            "mean |KL − C| (nats)": ("mean_kl_to_set_point", "{:.2f}".format),
+            "steps at which C advanced": ("share_advanced", "{:.1%}".format),
+            "controller locked at step": ("locked_at", lambda step: "never" if pd.isna(step) else f"{step:,.0f}"),
+            "training time (min)": ("minutes", "{:.1f}".format),
+        },
+    )
 )
-display(behaviour.T)
-display(Markdown(f"**Table {2 + reduced}.** How the controller behaved, one column per run. {origin}."))
+display(Markdown(f"**Table {2 + reduced}.** How the controller behaved, {each_column}. {origin}."))
 
 # %% [markdown]
 # ### Reconstructions and traversals
@@ -314,24 +323,22 @@ figures.show(
 )
 
 # %%
-estimators = pd.DataFrame(
-    {
-        "quadrature, four factors": table["mig_four"].map("{:.4f}".format),
-        "sampled as in [12], four factors": [
-            f"{value:.3f} ± {error:.3f}"
-            for value, error in zip(
-                table["mig_four_monte_carlo"], table["mig_four_monte_carlo_standard_error"], strict=True
-            )
-        ],
-        "quadrature, five factors": table["mig_five"].map("{:.4f}".format),
-        "histogram of [15], five factors": table["mig_five_histogram"].map("{:.3f}".format),
-    }
+display(
+    columns_of(
+        table,
+        {
+            "quadrature, four factors": ("mig_four", "{:.4f}".format),
+            "sampled as in [12], four factors": ("mig_four_monte_carlo", "{:.3f}".format),
+            "standard error of the sampled": ("mig_four_monte_carlo_standard_error", "{:.3f}".format),
+            "quadrature, five factors": ("mig_five", "{:.4f}".format),
+            "histogram of [15], five factors": ("mig_five_histogram", "{:.3f}".format),
+        },
+    )
 )
-display(estimators.T)
 display(
     Markdown(
-        f"**Table {3 + reduced}.** The MIG by each estimator, one column per run. Quadrature has an error below 0.001; the sampler of [12] "
-        f"with S = {evaluation.monte_carlo_samples:,} (they take 10,000), ± its standard error; the histogram estimator of [15] takes posterior means of "
+        f"**Table {3 + reduced}.** The MIG by each estimator, {each_column}. Quadrature has an error below 0.001; the sampler of [12] "
+        f"with S = {evaluation.monte_carlo_samples:,} (they take 10,000), with its standard error; the histogram estimator of [15] takes posterior means of "
         f"10,000 images in 20 bins. Four factors leave out the shape, as [12] and ControlVAE do; five include it. {origin}."
     )
 )
@@ -345,14 +352,13 @@ measures = {
     "sap": "SAP",
     "factor_vae": "FactorVAE score",
 }
-short = ["MIG, four factors", "DCI: D", "DCI: C", "DCI: I", "SAP", "FactorVAE"]
-display(table[list(measures)].set_axis(short, axis=1).map("{:.3f}".format))
+display(columns_of(table, {name: (column, "{:.3f}".format) for column, name in measures.items()}))
 published_dci = 10_000  # images that DCI's trees learn from in [15]
 higher = {arm: [name for column, name in measures.items() if mean.loc[arm, column] > mean.loc[other, column]]
           for arm, other in (("adaptive", "linear"), ("linear", "adaptive"))}  # fmt: skip
 display(
     Markdown(
-        f"**Table {4 + reduced}.** The MIG (quadrature) and three other measures of disentanglement, one row per run; larger is better. DCI [16], SAP [17] and "
+        f"**Table {4 + reduced}.** The MIG (quadrature) and three other measures of disentanglement, {each_column}; larger is better. DCI [16], SAP [17] and "
         "the FactorVAE score [7] in the form, and with the defaults, of [15]: from the posterior means of images drawn with replacement, over all five "
         "factors, the shape among them, where the MIG has four. DCI: gradient boosted trees (scikit-learn's defaults) learn every factor from the ten latents on "
         f"{evaluation.dci_samples:,} images"
@@ -431,15 +437,20 @@ parts = {
     "standard error of the sampled parts": "decomposition_standard_error",
     "MIG, four factors": "mig_four",
 }
-split = {}
+split = []
 for where, frame in (("", table), (f", N = {grid:,}", last))[: 1 + sub_grid]:
-    for part, column in parts.items():
-        form = "{:.3f}" if column in ("decomposition_standard_error", "mig_four") else "{:.2f}"
-        split[part + where] = frame[column].map(form.format)
-display(pd.DataFrame(split).T)
+    rows = {
+        part + where: (
+            column,
+            ("{:.3f}" if column in ("decomposition_standard_error", "mig_four") else "{:.2f}").format,
+        )
+        for part, column in parts.items()
+    }
+    split.append(columns_of(frame, rows))
+display(pd.concat(split))
 display(
     Markdown(
-        f"**Table {6 + reduced}.** The KL of the trained networks and its three parts, in nats per image, and the MIG (quadrature), one column per run "
+        f"**Table {6 + reduced}.** The KL of the trained networks and its three parts, in nats per image, and the MIG (quadrature), {each_column} "
         f"(S = {evaluation.decomposition_samples:,} samples), measured on {table['images'].iloc[0]:,} images. The entropy of the data set's images, {bound:.2f} nats, bounds the mutual information. "
         + (
             f"The lower half has the same networks, at their last snapshot, on {every} (N = {grid:,}), where I(x; z) cannot exceed "
@@ -482,10 +493,10 @@ shown = {
     f"KL − I(x; z) above {apart} from step": ("apart_from", step_or_never),
     "C above log N from step": ("over_bound", step_or_never),
 }
-display(pd.DataFrame({name: gaps_over_training[column].map(form) for name, (column, form) in shown.items()}).T)
+display(columns_of(gaps_over_training, shown))
 display(
     Markdown(
-        f"**Table {7 + reduced}.** How far C and KL stood from $I_q(x; z)$ at the snapshots of Figure 7, in nats, one column per run. Mean over the snapshots, which are log-spaced, so that "
+        f"**Table {7 + reduced}.** How far C and KL stood from $I_q(x; z)$ at the snapshots of Figure 7, in nats, {each_column}. Mean over the snapshots, which are log-spaced, so that "
         f'the beginning of training counts most. "From step": the snapshot from which on the difference stays until the end. N = {grid:,} images; {origin}.'
     )
 )
@@ -503,11 +514,18 @@ for arm, run in pair.items():
 long = {arm: frame[frame["length"] >= chosen.training["steps"] / 100] for arm, frame in held.items()}
 longest = {arm: frame.loc[frame["length"].idxmax()] for arm, frame in held.items()}
 steps = chosen.training["steps"]
-gaps = {arm: factor_table(run)["gap"] for arm, run in pair.items()}
+gaps = columns_of(
+    pd.DataFrame({run.name: factor_table(run)["gap"] for run in runs}).T,
+    {name: (name, "{:.2f}".format) for name in FACTOR_NAMES},
+)
+gaps.columns = table["arm"].unique()
 
 
-def listed(names: tuple[str, ...], arm: str) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {gaps[arm][name]:.2f}" for name in names)
+def listed(names: tuple[str, ...]) -> str:
+    return "; ".join(
+        f"{figures.ARM_LABELS[arm]}: " + ", ".join(f"{name.replace('_', ' ')} {gaps.loc[name, arm]}" for name in names)
+        for arm in gaps
+    )
 
 
 position_scale, shape_turn = ("position_x", "position_y", "scale"), ("shape", "orientation")
@@ -515,13 +533,12 @@ display(
     Markdown(
         f"""The report drew four observations from its traces and pictures. Here is each with a number.
 
-- **"C is held at levels."** In the adaptive arm C stood still in {1 - table.loc[pair["adaptive"].name, "share_advanced"]:.1%} of the steps. Its longest hold
+- **"C is held at levels."** In the adaptive arm (seed {chosen.seeds[0]}) C stood still in {1 - table.loc[pair["adaptive"].name, "share_advanced"]:.1%} of the steps. Its longest hold
   took {longest["adaptive"]["length"]:,.0f} steps ({longest["adaptive"]["length"] / steps:.1%} of training) at C = {longest["adaptive"]["capacity"]:.2f} nats;
   holds of at least 1% of training: {len(long["adaptive"])}, together {long["adaptive"]["length"].sum() / steps:.1%} of it.
 - **"β is higher on average in the adaptive arm."** Mean β over all steps: {per_arm("mean_beta")}.
-- **"Position and scale are separated."** Gaps (0: two latents know as much, 1: one latent knows all): linear {listed(position_scale, "linear")};
-  adaptive {listed(position_scale, "adaptive")}.
-- **"Shape and rotation are not."** Gaps: linear {listed(shape_turn, "linear")}; adaptive {listed(shape_turn, "adaptive")}."""
+- **"Position and scale are separated."** Gaps (0: two latents know as much, 1: one latent knows all{f"; mean ± standard deviation over {n} seeds" if n > 1 else ""}). {listed(position_scale)}.
+- **"Shape and rotation are not."** {listed(shape_turn)}."""
     )
 )
 
@@ -632,12 +649,61 @@ A capacity that follows $I_q(x; z)$ would have to end below the bound; the repor
             f"{adaptive_last['mig_four'] - at_like_kl['mig_four']:+.3f} at like KL. Time and pressure still differ between the two. "
         )
         + (
-            "The control arms above were trained to tell the two apart."
-            if len(chosen.arms) > 2
-            else "The two control arms, which separate them, are not part of this profile's runs."
+            "The control arms tell the two apart:"
+            if set(RULE) == set(chosen.arms)
+            else "The two control arms, which separate them, are not both part of this profile's runs."
         )
     )
 )
+
+# %%
+if set(RULE) == set(chosen.arms):
+    contrasts = {
+        "adaptive − linear, as the report compared": DIFFERENCE,
+        "the rule: steered by β − by the clock": RULE,
+        "arrival at C_max: at the end − early, then held": ARRIVAL,
+    }
+    quantities = {
+        "MIG, four factors": ("mig_four", ".3f"),
+        "DCI disentanglement": ("dci_disentanglement", ".3f"),
+        "reconstruction (nats)": ("reconstruction", ".1f"),
+        "KL (nats)": ("kl", ".2f"),
+        "mean β": ("mean_beta", ".1f"),
+    }
+    display(
+        pd.DataFrame(
+            {
+                name: {
+                    quantity: effect_text(table, column, weights, form)
+                    for quantity, (column, form) in quantities.items()
+                }
+                for name, weights in contrasts.items()
+            }
+        )
+    )
+    sure = {
+        name: told_from_chance(*effect(table, "mig_four", weights))
+        for name, weights in (("the rule", RULE), ("the arrival", ARRIVAL))
+    }
+    verdict = {
+        (True, True): "Both effects on the MIG can be told from chance.",
+        (True, False): "Of the two, only the rule's effect on the MIG can be told from chance.",
+        (False, True): "Of the two, only the arrival's effect on the MIG can be told from chance.",
+        (False, False): "Neither effect on the MIG can be told from chance.",
+    }[sure["the rule"], sure["the arrival"]]
+    display(
+        Markdown(
+            f"**Table {9 + reduced}.** The four arms as a 2 × 2 design. Rule: `adaptive` and `adaptive_hold` against `linear` and `linear_full`. Arrival: `adaptive` and "
+            "`linear_full`, which reach $C_{\\max}$ at the end, against `linear` and `adaptive_hold`, which reach it early and stay there. "
+            f"{certainty[0].upper()}{certainty[1:]}. {origin}."
+        )
+    )
+    display(
+        Markdown(
+            f"{verdict} The rule changed the MIG by {effect_text(table, 'mig_four', RULE, '.3f')} and the KL by {effect_text(table, 'kl', RULE, '.2f')} nats, the arrival the MIG by "
+            f"{effect_text(table, 'mig_four', ARRIVAL, '.3f')} and the KL by {effect_text(table, 'kl', ARRIVAL, '.2f')} nats."
+        )
+    )
 
 # %%
 display(

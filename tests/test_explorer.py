@@ -29,7 +29,7 @@ from lib.latents import latent_table
 from lib.model import VAE, initialise
 from lib.profiles import load_profile
 from lib.provenance import ROOT
-from lib.publish import README
+from lib.readme import README
 from lib.report import build
 from lib.runs import Run
 
@@ -375,8 +375,7 @@ def test_notebook_refuses_runs_that_differ_in_latents(odd_pair):
 
 
 def test_runs_trained_here_are_explored_before_published_ones(tmp_path, monkeypatch):
-    for module in ("lib.profiles", "lib.publish"):
-        monkeypatch.setattr(f"{module}.RESULTS", tmp_path)
+    monkeypatch.setattr("lib.profiles.RESULTS", tmp_path)
     smoke = load_profile("smoke")
     with pytest.raises(
         ValueError, match="linear-seed1, adaptive-seed1 are not trained and evaluated yet; run make report"
@@ -396,6 +395,26 @@ def test_runs_trained_here_are_explored_before_published_ones(tmp_path, monkeypa
         }
     with pytest.raises(ValueError, match="linear-seed2"):
         runs_to_explore(smoke, 2)
+
+
+def test_published_runs_of_a_profile_that_trains_alike_are_explored(tmp_path, monkeypatch):
+    monkeypatch.setattr("lib.profiles.RESULTS", tmp_path)
+    laptop, seeds = load_profile("laptop"), load_profile("seeds")
+    assert laptop.training == seeds.training
+    for arm in seeds.arms:
+        path = seeds.published / f"{arm}-seed1"
+        path.mkdir(parents=True)
+        (path / "evaluation.json").write_text("{}")
+        if arm in laptop.arms:
+            (path / "weights.safetensors").write_bytes(b"")
+    with pytest.raises(ValueError, match="run make report PROFILE=laptop"):
+        runs_to_explore(laptop, 1)  # not wholly published yet
+    (seeds.published / "table.csv").write_text("")
+    for profile in (laptop, seeds):  # the control arms have no weights there
+        found = runs_to_explore(profile, 1)
+        assert {arm: run.path for arm, run in found.items()} == {
+            arm: seeds.published / f"{arm}-seed1" for arm in ("linear", "adaptive")
+        }
 
 
 @pytest.fixture

@@ -152,6 +152,43 @@ def test_figures_and_tables_of_the_analysis_count_from_one(smoke):
         assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) >= 7
 
 
+def test_several_seeds_and_the_controls_are_analysed_as_arms(checkout, smoke):
+    """Copies of the two runs stand in for other arms and seeds, so that every effect is known."""
+    text = (checkout / "profiles.toml").read_text()
+    section = text[text.index("[smoke]") : text.index("[hour]")].replace("[smoke", "[copies")
+    arms = {"linear": "linear", "linear_full": "linear", "adaptive": "adaptive", "adaptive_hold": "adaptive"}
+    section = re.sub("arms = .*", f"arms = {list(arms)}", section).replace("seeds = [1]", "seeds = [1, 2]")
+    (checkout / "profiles.toml").write_text(f"{text}\n{section}")
+    copies = smoke.with_name("copies")
+    for arm, original in arms.items():
+        for seed in (1, 2):
+            run = copies / f"{arm}-seed{seed}"
+            shutil.copytree(smoke / f"{original}-seed1", run)
+            config = read_json(run / "config.json") | {"arm": arm, "seed": seed}
+            write_json(run / "config.json", config)
+    shutil.copy(smoke / "dataset.json", copies)
+    done = in_checkout(
+        checkout,
+        "papermill",
+        "--no-progress-bar",
+        "notebooks/04_analysis.ipynb",
+        "copies.ipynb",
+        "-p",
+        "profile",
+        "copies",
+    )
+    (checkout / "profiles.toml").write_text(text)
+    assert done.returncode == 0, done.stderr[-3000:]
+    shown = text_of(checkout / "copies.ipynb")
+    table = pd.read_csv(copies / "table.csv").groupby("arm")["mig_four"].mean()
+    difference = table["adaptive"] - table["linear"]
+    assert f"linear arm's by {difference:+.3f} [{difference:+.3f}, {difference:+.3f}]" in shown
+    assert f"The rule changed the MIG by {difference:+.3f} [" in shown
+    assert "the arrival the MIG by +0.000 [" in shown or "the arrival the MIG by -0.000 [" in shown
+    assert "one column per arm, mean ± standard deviation over 2 seeds" in shown
+    assert "Table 10." in shown
+
+
 def test_both_arms_ran_from_the_same_data_and_code(smoke):
     origins = [read_json(smoke / f"{arm}-seed1" / "run.json")["provenance"] for arm in ("linear", "adaptive")]
     for name in ("data_sha256", "versions", "hardware"):

@@ -18,9 +18,10 @@ from test_dataset import write_npz
 
 from lib import dataset
 from lib.dsprites import N_IMAGES, indices_to_factors
-from lib.profiles import load_profile
+from lib.profiles import load_profile, published_profiles
 from lib.provenance import ROOT
-from lib.publish import END, LIMIT, README, START, published_directory, readme_results
+from lib.publish import LIMIT
+from lib.readme import END, README, START, readme_results
 from lib.runs import read_json
 
 PUBLISHED = ROOT / "results" / "published"
@@ -31,7 +32,7 @@ NAMES = sorted(path.parent.name for path in PUBLISHED.glob("*/table.csv"))
 
 @pytest.mark.parametrize("name", NAMES)
 def test_published_results_are_complete_and_small(name):
-    directory = published_directory(load_profile(name))
+    directory = load_profile(name).published
     for run in load_profile(name).runs():
         for file in ("config.json", "run.json", "evaluation.json", "scores.json", "snapshots.csv", "trace.csv.gz"):
             assert (directory / run.name / file).exists()
@@ -39,15 +40,16 @@ def test_published_results_are_complete_and_small(name):
     assert sum(path.stat().st_size for path in PUBLISHED.rglob("*") if path.is_file()) < LIMIT
 
 
-def test_readme_shows_a_published_table():
+def test_readme_shows_all_that_is_published():
     block = README.read_text().split(START)[1].split(END)[0].strip()
-    assert block in [readme_results(load_profile(name)) for name in NAMES]
+    assert sorted(profile.name for profile in published_profiles()) == NAMES
+    assert block == readme_results(published_profiles())
 
 
 @pytest.mark.parametrize("arm", ["linear", "adaptive"])
-def test_the_published_laptop_run_is_a_meaningful_miniature(arm):
+def test_the_published_runs_of_laptops_size_are_meaningful_miniatures(arm):
     """In each arm C leaves its start, beta is above beta_min in half of the steps, x and y have a latent each."""
-    run = published_directory(load_profile("laptop")) / f"{arm}-seed1"
+    run = load_profile("seeds").published / f"{arm}-seed1"
     config, summary = read_json(run / "config.json"), read_json(run / "run.json")["summary"]
     assert summary["final_capacity"] > config["c_start"] + 1
     assert summary["share_at_beta_min"] <= 0.5
@@ -58,7 +60,7 @@ def test_the_published_laptop_run_is_a_meaningful_miniature(arm):
 
 def test_published_pages_name_no_folder_of_the_machine_that_made_them():
     for name in NAMES:
-        page = (published_directory(load_profile(name)) / "report.html").read_text()
+        page = (load_profile(name).published / "report.html").read_text()
         assert "results/runs/" in page
         assert "/results/runs/" not in page
 
