@@ -1,9 +1,10 @@
 """How fast the engine trains on a GPU: `python -m lib.benchmark_cuda` (some minutes).
 
-First the floor of a step (lib/floor.py), before anything is trained. Then the reference loop, and the engine with one
-run and with several at once, in each precision, without deterministic algorithms and with fused kernels
-(torch.compile); all take turns. Last, the gradients of several networks in the ways of lib/stacking.py.
-Writes results/benchmarks/cuda.csv and cuda.json.
+First the floors of a step (lib/floor.py), before anything is trained. Then, precision by precision: the reference loop
+and the engine, with one run and with several at once, and with convolutions that need not be deterministic, all taking
+turns; the engine with fused kernels (torch.compile), beside the reference loop; and the gradients of several networks
+in the ways of lib/stacking.py. Writes results/benchmarks/cuda.csv and cuda.json after each precision; should compiling
+fail, they name the failure.
 """
 
 import math
@@ -23,8 +24,8 @@ from lib.config import TrainingConfig
 from lib.dataset import Dataset
 from lib.dsprites import N_IMAGES, render_packed
 from lib.engine import Engine, choose_device
-from lib.floor import captured, floor, product_rate, seconds_of, step_operations
-from lib.lockstep import Lockstep
+from lib.floor import floors, seconds_of
+from lib.lockstep import Lockstep, captured
 from lib.profiles import RESULTS, load_profile
 from lib.provenance import provenance
 from lib.reference_loop import reference_loop
@@ -35,6 +36,7 @@ from lib.training import reproducible
 PRECISIONS = {"cuda": ("float32", "tf32", "bfloat16"), "cpu": ("float32", "bfloat16")}
 TOGETHER = (1, 2, 4, 10)  # runs at once: both arms of one seed and of five are two and ten
 IMAGES, STEPS, ROUNDS = 64_000, 200, 5  # epochs of 1,000 steps, a multiple of those in a graph
+REPLAYS = {"cpu": 1, "cuda": 20}  # of gradients in one turn: their launches overlap, as in a training
 
 
 def reserved(device: torch.device) -> float:
@@ -45,18 +47,16 @@ def reserved(device: torch.device) -> float:
     return torch.cuda.memory_reserved(device)
 
 
-Case = tuple[str, str, int, bool]  # loop, precision, runs at once, deterministic algorithms
+Case = tuple[str, str, int, bool]  # loop, precision, runs at once, deterministic convolutions
 
 
-def cases(device: torch.device) -> list[Case]:
-    """What is compared."""
-    found: list[Case] = []
-    for precision in PRECISIONS[device.type]:
-        found.append(("reference", precision, 1, True))
-        found += [("engine", precision, runs, True) for runs in TOGETHER]
-        found += [("engine", precision, runs, False) for runs in (TOGETHER[0], TOGETHER[-1])]
-        found += [("compiled", precision, runs, True) for runs in (TOGETHER[0], TOGETHER[-1])]
-    return found
+def cases(precision: str) -> tuple[list[Case], list[Case]]:
+    """What is compared in one precision: what is not compiled, and what is, each beside the reference loop."""
+    reference = ("reference", precision, 1, True)
+    plain = [reference]
+    plain += [("engine", precision, runs, True) for runs in TOGETHER]
+    plain += [("engine", precision, runs, False) for runs in (TOGETHER[0], TOGETHER[-1])]
+    return plain, [reference, *(("compiled", precision, runs, True) for runs in (TOGETHER[0], TOGETHER[-1]))]
 
 
 def build(case: Case, config: TrainingConfig, data: Dataset) -> Callable[[int], object]:
@@ -75,21 +75,23 @@ def build(case: Case, config: TrainingConfig, data: Dataset) -> Callable[[int], 
 
 
 def time_steps(case: Case, train: Callable[[int], object], steps: int, device: torch.device) -> float:
-    """Seconds per step of all the case's runs together."""
+    """Seconds per step of all the case's runs together; where cuDNN is free, it searches for fast convolutions."""
     with reproducible(1, case[1] == "tf32"):
-        torch.backends.cudnn.deterministic = case[3]
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = case[3], not case[3]
         return seconds_of(lambda: train(steps), device) / steps
 
 
-def measure(config: TrainingConfig, data: Dataset, steps: int, rounds: int) -> pd.DataFrame:
-    """One row per case: medians over rounds in which all took turns.
+def measure(
+    found: list[Case], config: TrainingConfig, data: Dataset, floor: dict[str, float], steps: int, rounds: int
+) -> pd.DataFrame:
+    """One row per case of one precision, the reference loop among them: medians over rounds in which all took turns.
 
-    Memory is what the case makes the device reserve and keep, graphs included, without the data; the first case with so
-    many runs also pays for the workspaces of its streams.
+    floor: the precision's, from lib/floor.py. Memory is what the case makes the device reserve and keep, graphs
+    included, without the data; the first case with so many runs also pays for the workspaces of its streams.
     """
     device = data.packed.device
     trainings, memory = {}, {}
-    for case in tqdm(cases(device), desc="Preparing"):
+    for case in tqdm(found, desc="Preparing"):
         before = reserved(device)
         trainings[case] = build(case, config, data)
         time_steps(case, trainings[case], steps, device)
@@ -98,11 +100,12 @@ def measure(config: TrainingConfig, data: Dataset, steps: int, rounds: int) -> p
         {case: time_steps(case, train, steps, device) for case, train in trainings.items()}
         for _ in tqdm(range(rounds), desc="Timing")
     ])  # fmt: skip
+    least = max(value for name, value in floor.items() if name.startswith("ms_by_"))
     rows = []
-    for case in trainings:
+    for case in found:
         loop, precision, runs, deterministic = case
-        mine, reference = rounds_seconds[case], rounds_seconds["reference", precision, 1, True]
-        operations = runs * step_operations(config) / mine.median()
+        mine, reference = rounds_seconds[case], rounds_seconds[found[0]]
+        tflop_per_second = runs * floor["operations"] / mine.median() / 1e12
         rows.append({
             "loop": loop,
             "precision": precision,
@@ -111,55 +114,71 @@ def measure(config: TrainingConfig, data: Dataset, steps: int, rounds: int) -> p
             "ms_per_step": 1e3 * mine.median(),
             "steps_per_second": runs / mine.median(),
             "ratio_to_reference": (runs * reference / mine).median(),
-            "tflop_per_second": operations / 1e12,
-            "share_of_product_rate": operations / product_rate(precision, 1, device),
+            "times_floor": math.nan if loop == "compiled" else 1e3 * mine.median() / runs / least,
+            "tflop_per_second": tflop_per_second,
+            "share_of_product_rate": tflop_per_second / floor["tflop_per_second_of_a_large_product"],
             "memory_held_mib": memory[case] / 2**20,
         })  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def compare_stacking(config: TrainingConfig, device: torch.device, runs: int, rounds: int) -> dict[str, float]:
-    """Milliseconds for the gradients of so many networks in each of lib/stacking.py's ways; medians of turns.
+def compare_ways(
+    config: TrainingConfig, device: torch.device, runs: int, rounds: int
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Milliseconds for the gradients of so many networks in each of lib/stacking.py's ways; and what failed, and why.
 
-    All are captured as graphs where the device has them.
+    Medians of turns, in each of which a way computes several times. All are captured as graphs where there is a GPU.
     """
     images = torch.randint(2, (runs, config.batch_size, 1, 64, 64), device=device).float()
     noise = torch.randn(runs, config.batch_size, config.latents, device=device)
-    found = ways([replace(config, seed=1 + i) for i in range(runs)], device)
-
-    def turn(name: str) -> None:
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-            found[name](images, noise)
-
+    work, failed = {}, {}
     with reproducible(1, config.precision == "tf32"):
-        work = {name: partial(turn, name) for name in found}
-        if device.type == "cuda":
-            work = {name: captured(compute) for name, compute in work.items()}
-        seconds = pd.DataFrame([{name: seconds_of(w, device) for name, w in work.items()} for _ in range(rounds + 1)])
-    return (1e3 * seconds[1:].median()).to_dict()
+        for name, gradients in ways([replace(config, seed=1 + i) for i in range(runs)], device).items():
+            compute = partial(gradients, images, noise)
+            try:
+                work[name] = captured(compute) if device.type == "cuda" else compute
+                work[name]()
+            except Exception as error:  # of a compiler, say: the other ways are worth having
+                work.pop(name, None)
+                failed[name] = str(error)
+        again = REPLAYS[device.type]
+        seconds = pd.DataFrame([
+            {name: seconds_of(lambda w=w: [w() for _ in range(again)], device) / again for name, w in work.items()}
+            for _ in range(rounds)
+        ])  # fmt: skip
+    return (1e3 * seconds.median()).to_dict(), failed
 
 
 def benchmark(config: TrainingConfig, data: Dataset, steps: int, rounds: int, directory: Path) -> None:
-    """Measure everything with `config` in each precision and write cuda.csv and cuda.json into the directory."""
+    """Measure everything with `config` in each precision; cuda.csv and cuda.json in the directory grow meanwhile."""
     device = data.packed.device
     each_precision = {precision: replace(config, precision=precision) for precision in PRECISIONS[device.type]}
-    floors = {precision: floor(changed, data) for precision, changed in each_precision.items()}
-    print(pd.DataFrame(floors).to_string(float_format="%.4g"), flush=True)
-    table = measure(config, data, steps, rounds)
-    print(table.to_string(index=False, float_format="%.3g"), flush=True)
-    write_atomically(
-        directory / "cuda.csv", lambda temporary: table.to_csv(temporary, index=False, float_format="%.4g")
-    )
-    record = provenance(device) | {"date": datetime.now(UTC).isoformat(timespec="seconds")}
-    record |= {"architecture": config.architecture, "batch_size": config.batch_size}
-    record |= {"steps": steps, "rounds": rounds, "images": len(data), "floor": floors}
-    write_json(directory / "cuda.json", record)  # now: the rest takes minutes of compiling
-    gradients = {
-        precision: compare_stacking(changed, device, TOGETHER[-1], rounds)
-        for precision, changed in each_precision.items()
-    }
-    write_json(directory / "cuda.json", record | {"networks": TOGETHER[-1], "gradients_ms": gradients})
-    print(pd.DataFrame(gradients).to_string(float_format="%.3g"))
+    record = provenance(device) | {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"), "architecture": config.architecture,
+        "batch_size": config.batch_size, "steps": steps, "rounds": rounds, "images": len(data),
+        "floor": floors(each_precision, data), "networks": TOGETHER[-1], "gradients_ms": {}, "failed": {},
+    }  # fmt: skip
+    print(pd.DataFrame(record["floor"]).to_string(float_format="%.4g"), flush=True)
+    tables = []
+    for precision, changed in each_precision.items():
+        plain, compiled = cases(precision)
+        settings = changed, data, record["floor"][precision], steps, rounds
+        tables.append(measure(plain, *settings))
+        try:
+            tables.append(measure(compiled, *settings)[1:])  # its reference is in the table already
+        except Exception as error:  # of a compiler, say: the rest is worth having
+            record["failed"][f"{precision}, compiled"] = str(error)
+        write_atomically(
+            directory / "cuda.csv",
+            lambda temporary: pd.concat(tables).to_csv(temporary, index=False, float_format="%.4g"),
+        )
+        record["gradients_ms"][precision], failed = compare_ways(changed, device, TOGETHER[-1], rounds)
+        record["failed"] |= {f"{precision}, {name}": why for name, why in failed.items()}
+        write_json(directory / "cuda.json", record)
+    print(pd.concat(tables).to_string(index=False, float_format="%.3g"))
+    print(pd.DataFrame(record["gradients_ms"]).to_string(float_format="%.3g"))
+    for name, why in record["failed"].items():
+        print(f"{name} failed: {why}")
 
 
 def main() -> None:

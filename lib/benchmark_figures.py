@@ -39,21 +39,21 @@ def precision_traces(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def gpu_floor(record: dict[str, Any]) -> pd.DataFrame:
-    """What a step costs at least, a row per precision (results/benchmarks/cuda.json), as text."""
+def gpu_floors(record: dict[str, Any]) -> pd.DataFrame:
+    """What a step of one run costs at least, a column per precision (results/benchmarks/cuda.json), as text."""
     floors = pd.DataFrame(record["floor"]).T
     return pd.DataFrame({
-        "GFLOP": (floors["operations"] / 1e9).map("{:.2f}".format),
-        "product rate (TFLOP/s)": floors["tflop_per_second_of_a_large_product"].map("{:.3g}".format),
-        "MB": (floors["bytes"] / 1e6).map("{:.0f}".format),
-        "copy rate (GB/s)": floors["gigabyte_per_second_of_a_large_copy"].map("{:.3g}".format),
+        "operations of the products (GFLOP)": (floors["operations"] / 1e9).map("{:.2f}".format),
+        "rate of a large product (TFLOP/s)": floors["tflop_per_second_of_a_large_product"].map("{:.3g}".format),
+        "→ ms": floors["ms_by_operations"].map("{:.3f}".format),
+        "bytes (MB)": (floors["bytes"] / 1e6).map("{:.0f}".format),
+        "rate of a large copy (GB/s)": floors["gigabyte_per_second_of_a_large_copy"].map("{:.3g}".format),
+        "→ ms ": floors["ms_by_bytes"].map("{:.3f}".format),
         "launches": floors["launches"].map("{:.0f}".format),
-        "of them control": floors["launches_of_the_control"].map("{:.0f}".format),
-        "µs per launch": floors["microseconds_of_the_smallest_kernel"].map("{:.2f}".format),
-        "ms by operations": floors["ms_by_operations"].map("{:.3f}".format),
-        "ms by bytes": floors["ms_by_bytes"].map("{:.3f}".format),
-        "ms by launches": floors["ms_by_launches"].map("{:.3f}".format),
-    })  # fmt: skip
+        "of them controller and capacity": floors["launches_of_the_control"].map("{:.0f}".format),
+        "the smallest kernel (µs)": floors["microseconds_of_the_smallest_kernel"].map("{:.2f}".format),
+        "→ ms  ": floors["ms_by_launches"].map("{:.3f}".format),
+    }).T  # fmt: skip
 
 
 def gpu_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -61,12 +61,13 @@ def gpu_table(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({
         "precision": table["precision"],
         "loop": table["loop"],
-        "runs at once": table["runs"],
+        "runs": table["runs"],
         "deterministic": table["deterministic"].map({True: "yes", False: "no"}),
-        "ms per step of all": table["ms_per_step"].map("{:.3f}".format),
+        "ms per step of all runs": table["ms_per_step"].map("{:.3f}".format),
         "steps per second, summed": table["steps_per_second"].map("{:,.0f}".format),
         "speed ÷ reference": table["ratio_to_reference"].map("{:.2f}".format),
+        "× floor of a run": table["times_floor"].map(lambda times: "" if pd.isna(times) else f"{times:.2f}"),
         "TFLOP/s": table["tflop_per_second"].map("{:.2f}".format),
         "share of matrix-product rate": table["share_of_product_rate"].map("{:.1%}".format),
         "memory held (MiB)": table["memory_held_mib"].map("{:.0f}".format),
-    }).set_index(["precision", "loop", "runs at once", "deterministic"])  # fmt: skip
+    }).set_index(["precision", "loop", "runs", "deterministic"])  # fmt: skip

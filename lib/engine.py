@@ -135,28 +135,29 @@ class Engine:
             logits = self.model.decode(latents)
         reconstruction = reconstruction_loss(logits.to(self.dtype), images).mean()
         kl_latents = kl_per_latent(mean.to(self.dtype), logvar.to(self.dtype))  # [J]
+        kl = kl_latents.sum()
         row = (self.t % BLOCK).view(1)
         self.t += 1
-        values, controlled = self.control(self.t, self.controlled, reconstruction.detach(), kl_latents.detach())
+        losses = reconstruction.detach(), kl.detach(), kl_latents.detach()
+        values, controlled = self.control(self.t, self.controlled, *losses)
         self._trace.index_copy_(0, row, values[None])
         self.controlled.copy_(controlled)
 
-        loss = reconstruction + self.controlled[BETA].to(self.dtype) * kl_latents.sum()
+        loss = reconstruction + self.controlled[BETA].to(self.dtype) * kl
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
 
     def control(
-        self, t: Tensor, controlled: Tensor, reconstruction: Tensor, kl_latents: Tensor
+        self, t: Tensor, controlled: Tensor, reconstruction: Tensor, kl: Tensor, kl_latents: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Controller and capacity at step t: the step's row of the trace [columns], and `controlled` [6] after it.
 
-        controlled: before the step; reconstruction [], kl_latents [J]: the step's losses, nats per image. It takes and
-        returns all that it depends on and changes, so that it can be compiled.
+        controlled: before the step; reconstruction [], kl [], kl_latents [J]: the step's losses, nats per image. It
+        takes and returns all that it depends on and changes, so that it can be compiled.
         """
         integral, unclipped, error, frozen, beta_before, capacity_before = controlled
         # ControlVAE's order: the set point moves (linear rule), then beta, then the loss and the update.
-        kl = kl_latents.sum()
         set_point = self.schedule.set_point(t, capacity_before)
         beta, pid = self.controller.step(PIDState(integral, unclipped, error, frozen != 0), set_point, kl)
         capacity = self.schedule.advance(t, set_point, beta, beta_before)

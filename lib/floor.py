@@ -1,5 +1,5 @@
-"""What a training step costs at least: its operations, the bytes it moves and the kernels it launches, each over the
-rate at which the device does nothing else.
+"""What a training step of one run costs at least, layer by layer: its operations, the bytes it moves and the kernels it
+launches, each over the rate at which the device does nothing else.
 
 The rates are measured: a large matrix product, a large copy, a long chain of the smallest kernels.
 """
@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from lib.config import TrainingConfig
 from lib.dataset import Dataset
 from lib.engine import Engine
-from lib.lockstep import WARM_UP
+from lib.lockstep import captured
 from lib.model import VAE
 from lib.training import reproducible
 
@@ -64,7 +64,7 @@ def step_bytes(config: TrainingConfig) -> int:
     values: list[int] = []
     model = VAE(config.architecture, config.latents)
     for layer in model.modules():
-        if not list(layer.children()):
+        if not (list(layer.children()) or isinstance(layer, nn.Flatten | nn.Unflatten)):
             layer.register_forward_hook(lambda layer, inputs, output: values.append(output.numel()))
     with torch.inference_mode():
         model.decode(model.encode(torch.zeros(config.batch_size, 1, 64, 64))[0])
@@ -85,14 +85,14 @@ class Launches(TorchDispatchMode):
 
 
 def step_launches(engine: Engine) -> tuple[int, int]:
-    """Operations of one step, and how many of them are controller, capacity and trace."""
+    """Operations of one step, and how many of them `Engine.control` has; each is at least one kernel on a GPU."""
     engine.prepare()
     engine.train_step()  # the optimiser makes its state
     with Launches() as step:
         engine.train_step()
-    losses = torch.zeros((), device=engine.device), torch.zeros(engine.config.latents, device=engine.device)
+    number, per_latent = (torch.zeros(shape, device=engine.device) for shape in ((), engine.config.latents))
     with Launches() as control:
-        engine.control(engine.t, engine.controlled, *losses)
+        engine.control(engine.t, engine.controlled, number, number, per_latent)
     return step.count, control.count
 
 
@@ -108,7 +108,7 @@ def product_rate(precision: str, threads: int, device: torch.device) -> float:
 def copy_rate(device: torch.device) -> float:
     """Bytes per second, read and written, of a large copy: the best of ten."""
     size = COPY[device.type]
-    a = torch.ones(size, dtype=torch.uint8, device=device)
+    a = torch.randint(256, (size,), dtype=torch.uint8, device=device)
     b = torch.empty_like(a)
     return 2 * size / min(seconds_of(lambda: b.copy_(a), device) for _ in range(10))
 
@@ -125,32 +125,28 @@ def launch_seconds(device: torch.device, kernels: int = 1000) -> float:
     return min(seconds_of(work, device) for _ in range(10)) / kernels
 
 
-def captured(work: Callable[[], object]) -> Callable[[], None]:
-    """Work as a CUDA graph: a function that replays it."""
-    for _ in range(WARM_UP):
-        work()
-    torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        work()
-    return graph.replay
+def floors(configs: dict[str, TrainingConfig], data: Dataset) -> dict[str, dict[str, float]]:
+    """The three floors of a step in milliseconds, each with the count and the rate that it comes from, by precision.
 
-
-def floor(config: TrainingConfig, data: Dataset) -> dict[str, float]:
-    """The three floors of a step in milliseconds, each with the count and the rate that it comes from."""
+    configs: by precision. Floors of one run that goes layer by layer through the device's memory, an operation at a
+    time: several runs side by side share the launches, caches save bytes, and fused kernels save both.
+    """
     device = data.packed.device
-    launches, of_control = step_launches(Engine(config, data))
-    values = {
-        "operations": step_operations(config),
-        "tflop_per_second_of_a_large_product": product_rate(config.precision, config.threads, device) / 1e12,
-        "bytes": step_bytes(config),
-        "gigabyte_per_second_of_a_large_copy": copy_rate(device) / 1e9,
-        "launches": launches,
-        "launches_of_the_control": of_control,
-        "microseconds_of_the_smallest_kernel": launch_seconds(device) * 1e6,
-    }
-    return values | {
-        "ms_by_operations": values["operations"] / values["tflop_per_second_of_a_large_product"] / 1e9,
-        "ms_by_bytes": values["bytes"] / values["gigabyte_per_second_of_a_large_copy"] / 1e6,
-        "ms_by_launches": values["launches"] * values["microseconds_of_the_smallest_kernel"] / 1e3,
-    }
+    bytes_per_second, seconds_per_launch = copy_rate(device), launch_seconds(device)
+    found = {}
+    for precision, config in configs.items():
+        launches, of_control = step_launches(Engine(config, data))
+        operations, product = step_operations(config), product_rate(precision, config.threads, device)
+        found[precision] = {
+            "operations": operations,
+            "tflop_per_second_of_a_large_product": product / 1e12,
+            "ms_by_operations": 1e3 * operations / product,
+            "bytes": step_bytes(config),
+            "gigabyte_per_second_of_a_large_copy": bytes_per_second / 1e9,
+            "ms_by_bytes": 1e3 * step_bytes(config) / bytes_per_second,
+            "launches": launches,
+            "launches_of_the_control": of_control,
+            "microseconds_of_the_smallest_kernel": 1e6 * seconds_per_launch,
+            "ms_by_launches": 1e3 * launches * seconds_per_launch,
+        }
+    return found

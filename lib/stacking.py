@@ -1,11 +1,12 @@
-"""Gradients of several networks of the same shape at once, in three ways: what could train many runs on one GPU.
+"""Gradients of several networks of the same shape at once, in several ways: what could train many runs on one GPU.
 
-- branches: network by network, each on a stream of its own;
+- branches: network by network, each on a stream of its own, as lib/lockstep.py trains;
 - stacked: one network with stacked weights (torch.func.vmap), convolutions as PyTorch batches them;
 - products: the same, with every convolution as a matrix product over windows, so that a stack of them is one batched
-  matrix product.
+  matrix product;
+- branches and products also with kernels fused by torch.compile.
 
-lib/benchmark_cuda.py times them. All three compute the same gradients.
+lib/benchmark_cuda.py times them. All compute the same gradients.
 """
 
 from collections.abc import Callable
@@ -57,7 +58,7 @@ class ProductConvTranspose2d(nn.ConvTranspose2d):
         (batch, inputs, height, width), outputs = x.shape, self.out_channels
         if (height, width) == (1, 1):
             y = x.flatten(1) @ self.weight.flatten(1)
-            return y.view(batch, outputs, *self.kernel_size) + self.bias[:, None, None]
+            return y.view(batch, outputs, *self.kernel_size) + self.bias.to(y.dtype)[:, None, None]
         # Neighbours x[m - 1] and x[m] make the pixels 2m and 2m + 1 of the output before it is cropped, with the lines
         # (2, 3) and (0, 1) of the kernel: its halves in reverse order.
         halves = self.weight.view(inputs, outputs, 2, 2, 2, 2).flip(2, 4)  # [C, D, half, line, half, column]
@@ -65,43 +66,43 @@ class ProductConvTranspose2d(nn.ConvTranspose2d):
         y = neighbours(F.pad(x, [1] * 4)) @ matrix  # [B, H + 1, W + 1, D * line * column]
         y = y.view(batch, height + 1, width + 1, outputs, 2, 2).permute(0, 3, 1, 4, 2, 5)
         y = y.reshape(batch, outputs, 2 * height + 2, 2 * width + 2)[:, :, 1:-1, 1:-1]
-        return y + self.bias[:, None, None]
+        return y + self.bias.to(y.dtype)[:, None, None]  # autocast rounds the bias of a convolution, too
 
 
 class Loss(nn.Module):
-    """The VAE's loss at beta = 1 as a module, for vmap."""
+    """The VAE's loss at beta = 1 as a module, for vmap; in bfloat16 as the engine computes it, else in float32."""
 
-    def __init__(self, model: VAE) -> None:
+    def __init__(self, model: VAE, precision: str) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.bfloat16 = model, precision == "bfloat16"
 
     def forward(self, images: Tensor, noise: Tensor) -> Tensor:
-        mean, logvar = self.model.encode(images)
-        logits = self.model.decode(reparameterise(mean.float(), logvar.float(), noise))
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bfloat16):
+            mean, logvar = self.model.encode(images)
+            logits = self.model.decode(reparameterise(mean.float(), logvar.float(), noise))
         return reconstruction_loss(logits.float(), images).mean() + kl_per_latent(mean.float(), logvar.float()).sum()
 
 
-def stacked_gradients(models: list[VAE]) -> Gradients:
+def stacked_gradients(losses: list[Loss]) -> Gradients:
     """The networks as one of stacked weights."""
-    losses = [Loss(model) for model in models]
-    parameters, _ = stack_module_state(losses)
+    parameters = {name: value.detach() for name, value in stack_module_state(losses)[0].items()}  # no second derivative
     one = grad(lambda weights, images, noise: functional_call(losses[0], weights, (images, noise)))
     return lambda images, noise: vmap(one)(parameters, images, noise)
 
 
-def branch_gradients(models: list[VAE]) -> Gradients:
+def branch_gradients(losses: list[Loss], device: torch.device, compiled: bool) -> Gradients:
     """Network by network, on a GPU each on a stream of its own."""
-    losses = [Loss(model) for model in models]
+    streams = [torch.cuda.Stream(device) if device.type == "cuda" else None for _ in losses]
+    forward = [torch.compile(loss, fullgraph=True, dynamic=False) if compiled else loss for loss in losses]
 
     def compute(images: Tensor, noise: Tensor) -> dict[str, list[Tensor]]:
-        streams = [torch.cuda.Stream() if images.is_cuda else None for _ in losses]
         start = torch.cuda.current_stream().record_event() if images.is_cuda else None
-        for stream, loss, some, eps in zip(streams, losses, images, noise, strict=True):
+        for stream, loss, run, some, eps in zip(streams, losses, forward, images, noise, strict=True):
             if stream is not None:
                 stream.wait_event(start)
             with torch.cuda.stream(stream):
                 loss.zero_grad(set_to_none=True)
-                loss(some, eps).backward()
+                run(some, eps).backward()
         for stream in streams:
             if stream is not None:
                 torch.cuda.current_stream().wait_stream(stream)
@@ -111,12 +112,17 @@ def branch_gradients(models: list[VAE]) -> Gradients:
 
 
 def ways(configs: list[TrainingConfig], device: torch.device) -> dict[str, Gradients]:
-    """What is compared, by name, for one network per configuration, all of the same shape."""
-    plain = [plain_model(config).to(device) for config in configs]
-    products = [plain_model(config, ProductConv2d, ProductConvTranspose2d).to(device) for config in configs]
+    """What is compared, by name, for one network per configuration, all of the same shape and precision."""
+
+    def losses(*layers: type, memory_format: torch.memory_format = torch.contiguous_format) -> list[Loss]:
+        models = [plain_model(config, *layers).to(device, memory_format=memory_format) for config in configs]
+        return [Loss(model, configs[0].precision) for model in models]
+
+    products = stacked_gradients(losses(ProductConv2d, ProductConvTranspose2d))
     return {
-        "branches": branch_gradients(plain),
-        "stacked": stacked_gradients(plain),
-        "products": stacked_gradients(products),
-        "products, compiled": torch.compile(stacked_gradients(products), dynamic=False),
+        "branches": branch_gradients(losses(memory_format=torch.channels_last), device, False),
+        "branches, compiled": branch_gradients(losses(memory_format=torch.channels_last), device, True),
+        "stacked": stacked_gradients(losses()),
+        "products": products,
+        "products, compiled": torch.compile(products, fullgraph=True, dynamic=False),
     }

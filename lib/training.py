@@ -41,6 +41,7 @@ def reproducible(threads: int, tf32: bool = False):
     keep_freed_memory()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its bits only with this
     torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False  # a search by time may find another algorithm, and other bits
     torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cuda.matmul.allow_tf32 = tf32
     before = torch.get_num_threads()

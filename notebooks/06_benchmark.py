@@ -27,7 +27,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from lib import benchmark_encoding, benchmark_precision, benchmark_training, figures
-from lib.benchmark_figures import gpu_floor, gpu_table, precision_traces
+from lib.benchmark_figures import gpu_floors, gpu_table, precision_traces
 from lib.notebook import parameters
 from lib.profiles import RESULTS
 from lib.runs import read_json
@@ -131,33 +131,37 @@ display(
 # %% [markdown]
 # ## On a GPU
 #
-# A step of this small network launches more than a hundred kernels, over a quarter of them on the controller's single numbers.
-# So steps are captured as a CUDA graph and replayed, and several runs train side by side. `python -m lib.benchmark_cuda` measures the floor of a step first (its
-# operations, its bytes and its launches, each over the rate at which the device does nothing else), then the loops.
+# A step of this small network is more than a hundred operations, in float32 over a quarter of them on the controller's single
+# numbers. So steps are captured as a CUDA graph and replayed, and several runs train side by side. `python -m lib.benchmark_cuda`
+# measures first what a step of one run costs at least, layer by layer, then the loops.
 
 # %%
-if (RESULTS / "benchmarks" / "cuda.json").exists():
+if (RESULTS / "benchmarks" / "cuda.csv").exists():
     table, record, origin = last("cuda")
-    display(gpu_floor(record))
+    display(gpu_floors(record))
     display(
         Markdown(
-            f"**Table 4.** The floors of a step of {record['batch_size']} images, network `{record['architecture']}`; {origin}."
+            f"**Table 4.** What a step of {record['batch_size']} images of one run costs at least, layer by layer: its operations, its bytes and its launches, each over the "
+            "rate at which the device does nothing else. Runs side by side share launches, caches save bytes, fused kernels save both. "
+            f"Network `{record['architecture']}`; {origin}."
         )
     )
     display(gpu_table(table))
     display(
         Markdown(
-            f"**Table 5.** Training: medians over {record['rounds']} rounds of {record['steps']:,} steps in which all took turns; *compiled*: with fused kernels; "
-            f"{origin}."
+            f"**Table 5.** Training: medians over {record['rounds']} rounds of {record['steps']:,} steps, taking turns within a precision. *Compiled*: with kernels fused by "
+            "torch.compile. *Deterministic*: the convolutions; if not, cuDNN searches for the fastest. *× floor of a run*: time per run and step over the largest of Table 4's "
+            f"three. Network `{record['architecture']}`; {origin}."
         )
     )
-    if "gradients_ms" in record:
-        display(pd.DataFrame(record["gradients_ms"]).map("{:.2f}".format))
-        display(
-            Markdown(
-                f"**Table 6.** Gradients of {record['networks']} networks at once (ms): each on a stream of its own, as one network of stacked weights, and the same with "
-                f"convolutions as batched matrix products (`lib/stacking.py`); {origin}."
-            )
+    display(pd.DataFrame(record["gradients_ms"]).map("{:.2f}".format))
+    display(
+        Markdown(
+            f"**Table 6.** Milliseconds for the gradients of {record['networks']} networks: *branches*, each on a stream of its own; *stacked*, as one network of stacked "
+            "weights; *products*, the same with convolutions as batched matrix products (`lib/stacking.py`); *compiled*, with kernels fused by torch.compile. "
+            + "".join(f"Failed: {name} ({why}). " for name, why in record["failed"].items())
+            + f"Medians over {record['rounds']} turns; {origin}."
         )
+    )
 else:
     display(Markdown("No GPU was at hand yet: nothing of this has been measured."))

@@ -71,8 +71,36 @@ def test_cuda_benchmark_runs_on_a_cpu_too(tiny_config, few_images, monkeypatch, 
         for precision in ("float32", "bfloat16")
         for loop, n in (("reference", 1), ("engine", 4), ("compiled", 2))
     }
+    assert record["failed"] == {}
     rate = (table["steps_per_second"] * table["ms_per_step"] / 1e3).tolist()
     assert rate == pytest.approx(table["runs"].tolist(), rel=1e-2)
     assert (table.loc[table["loop"] == "reference", "ratio_to_reference"] == 1).all()
     assert set(record["floor"]) == set(record["gradients_ms"]) == {"float32", "bfloat16"}
-    assert list(record["gradients_ms"]["bfloat16"]) == ["branches", "stacked", "products", "products, compiled"]
+    ways = ["branches", "branches, compiled", "stacked", "products", "products, compiled"]
+    assert list(record["gradients_ms"]["bfloat16"]) == ways
+    floors = [
+        max(floor[f"ms_by_{what}"] for what in ("operations", "bytes", "launches"))
+        for floor in record["floor"].values()
+    ]
+    single = table[(table["loop"] == "reference")]
+    assert single["times_floor"].tolist() == pytest.approx((single["ms_per_step"] / floors).tolist(), rel=1e-2)
+
+
+def test_cuda_benchmark_outlives_a_compiler_that_fails(tiny_config, few_images, monkeypatch, tmp_path):
+    def fail(function, **settings):
+        def broken(*arguments):
+            raise RuntimeError("no compiler")
+
+        return broken
+
+    monkeypatch.setattr(torch, "compile", fail)
+    monkeypatch.setattr(benchmark_cuda, "TOGETHER", (1,))
+    monkeypatch.setitem(floor.PRODUCT, "cpu", 64)
+    benchmark_cuda.benchmark(tiny_config(batch_size=4), few_images, 2, 1, tmp_path)
+    record = read_json(tmp_path / "cuda.json")
+    assert set(pd.read_csv(tmp_path / "cuda.csv")["loop"]) == {"reference", "engine"}
+    assert list(record["gradients_ms"]["float32"]) == ["branches", "stacked", "products"]
+    failed = ("compiled", "branches, compiled", "products, compiled")
+    assert record["failed"] == {
+        f"{precision}, {name}": "no compiler" for precision in ("float32", "bfloat16") for name in failed
+    }

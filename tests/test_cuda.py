@@ -3,13 +3,16 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from lib import benchmark_cuda, stacking
+from lib.benchmark_training import compile_step
 from lib.engine import Engine, trace_columns
-from lib.lockstep import Lockstep
+from lib.lockstep import Lockstep, captured
 from lib.reference_loop import COLUMNS, reference_loop
-from lib.runs import Run, read_trace
+from lib.runs import Run, read_json, read_trace
 from lib.training import reproducible, train, train_together
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -86,3 +89,40 @@ def test_no_step_waits_for_the_host(arm, precision, tiny_config, images_there):
         engine.train_step()
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_compiled_steps_compute_what_plain_ones_do_when_captured(tiny_config, images_there):
+    configs = [tiny_config(arm, precision="float64", device="cuda") for arm in ("linear", "adaptive")]
+    with reproducible(1):
+        compiled, plain = (Lockstep([Engine(config, images_there) for config in configs]) for _ in range(2))
+        for engine in compiled.engines:
+            compile_step(engine)
+        values, expected = compiled.run(50), plain.run(50)
+    assert set(compiled._graphs) == {1, 10}
+    for mine, other in zip(values, expected, strict=True):
+        assert torch.allclose(mine, other, rtol=1e-9, atol=1e-9)
+
+
+def test_every_captured_way_gives_the_gradients_of_single_networks(tiny_config, images_there):
+    configs = [tiny_config(seed=seed, device="cuda") for seed in (1, 2, 3)]
+    images = images_there.images(torch.arange(12, device="cuda")).view(3, 4, 1, 64, 64)
+    noise = torch.randn(3, 4, 10, device="cuda", generator=torch.Generator("cuda").manual_seed(0))
+    with reproducible(1):
+        for name, gradients in stacking.ways(configs, torch.device("cuda")).items():
+            found = {}
+            captured(lambda gradients=gradients, found=found: found.update(gradients(images, noise)))()
+            for i, config in enumerate(configs):
+                loss = stacking.Loss(stacking.plain_model(config).to("cuda"), "float32")
+                loss(images[i], noise[i]).backward()
+                for parameter, value in loss.named_parameters():
+                    difference = (found[parameter][i] - value.grad).norm()
+                    assert difference <= 1e-4 * value.grad.norm(), (name, parameter)
+
+
+def test_benchmark_measures_every_case(tiny_config, images_there, monkeypatch, tmp_path):
+    monkeypatch.setattr(benchmark_cuda, "TOGETHER", (1, 2))
+    benchmark_cuda.benchmark(tiny_config(device="cuda"), images_there, 30, 1, tmp_path)  # 30 steps meet both graphs
+    table, record = pd.read_csv(tmp_path / "cuda.csv"), read_json(tmp_path / "cuda.json")
+    assert record["failed"] == {}
+    assert set(record["gradients_ms"]) == {"float32", "tf32", "bfloat16"}
+    assert len(table) == 3 * 7
