@@ -1,4 +1,4 @@
-# make report [PROFILE=smoke|laptop|paper]   train what is missing, evaluate, write the report, print its path
+# make report [PROFILE=laptop]               train what is missing, evaluate, write the report, print its path
 # make render [PROFILE=...]                  draw all figures and the report again, loading complete runs
 # make publish [PROFILE=...]                 copy a finished profile's results to results/published, update README
 # make notebooks                             write notebooks/*.ipynb from their sources, notebooks/*.py
