@@ -55,8 +55,8 @@ def main() -> None:
     with reproducible(config.threads):
         table = measure(models, data, BATCHES[device.type], ROUNDS)
     path = RESULTS / "benchmarks" / "encoding.csv"
-    write_atomically(path, lambda temporary: table.to_csv(temporary, index=False, float_format="%.4g"))
     origin = provenance(device) | {"date": datetime.now(UTC).isoformat(timespec="seconds")}
+    write_atomically(path, lambda temporary: table.to_csv(temporary, index=False, float_format="%.4g"))
     settings = {"architecture": config.architecture, "threads": config.threads, "images": len(data), "rounds": ROUNDS}
     write_json(path.with_suffix(".json"), origin | settings)
     print(table.to_string(index=False, float_format="%.4g"))

@@ -160,6 +160,7 @@ def checkpoint_seconds(config: TrainingConfig, packed: np.ndarray, folder: Path)
 
 
 def main() -> None:
+    origin = provenance(torch.device("cpu")) | {"date": datetime.now(UTC).isoformat(timespec="seconds")}
     packed = render_packed(np.random.default_rng(0).choice(N_IMAGES, IMAGES, replace=False))
     cases = list(itertools.product(ARCHITECTURES, SETTINGS))
     rows = []
@@ -168,7 +169,6 @@ def main() -> None:
     table = pd.DataFrame(rows)
     path = RESULTS / "benchmarks" / "training.csv"
     write_atomically(path, lambda temporary: table.to_csv(temporary, index=False, float_format="%.4g"))
-    origin = provenance(torch.device("cpu")) | {"date": datetime.now(UTC).isoformat(timespec="seconds")}
     settings = {"batch_size": BATCH, "rounds": ROUNDS, "round_seconds": ROUND_SECONDS, "images": IMAGES}
     with tempfile.TemporaryDirectory() as folder:
         longest = load_profile("paper").training_config("adaptive", 1, device="cpu")
