@@ -15,7 +15,7 @@ ARM_COLOURS = {"linear": "#0072B2", "adaptive": "#D55E00", "linear_full": "#56B4
 ARM_LINES = {"linear": "-", "adaptive": "-", "linear_full": "--", "adaptive_hold": "--"}
 ARM_LABELS = {
     "linear": "linear", "adaptive": "adaptive",
-    "linear_full": "linear, full length", "adaptive_hold": "adaptive, then held",
+    "linear_full": "linear full-length", "adaptive_hold": "adaptive then held",
 }  # fmt: skip
 REFERENCE_COLOUR = "#595959"  # what is not an arm: set points, bounds
 FACTOR_LABELS = ("shape", "scale", "orientation", "position x", "position y")

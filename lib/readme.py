@@ -6,7 +6,7 @@ from lib.figures import ARM_LABELS
 from lib.profiles import Profile, load_profile, published_profiles
 from lib.provenance import ROOT
 from lib.runs import write_atomically
-from lib.seeds import ARRIVAL, DIFFERENCE, RULE, effect_text, side_by_side
+from lib.seeds import ARRIVAL, DIFFERENCE, LATE_DIFFERENCE, RULE, effect_text, side_by_side
 from lib.tables import REPORTED, departures
 
 README = ROOT / "README.md"
@@ -71,7 +71,8 @@ def _summary(profile: Profile, table: pd.DataFrame, paper_steps: int) -> str:
         text += (
             "Two control arms tell the rule from the time at capacity. C steered by β instead of by the clock: "
             f"MIG {found('mig_four', RULE, '.3f')}; C at its maximum only at the end instead of early: "
-            f"{found('mig_four', ARRIVAL, '.3f')}. "
+            f"{found('mig_four', ARRIVAL, '.3f')}. Adaptive − linear with the ramp stretched over all of training: "
+            f"{found('mig_four', LATE_DIFFERENCE, '.3f')}. "
         )
     text += (
         "In brackets 95% confidence intervals, paired by seed. "

@@ -12,6 +12,7 @@ from scipy import stats
 # Weights of the arms in each comparison. The four arms are a 2 x 2 design: the rule by which C grows, and whether C
 # arrives at C_max at the end or, as in `linear`, earlier and then stays there.
 DIFFERENCE = {"adaptive": 1.0, "linear": -1.0}
+LATE_DIFFERENCE = {"adaptive": 1.0, "linear_full": -1.0}  # of the two that arrive at the end
 RULE = {"adaptive": 0.5, "adaptive_hold": 0.5, "linear": -0.5, "linear_full": -0.5}  # adaptive against linear
 ARRIVAL = {"adaptive": 0.5, "linear_full": 0.5, "linear": -0.5, "adaptive_hold": -0.5}  # late against early
 

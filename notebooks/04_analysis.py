@@ -50,7 +50,7 @@ from lib.pictures import reconstruct, traverse
 from lib.runs import read_advanced, read_json, read_trace
 from lib.schedules import replay, schedule_for
 from lib.scores import measure_scores
-from lib.seeds import ARRIVAL, DIFFERENCE, RULE, effect, effect_text, side_by_side, told_from_chance
+from lib.seeds import ARRIVAL, DIFFERENCE, LATE_DIFFERENCE, RULE, effect, effect_text, side_by_side, told_from_chance
 from lib.snapshots import measure_snapshots
 from lib.tables import PUBLIC_LOGS, REPORTED, departures, factor_table, holds, information_gaps, run_table
 
@@ -660,6 +660,7 @@ A capacity that follows $I_q(x; z)$ would have to end below the bound; the repor
 if set(RULE) == set(chosen.arms):
     contrasts = {
         "adaptive − linear, as the report compared": DIFFERENCE,
+        "adaptive − linear full-length, both arriving at the end": LATE_DIFFERENCE,
         "the rule: steered by β − by the clock": RULE,
         "arrival at C_max: at the end − early, then held": ARRIVAL,
     }
@@ -701,7 +702,9 @@ if set(RULE) == set(chosen.arms):
     display(
         Markdown(
             f"{verdict} The rule changed the MIG by {effect_text(table, 'mig_four', RULE, '.3f')} and the KL by {effect_text(table, 'kl', RULE, '.2f')} nats, the arrival the MIG by "
-            f"{effect_text(table, 'mig_four', ARRIVAL, '.3f')} and the KL by {effect_text(table, 'kl', ARRIVAL, '.2f')} nats."
+            f"{effect_text(table, 'mig_four', ARRIVAL, '.3f')} and the KL by {effect_text(table, 'kl', ARRIVAL, '.2f')} nats. Between the two arms that arrive at the end, "
+            f"adaptive and linear full-length, the MIG differs by {effect_text(table, 'mig_four', LATE_DIFFERENCE, '.3f')}, against {effect_text(table, 'mig_four', DIFFERENCE, '.3f')} "
+            "between the two that the report compared."
         )
     )
 
