@@ -136,7 +136,7 @@ display(
 # measures first what a step of one run costs at least, layer by layer, then the loops.
 
 # %%
-if (RESULTS / "benchmarks" / "cuda.csv").exists():
+if (RESULTS / "benchmarks" / "cuda.json").exists():
     table, record, origin = last("cuda")
     display(gpu_floors(record))
     display(

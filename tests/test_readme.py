@@ -133,7 +133,7 @@ def tried(tmp_path_factory) -> Checkout:
     write_npz(official, np.concatenate([colour, indices_to_factors(np.arange(N_IMAGES))], axis=1))
     dataset.ensure("rendered", checkout.folder / "results" / "data", progress=False)
     checkout.runs.mkdir(parents=True)
-    shutil.copy(PUBLISHED / "laptop" / "dataset.json", checkout.runs)  # what notebook 01 writes: of the same data
+    shutil.copy(PUBLISHED / NAMES[0] / "dataset.json", checkout.runs)  # what notebook 01 writes: of the same data
 
     checkout.run(command("one arm"), "papermill notebooks/03_adaptive_training.ipynb out.ipynb")
     checkout.stamps_before = {"adaptive-seed1": checkout.stamps("adaptive-seed1")}
