@@ -156,7 +156,7 @@ def scores(table: pd.DataFrame, reported: pd.DataFrame) -> Figure:
 
     table: one row per run, columns arm, mig, reconstruction; reported: the same, one row per arm of the report.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(7.2, 2.2))
+    figure, axes = plt.subplots(1, 2, figsize=(7.2, 2.5))
     for axis, column, label in (
         (axes[0], "mig", "MIG, four factors"),
         (axes[1], "reconstruction", "reconstruction loss (nats per image)"),
@@ -176,7 +176,7 @@ def scores(table: pd.DataFrame, reported: pd.DataFrame) -> Figure:
             [], [], marker="D", linestyle="", mfc="none", color=REFERENCE_COLOUR, label="the report (1.5 M steps)"
         ),
     ]
-    axes[0].legend(handles=handles, loc="best", frameon=True)
+    figure.legend(handles=handles, loc="outside upper center", ncols=2)  # inside, it would cover runs
     return figure
 
 
