@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from lib import layers
 from lib.layers import Conv2d, ConvTranspose2d
 
 # class, PyTorch's class, (C_in, C_out, kernel, stride, padding), (H, W)
@@ -65,8 +66,10 @@ def test_output_and_all_gradients_are_those_of_pytorch(name, memory_format):
         assert torch.allclose(value, expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("native", [True, False])
 @pytest.mark.parametrize("name", CASES)
-def test_under_autocast_results_are_as_near_to_the_truth_as_those_of_pytorch(name):
+def test_under_autocast_results_are_as_near_to_the_truth_as_those_of_pytorch(name, native, monkeypatch):
+    monkeypatch.setattr(layers, "BFLOAT16_PRODUCTS", native)
     layer, reference = pair(name, torch.float32, torch.channels_last)
     exact = pair(name, torch.float64, torch.channels_last)[1]
     x = images(name, torch.float32, torch.channels_last)
@@ -87,3 +90,17 @@ def test_inference_mode_gives_the_same_values_and_repetition_the_same_bits(name)
         assert torch.equal(value, again)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(layer(x), first[0])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bfloat16_products_by_float32_instructions_are_those_of_bfloat16_instructions(name, monkeypatch):
+    layer, _ = pair(name, torch.float32, torch.channels_last)
+    x, found = images(name, torch.float32, torch.channels_last), []
+    for native in (True, False):
+        monkeypatch.setattr(layers, "BFLOAT16_PRODUCTS", native)
+        layer.zero_grad(set_to_none=True)
+        found.append(results(layer, x))
+    for value, expected in zip(*found, strict=True):
+        assert value.dtype == expected.dtype
+        # A last bit of bfloat16, and sums of a handful of such: most values are the same.
+        assert torch.allclose(value.float(), expected.float(), rtol=2**-7, atol=2**-7 * expected.float().abs().mean())
