@@ -23,7 +23,7 @@ render: $(BIN)/.installed
 	@echo "The report: $(abspath $(REPORT))"
 
 publish: $(BIN)/.installed
-	$(BIN)/python -m lib.publish $(PROFILE)
+	$(BIN)/python -m lib.report.publish $(PROFILE)
 
 notebooks: $(BIN)/.installed
 	$(BIN)/jupytext --quiet --to ipynb --update notebooks/*.py

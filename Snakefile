@@ -3,11 +3,11 @@
 #     snakemake --cores 2 --config profile=laptop
 #
 # Runs what is missing. A training that stands complete is loaded, not repeated, also where its rule runs again: the
-# run's own directory decides that (lib/training.py), so its files are outputs that are updated, never deleted first.
+# run's own directory decides that (lib/training/train.py), so its files are outputs that are updated, never deleted first.
 
 import sys
 
-from lib.profiles import load_profile
+from lib.runs.profiles import load_profile
 
 PROFILE = load_profile(config.get("profile", "laptop"))
 RUNS = f"results/runs/{PROFILE.name}"
@@ -34,7 +34,7 @@ rule report:
     output:
         f"{RUNS}/report.html",
     shell:
-        "{sys.executable} -m lib.report {output} {input.main} {input.appendices}"
+        "{sys.executable} -m lib.report.page.build {output} {input.main} {input.appendices}"
 
 
 rule dataset:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lib.layers import Conv2d, ConvTranspose2d
+from lib.training.layers import Conv2d, ConvTranspose2d
 
 ARCHITECTURES = ("conv", "fc", "burgess")
 

@@ -31,10 +31,10 @@ profile: str = "laptop"  # section of profiles.toml: where this notebook's figur
 data: str = None  # rendered, download, or the path of the official .npz or .hdf5; None takes the profile's value
 
 # %%
-from lib.dataset import check_source
-from lib.notebook import parameters
-from lib.profiles import load_profile
-from lib.provenance import ROOT
+from lib.data.dataset import check_source
+from lib.files import ROOT
+from lib.report.notebook import parameters
+from lib.runs.profiles import load_profile
 
 given = parameters(globals(), ("profile", "data"))
 chosen = load_profile(given["profile"])
@@ -50,9 +50,10 @@ import pandas as pd
 import torch
 from IPython.display import Markdown, display
 
-from lib import dataset, figures
+from lib.data import dataset
 from lib.dsprites import FACTOR_NAMES, FACTOR_SIZES, FACTOR_VALUES, N_IMAGES, SHAPE_NAMES, factors_to_indices
-from lib.runs import write_json
+from lib.files import write_json
+from lib.report import figures
 
 # %% [markdown]
 # ## The file

@@ -58,8 +58,8 @@ snapshots_measured: int = None  # evaluation over training: how many of the run'
 dci_samples: int = None  # evaluation: images that the trees of DCI learn from; half as many test them
 
 # %%
-from lib.notebook import configure_training
-from lib.provenance import ROOT
+from lib.files import ROOT
+from lib.report.notebook import configure_training
 
 profile, config, evaluation, run = configure_training(globals(), arms=("linear", "linear_full"))
 print(f"{config}\n-> {run.path.relative_to(ROOT)}")
@@ -67,18 +67,19 @@ print(f"{config}\n-> {run.path.relative_to(ROOT)}")
 # %%
 from IPython.display import Markdown, display
 
-from lib import dataset, figures
-from lib.evaluation import evaluate
-from lib.information_figures import over_training
-from lib.notebook import label
+from lib.data import dataset
+from lib.evaluation.evaluate import evaluate
+from lib.evaluation.scores import measure_scores
+from lib.evaluation.snapshots import measure_snapshots
 from lib.pid import PIDController
-from lib.runs import read_trace
+from lib.report import figures
+from lib.report.information_figures import over_training
+from lib.report.notebook import label
+from lib.report.tables import run_table
+from lib.runs.run import read_trace
 from lib.schedules import schedule_for
-from lib.scores import measure_scores
-from lib.snapshots import measure_snapshots
-from lib.tables import run_table
 from lib.toy_plant import simulate
-from lib.training import train
+from lib.training.train import train
 
 # %% [markdown]
 # ## The rule

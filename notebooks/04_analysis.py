@@ -24,9 +24,9 @@
 profile: str = "laptop"  # section of profiles.toml whose runs are analysed
 
 # %%
-from lib.notebook import parameters
-from lib.profiles import load_profile
-from lib.tables import dataset_entropy, trained_runs
+from lib.report.notebook import parameters
+from lib.report.tables import dataset_entropy, trained_runs
+from lib.runs.profiles import load_profile
 
 chosen = load_profile(parameters(globals(), ("profile",))["profile"])
 runs = trained_runs(chosen)
@@ -38,21 +38,32 @@ import pandas as pd
 import torch
 from IPython.display import HTML, Markdown, display
 
-from lib import dataset, figures
-from lib.animation import save_traversals
+from lib.data import dataset
 from lib.dsprites import FACTOR_NAMES, N_IMAGES, factors_to_indices
-from lib.evaluation import evaluate
-from lib.explorer_page import explorer
-from lib.information_figures import over_training
-from lib.latents import latent_table
-from lib.notebook import PAPER_STEPS, label
-from lib.pictures import reconstruct, traverse
-from lib.runs import read_advanced, read_json, read_trace
+from lib.evaluation.evaluate import evaluate
+from lib.evaluation.scores import measure_scores
+from lib.evaluation.snapshots import measure_snapshots
+from lib.explorer.page import explorer
+from lib.files import read_json
+from lib.report import figures
+from lib.report.animation import save_traversals
+from lib.report.effects import (
+    ARRIVAL,
+    DIFFERENCE,
+    LATE_DIFFERENCE,
+    RULE,
+    effect,
+    effect_text,
+    side_by_side,
+    told_from_chance,
+)
+from lib.report.information_figures import over_training
+from lib.report.latents import latent_table
+from lib.report.notebook import PAPER_STEPS, label
+from lib.report.pictures import reconstruct, traverse
+from lib.report.tables import PUBLIC_LOGS, REPORTED, departures, factor_table, holds, information_gaps, run_table
+from lib.runs.run import read_advanced, read_trace
 from lib.schedules import replay, schedule_for
-from lib.scores import measure_scores
-from lib.seeds import ARRIVAL, DIFFERENCE, LATE_DIFFERENCE, RULE, effect, effect_text, side_by_side, told_from_chance
-from lib.snapshots import measure_snapshots
-from lib.tables import PUBLIC_LOGS, REPORTED, departures, factor_table, holds, information_gaps, run_table
 
 images = dataset.load(dataset.ensure(chosen.training["data"]))
 evaluation = chosen.evaluation_config()

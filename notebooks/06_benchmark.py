@@ -26,11 +26,13 @@ measure: bool = False  # measure anew on this machine first
 import pandas as pd
 from IPython.display import Markdown, display
 
-from lib import benchmark_encoding, benchmark_precision, benchmark_training, figures
-from lib.benchmark_figures import gpu_floors, gpu_table, precision_traces
-from lib.notebook import parameters
-from lib.profiles import RESULTS
-from lib.runs import read_json
+from lib.benchmarks import encoding as benchmark_encoding
+from lib.benchmarks import precision as benchmark_precision
+from lib.benchmarks import training as benchmark_training
+from lib.benchmarks.figures import gpu_floors, gpu_table, precision_traces
+from lib.files import RESULTS, read_json
+from lib.report import figures
+from lib.report.notebook import parameters
 
 given = parameters(globals(), ("measure",))
 if type(given["measure"]) is not bool:
@@ -53,7 +55,7 @@ def last(name: str) -> tuple[pd.DataFrame, dict, str]:
 #
 # The *reference* is the loop one would first write: a data loader, PyTorch's own layers, a value read back at every step, plain Adam.
 # The *engine* keeps the data as bits, draws batches and noise itself, reads nothing back, and computes each convolution in
-# the form that is fast on a CPU (`lib/layers.py`). From the same seed both compute the same (a test holds them together for
+# the form that is fast on a CPU (`lib/training/layers.py`). From the same seed both compute the same (a test holds them together for
 # 200 steps, to 1e-9 in double precision). *Compiled* is the engine with its network and its controller fused by torch.compile.
 # All take turns of half a second, so that every ratio compares like with like.
 
@@ -132,7 +134,7 @@ display(
 # ## On a GPU
 #
 # A step of this small network is more than a hundred operations, in float32 over a quarter of them on the controller's single
-# numbers. So steps are captured as a CUDA graph and replayed, and several runs train side by side. `python -m lib.benchmark_cuda`
+# numbers. So steps are captured as a CUDA graph and replayed, and several runs train side by side. `python -m lib.benchmarks.cuda`
 # measures first what a step of one run costs at least, layer by layer, then the loops.
 
 # %%
@@ -158,7 +160,7 @@ if (RESULTS / "benchmarks" / "cuda.json").exists():
     display(
         Markdown(
             f"**Table 6.** Milliseconds for the gradients of {record['networks']} networks: *branches*, each on a stream of its own; *stacked*, as one network of stacked "
-            "weights; *products*, the same with convolutions as batched matrix products (`lib/stacking.py`); *compiled*, with kernels fused by torch.compile. "
+            "weights; *products*, the same with convolutions as batched matrix products (`lib/benchmarks/stacking.py`); *compiled*, with kernels fused by torch.compile. "
             + "".join(f"Failed: {name} ({why}). " for name, why in record["failed"].items())
             + f"Medians over {record['rounds']} turns; {origin}."
         )

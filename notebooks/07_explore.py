@@ -29,10 +29,10 @@ profile: str = "laptop"  # section of profiles.toml whose runs are explored
 seed: int = 1  # of the runs
 
 # %%
-from lib.explore import Explorer, runs_to_explore
-from lib.notebook import parameters
-from lib.profiles import load_profile
-from lib.provenance import ROOT
+from lib.explorer.sliders import Explorer, runs_to_explore
+from lib.files import ROOT
+from lib.report.notebook import parameters
+from lib.runs.profiles import load_profile
 
 given = parameters(globals(), ("profile", "seed"))
 runs = runs_to_explore(load_profile(given["profile"]), given["seed"])

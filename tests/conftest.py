@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from lib.dataset import Dataset
+from lib.data.dataset import Dataset
 from lib.dsprites import N_IMAGES, render_packed
-from lib.profiles import load_profile
+from lib.runs.profiles import load_profile
 
 torch.set_num_threads(1)  # small tensors: a second thread costs more than it gives where the machine is busy
 

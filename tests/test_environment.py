@@ -5,7 +5,7 @@ import tomllib
 
 import yaml
 
-from lib.provenance import ROOT
+from lib.files import ROOT
 
 CONDA_NAMES = {
     "torch": "pytorch-cpu",

@@ -10,7 +10,7 @@ from sklearn.metrics import mutual_info_score
 from tqdm.auto import tqdm
 
 from lib import mig
-from lib.benchmark_measures import literal_monte_carlo, made_up_posteriors
+from lib.benchmarks.measures import literal_monte_carlo, made_up_posteriors
 from lib.mig import (
     FIVE_FACTORS,
     FOUR_FACTORS,

@@ -14,12 +14,12 @@ import papermill
 import pytest
 import torch
 
-from lib import benchmark_cuda, floor
-from lib.notebook import EVALUATION, TRAINING
-from lib.profiles import load_profile
-from lib.provenance import ROOT
-from lib.runs import read_json, write_json
-from lib.tables import dataset_entropy
+from lib.benchmarks import cuda as benchmark_cuda
+from lib.benchmarks import floor
+from lib.files import ROOT, read_json, write_json
+from lib.report.notebook import EVALUATION, TRAINING
+from lib.report.tables import dataset_entropy
+from lib.runs.profiles import load_profile
 
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
 
@@ -72,7 +72,7 @@ def test_papermill_stops_before_any_work(notebook, parameters, sentence, tmp_pat
 
 
 def test_the_analysis_asks_for_a_data_set_that_was_described(tmp_path, monkeypatch):
-    monkeypatch.setattr("lib.profiles.RESULTS", tmp_path)
+    monkeypatch.setattr("lib.runs.profiles.RESULTS", tmp_path)
     smoke = load_profile("smoke")
     with pytest.raises(ValueError, match="run notebook 01, or make report PROFILE=smoke"):
         dataset_entropy(smoke)
@@ -211,7 +211,7 @@ def test_a_deleted_run_is_missed_and_a_changed_profile_refused(checkout, smoke):
     profiles = checkout / "profiles.toml"
     text = profiles.read_text()
     profiles.write_text(text.replace("steps = 200", "steps = 300"))
-    done = in_checkout(checkout, "lib.publish", "smoke")
+    done = in_checkout(checkout, "lib.report.publish", "smoke")
     profiles.write_text(text)
     assert done.returncode != 0
     assert "was trained with other settings than profiles.toml has now" in done.stderr
@@ -259,7 +259,7 @@ def test_the_benchmark_notebook_shows_the_last_results(checkout, tiny_config, fe
 
 
 def test_results_are_published_and_the_readme_follows(checkout, smoke):
-    done = in_checkout(checkout, "lib.publish", "smoke")
+    done = in_checkout(checkout, "lib.report.publish", "smoke")
     assert done.returncode == 0, done.stderr
     published = checkout / "results" / "published" / "smoke"
     assert {path.name for path in published.iterdir()} >= {"report.html", "table.csv", "figures", "linear-seed1"}
@@ -281,7 +281,7 @@ def test_what_was_measured_with_other_settings_is_not_published(checkout, smoke,
     assert setting in after
     name = setting.split(" ")[0]
     profiles.write_text(before + "[smoke.evaluation]" + after.replace(setting, f"{name} = {other}", 1))
-    done = in_checkout(checkout, "lib.publish", "smoke")
+    done = in_checkout(checkout, "lib.report.publish", "smoke")
     profiles.write_text(text)
     assert done.returncode != 0
     assert "was not measured with the settings of profiles.toml; run make render PROFILE=smoke" in done.stderr

@@ -14,15 +14,14 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
-from test_dataset import write_npz
+from official_files import write_npz
 
-from lib import dataset
+from lib.data import dataset
 from lib.dsprites import N_IMAGES, indices_to_factors
-from lib.profiles import load_profile, published_profiles
-from lib.provenance import ROOT
-from lib.publish import LIMIT
-from lib.readme import END, README, START, readme_results
-from lib.runs import read_json
+from lib.files import ROOT, read_json
+from lib.report.publish import LIMIT
+from lib.report.readme import END, README, START, readme_results
+from lib.runs.profiles import load_profile, published_profiles
 
 PUBLISHED = ROOT / "results" / "published"
 

@@ -1,0 +1,118 @@
+"""Train and measure a profile's runs without notebooks, from a plain checkout:
+
+    python -m lib paper --seeds 1 2 3 --set precision=tf32 --minutes 60
+
+Needs torch, numpy, h5py, pandas, safetensors and tqdm alone. Runs go where the notebooks look for them,
+results/runs/<profile>; complete ones are left as they are, interrupted ones continue. On a GPU all runs train together
+(lib/training/lockstep.py), on a CPU one after the other: start one command per arm to use more cores.
+"""
+
+import argparse
+import sys
+import time
+from dataclasses import fields
+from typing import Any
+
+from lib.data import dataset
+from lib.evaluation.evaluate import evaluate
+from lib.evaluation.snapshots import measure_snapshots
+from lib.runs.profiles import load_profile
+from lib.runs.run import Run
+from lib.runs.settings import EvaluationConfig, TrainingConfig
+from lib.schedules import ARMS
+from lib.training.device import device_of
+from lib.training.train import train_together
+
+
+def changed_settings(assignments: list[str]) -> dict[str, Any]:
+    """["name=value", ...] -> values of the settings' types; raises ValueError for what is no setting or no value."""
+    types = {field.name: field.type for kind in (TrainingConfig, EvaluationConfig) for field in fields(kind)}
+    known = [name for name in types if name not in ("arm", "seed")]
+    settings = {}
+    for assignment in assignments:
+        name, _, value = assignment.partition("=")
+        if name not in known:
+            raise ValueError(f"There is no setting {name!r} to --set; the settings are {', '.join(known)}.")
+        try:
+            settings[name] = types[name](value)
+        except ValueError:
+            raise ValueError(
+                f"{name} is {value!r}; give {'an integer' if types[name] is int else 'a number'}."
+            ) from None
+    return settings
+
+
+def plan(
+    profile_name: str, arms: list[str] | None, seeds: list[int] | None, settings: dict[str, Any]
+) -> tuple[list[TrainingConfig], list[Run], EvaluationConfig]:
+    """Configurations and directories, arm by arm for every seed, and how they are measured.
+
+    Raises ValueError for an unknown profile, an impossible value, or a device or data file that is not there.
+    """
+    profile = load_profile(profile_name)
+    training = {field.name: settings.get(field.name) for field in fields(TrainingConfig)}
+    evaluation = {field.name: settings.get(field.name) for field in fields(EvaluationConfig)}
+    configs = [
+        profile.training_config(**(training | {"arm": arm, "seed": seed}))
+        for seed in seeds or profile.seeds
+        for arm in arms or profile.arms
+    ]
+    device_of(configs[0])
+    dataset.check_source(configs[0].data)
+    return configs, [profile.run(config) for config in configs], profile.evaluation_config(**evaluation)
+
+
+def train_profile(
+    configs: list[TrainingConfig], runs: list[Run], evaluation: EvaluationConfig, minutes: float
+) -> list[Run]:
+    """Train the runs and measure those that are complete; returns the runs for which `minutes` did not suffice.
+
+    Measuring one run once begun is not cut short. Raises FloatingPointError, at the end, where a run has diverged.
+    """
+    deadline = time.perf_counter() + 60 * minutes
+    data = dataset.load(dataset.ensure(configs[0].data))
+    diverged: list[FloatingPointError] = []
+    done: list[Run] = []
+    together = device_of(configs[0]).type == "cuda"
+    for part in [slice(None)] if together else [slice(i, i + 1) for i in range(len(runs))]:
+        try:
+            train_together(configs[part], runs[part], data, time_limit=deadline - time.perf_counter())
+        except FloatingPointError as error:
+            diverged.append(error)
+    for run in runs:
+        if run.complete and time.perf_counter() < deadline:
+            record = run.record()["provenance"]
+            measured = evaluate(run, data, evaluation)
+            measure_snapshots(run, data, evaluation)
+            done.append(run)
+            print(
+                f"{run.name}: {run.config().steps:,} steps in {record['seconds'] / 60:.1f} minutes; "
+                f"reconstruction {measured['reconstruction']:.2f} nats, "
+                f"KL {measured['kl']:.2f} nats, MIG {measured['mig_four']['quadrature']:.4f}"
+            )
+    if diverged:
+        raise diverged[0]
+    return [run for run in runs if run not in done]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m lib", description="Train and measure a profile's runs.")
+    parser.add_argument("profile", help="a section of profiles.toml")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, help="instead of the profile's")
+    parser.add_argument("--seeds", nargs="+", type=int, help="instead of the profile's")
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings that depart from the profile"
+    )
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="then leave checkpoints and end")
+    arguments = parser.parse_args()
+    try:
+        planned = plan(arguments.profile, arguments.arms, arguments.seeds, changed_settings(arguments.set))
+        unfinished = train_profile(*planned, arguments.minutes)
+    except (ValueError, FloatingPointError) as error:
+        sys.exit(str(error))
+    if unfinished:
+        print(f"Unfinished: {', '.join(run.name for run in unfinished)}. The same command continues.")
+
+
+if __name__ == "__main__":
+    main()

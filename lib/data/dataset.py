@@ -1,0 +1,202 @@
+"""The data set as one file, one bit per pixel: drawn or converted, loaded and verified.
+
+The file is HDF5. `images` is uint8 [N, 512], N = 737,280 in the published order, each image's 4,096 pixels row by row,
+eight to a byte, the highest bit first (numpy.packbits). `factors/classes` [N, 5] and `factors/values` [N, 5] are the
+factor table. Attributes: format, factor_names, factor_sizes, shape_names, source, sample_sha256 (drawn files), and
+sha256, the SHA-256 of the 377,487,360 bytes of `images` in order.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import h5py
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from lib.data.official import OFFICIAL_NAME, OFFICIAL_SHA256, download, official_blocks
+from lib.dsprites import (
+    FACTOR_NAMES,
+    FACTOR_SIZES,
+    N_IMAGES,
+    PACKED_BYTES,
+    SHAPE_NAMES,
+    SIDE,
+    factor_values,
+    indices_to_factors,
+    render_packed,
+)
+from lib.files import ROOT
+
+DIRECTORY = ROOT / "results" / "data"
+FORMAT = "dSprites, one bit per pixel, version 1"
+
+_ROWS = 4096  # images in a chunk of the file, 2 MB; a divisor of N
+_SAMPLE = range(0, N_IMAGES, 997)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """All images in memory, one bit per pixel."""
+
+    packed: torch.Tensor  # uint8 [N, 512]
+    sha256: str  # of the bytes of `packed`, as the file states it
+    source: str  # "rendered", or the name and SHA-256 of the official file
+    path: Path
+
+    def __len__(self) -> int:
+        return len(self.packed)
+
+    def images(self, indices: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+        """Images of flat indices, int64 [B], as 0 and 1: [B, 1, 64, 64], on the device that holds the data.
+
+        Nothing waits for an accelerator, provided the indices are already there.
+        """
+        octets = self.packed.index_select(0, indices.to(self.packed.device))  # [B, 512]
+        shifts = torch.arange(7, -1, -1, dtype=torch.uint8, device=octets.device)
+        bits = (octets[:, :, None] >> shifts) & 1  # [B, 512, 8]
+        return bits.to(dtype).view(-1, 1, SIDE, SIDE)
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same data on another device."""
+        return replace(self, packed=self.packed.to(device))
+
+
+def ensure(source: str = "rendered", directory: str | Path = DIRECTORY, progress: bool = True) -> Path:
+    """Path of the data file for `source`, which is drawn, downloaded or converted if it is not in `directory` yet.
+
+    `source` is "rendered" (drawn from the geometry), "download" (the published HDF5 file, checked against its known
+    SHA-256) or the path of a published .npz or .hdf5 file (a relative one starts at the repository's
+    root). Every source has a file of its own, official ones by their SHA-256. A drawn file whose sample of images
+    differs from today's drawing is drawn again. Raises ValueError
+    where a file is not what it should be.
+    """
+    directory = Path(directory)
+    if source == "rendered":
+        path, sample = directory / "dsprites_rendered.h5", _sample_sha256()
+        if not (path.exists() and read_header(path).get("sample_sha256") == sample):
+            print(f"Drawing the data set into {path.name} (once, under a minute).")
+            blocks = (render_packed(np.arange(start, start + _ROWS)) for start in range(0, N_IMAGES, _ROWS))
+            _write(path, blocks, "rendered", progress, sample_sha256=sample)
+        return path
+
+    if source == "download":
+        official, digest = directory / OFFICIAL_NAME, OFFICIAL_SHA256
+    else:
+        official = _official_file(source)
+        with official.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    path = directory / f"dsprites_official_{digest[:12]}.h5"
+    if path.exists():
+        read_header(path)  # refuses a file that is not a data set
+        return path
+    if source == "download":
+        download(directory, progress)
+    print(f"Converting {official.name} into {path.name} (once).")
+    blocks = (np.packbits(block.reshape(_ROWS, -1), axis=1) for block in official_blocks(official, _ROWS))
+    _write(path, blocks, f"{official.name}, SHA-256 {digest}", progress)
+    return path
+
+
+def check_source(source: str) -> None:
+    """Raises ValueError unless `source` is one that `ensure` takes and, if it is a path, a file is there."""
+    if source not in ("rendered", "download"):
+        _official_file(source)
+
+
+def _official_file(source: str) -> Path:
+    path = ROOT / Path(source).expanduser()
+    if not path.is_file():
+        raise ValueError(f'{path} is not a file; give "rendered", "download" or the path of a published file.')
+    return path
+
+
+def load(path: str | Path, device: torch.device | str = "cpu") -> Dataset:
+    """The data file at `path`, read chunk by chunk straight into one uint8 tensor [N, 512] on `device` (377 MB).
+
+    Raises ValueError unless it is a complete data file. The pixels are not hashed; see `verify`.
+    """
+    path = Path(path)
+    header = read_header(path)
+    packed = torch.empty((N_IMAGES, PACKED_BYTES), dtype=torch.uint8, device=device)
+    for start, block in stored_blocks(path):
+        packed[start : start + len(block)] = torch.from_numpy(block)
+    return Dataset(packed, header["sha256"], header["source"], path)
+
+
+def verify(path: str | Path) -> str:
+    """SHA-256 of the pixels stored at `path`, recomputed. Raises ValueError if the file states another one."""
+    stated, digest = read_header(Path(path))["sha256"], hashlib.sha256()
+    for _, block in stored_blocks(Path(path)):
+        digest.update(block)
+    if digest.hexdigest() != stated:
+        raise ValueError(f"The pixels in {path} do not have the SHA-256 that the file states; delete it and try again.")
+    return stated
+
+
+def _sample_sha256() -> str:
+    """SHA-256 of a sample of images as drawn today: tells a file drawn by another version of the geometry."""
+    return hashlib.sha256(render_packed(np.array(_SAMPLE))).hexdigest()
+
+
+def read_header(path: Path) -> dict[str, str]:
+    """Attributes of a data file. Raises ValueError unless it is there, complete and of this format."""
+    if not path.is_file():
+        raise ValueError(f"There is no data set at {path}; lib.data.dataset.ensure() makes one.")
+    try:
+        with h5py.File(path) as file:
+            header = dict(file.attrs)
+            shape = file["images"].shape if "images" in file else None
+    except OSError as error:
+        raise ValueError(f"{path} is not a readable HDF5 file; delete it and make the data set again.") from error
+    names, sizes = header.get("factor_names", ()), header.get("factor_sizes", ())
+    same = header.get("format") == FORMAT and tuple(names) == FACTOR_NAMES and tuple(sizes) == FACTOR_SIZES
+    if not same or shape != (N_IMAGES, PACKED_BYTES) or "sha256" not in header:
+        raise ValueError(f"{path} is not a complete data set of this project; delete it and make the data set again.")
+    return header
+
+
+def stored_blocks(path: Path) -> Iterator[tuple[int, np.ndarray]]:
+    """Chunks of the packed images with the index of their first; each is valid until the next is taken."""
+    block = np.empty((_ROWS, PACKED_BYTES), dtype=np.uint8)
+    with h5py.File(path) as file:
+        for start in range(0, N_IMAGES, _ROWS):
+            file["images"].read_direct(block, np.s_[start : start + _ROWS])
+            yield start, block
+
+
+def _write(path: Path, blocks: Iterable[np.ndarray], source: str, progress: bool, **attributes: str) -> None:
+    """Writes a data file from packed images, uint8 [4096, 512] at a time; it appears at `path` when complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    digest = hashlib.sha256()
+    bar = tqdm(total=N_IMAGES, unit=" images", unit_scale=True, desc="Data set", disable=not progress)
+    try:
+        with h5py.File(temporary, "w") as file, bar:
+            # Level 1 suffices: the images are nearly empty.
+            compressed = {"compression": "gzip", "compression_opts": 1}
+            shape = (N_IMAGES, PACKED_BYTES)
+            images = file.create_dataset("images", shape, "u1", chunks=(_ROWS, PACKED_BYTES), **compressed)
+            for start, block in zip(range(0, N_IMAGES, _ROWS), blocks, strict=True):
+                images[start : start + _ROWS] = block
+                digest.update(block)
+                bar.update(len(block))
+            classes = indices_to_factors(np.arange(N_IMAGES))
+            file.create_dataset("factors/classes", data=classes.astype(np.uint8), **compressed)
+            file.create_dataset("factors/values", data=factor_values(classes), shuffle=True, **compressed)
+            file.attrs.update(
+                format=FORMAT,
+                factor_names=FACTOR_NAMES,
+                factor_sizes=FACTOR_SIZES,
+                shape_names=SHAPE_NAMES,
+                source=source,
+                sha256=digest.hexdigest(),
+                **attributes,
+            )
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

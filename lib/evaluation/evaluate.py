@@ -1,0 +1,97 @@
+"""Measure a trained run on the data set: the posteriors of all images, reconstruction loss, KL, MIG.
+
+Everything is measured once, in float32, written into the run's directory and only read afterwards.
+"""
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lib import mig
+from lib.data.dataset import Dataset
+from lib.dsprites import FACTOR_NAMES
+from lib.evaluation.posteriors import check_measurable, evaluation_grid, measure_images, write_posterior
+from lib.files import read_json, write_json
+from lib.information import decompose
+from lib.model import kl_per_latent
+from lib.runs.provenance import provenance
+from lib.runs.run import Run
+from lib.runs.settings import EvaluationConfig
+from lib.training.device import choose_device, reproducible
+
+# What evaluation.json depends on.
+SETTINGS = (
+    "position_stride",
+    "monte_carlo_samples",
+    "decomposition_samples",
+    "evaluation_seed",
+    "evaluation_batch",
+)
+
+
+def measure_information(
+    mean: Tensor, logvar: Tensor, sizes: tuple[int, ...], config: EvaluationConfig, progress: bool = True
+) -> dict[str, Any]:
+    """MIG by the three estimators of lib/mig.py and the information matrix behind the exact one, as plain data.
+
+    mean, logvar [N, J] in data-set order over a grid of factor `sizes`. Information in nats.
+    """
+    generator = torch.Generator().manual_seed(config.evaluation_seed)
+    information = mig.mutual_information(mean, logvar, sizes)
+    sampled = mig.mutual_information_monte_carlo(mean, logvar, sizes, config.monte_carlo_samples, generator, progress)
+    histogram = mig.mutual_information_histogram(mean, sizes, generator)
+    result: dict[str, Any] = {
+        "information": information.tolist(),
+        "factor_gaps": dict(zip(FACTOR_NAMES, mig.factor_gaps(information, sizes).tolist(), strict=True)),
+    }
+    for name, factors in (("four", mig.FOUR_FACTORS), ("five", mig.FIVE_FACTORS)):
+        result[f"mig_{name}"] = {
+            "quadrature": mig.mutual_information_gap(information, sizes, factors),
+            "monte_carlo": mig.mutual_information_gap(sampled.information, sizes, factors),
+            "monte_carlo_standard_error": sampled.gap_standard_error(sizes, factors),
+            "histogram": mig.mutual_information_gap(histogram, sizes, factors),
+        }
+    return result
+
+
+def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool = True) -> dict[str, Any]:
+    """Measure a complete run, or read what was measured with the same SETTINGS; returns evaluation.json.
+
+    Raises ValueError where the run is not complete or was trained on other data.
+    """
+    check_measurable(run, data)
+    path, settings = run.path / "evaluation.json", config.only(SETTINGS)
+    if path.exists() and read_json(path)["config"] == settings:
+        return read_json(path)
+
+    training = run.config()
+    started = time.perf_counter()
+    device = choose_device(training.device)
+    with reproducible(training.threads):
+        indices, sizes = evaluation_grid(config.position_stride)
+        mean, logvar, loss = measure_images(
+            run.load_model(), data.to(device), indices, config.evaluation_batch, config.evaluation_seed, progress
+        )
+        on_device = mean.to(device), logvar.to(device)
+        measures = measure_information(*on_device, sizes, config, progress)
+        generator = torch.Generator().manual_seed(config.evaluation_seed)
+        decomposition = decompose(*on_device, config.decomposition_samples, generator, progress)
+    write_posterior(run, indices, mean, logvar, loss, sizes)
+    content = {
+        "config": settings,
+        "images": len(indices),
+        "factor_sizes": list(sizes),
+        "reconstruction": loss.double().mean().item(),
+        "reconstruction_standard_error": (loss.double().std() / len(loss) ** 0.5).item(),
+        "kl_latents": kl_per_latent(mean.double(), logvar.double()).tolist(),
+        "kl": kl_per_latent(mean.double(), logvar.double()).sum().item(),
+        **measures,
+        "decomposition": asdict(decomposition),
+        "seconds": time.perf_counter() - started,
+        "provenance": provenance(device),
+    }
+    write_json(path, content)
+    return content

@@ -1,0 +1,89 @@
+"""The posteriors of a grid of images under a trained network: computed once, written into the run's directory, read."""
+
+from collections.abc import Iterator
+
+import h5py
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from lib.data.dataset import Dataset
+from lib.dsprites import FACTOR_SIZES, factors_to_indices
+from lib.files import write_atomically
+from lib.model import VAE, reconstruction_loss, reparameterise
+from lib.runs.run import Run
+
+
+def evaluation_grid(position_stride: int) -> tuple[Tensor, tuple[int, ...]]:
+    """Flat indices [N] of every k-th position_x and position_y, in data-set order, and the grid's factor sizes."""
+    sizes = FACTOR_SIZES[:3] + tuple(len(range(0, size, position_stride)) for size in FACTOR_SIZES[3:])
+    factors = torch.cartesian_prod(*(torch.arange(size) for size in sizes))
+    factors[:, 3:] *= position_stride
+    return torch.from_numpy(factors_to_indices(factors.numpy())), sizes
+
+
+def _encode_in_batches(
+    model: VAE, data: Dataset, indices: Tensor, batch: int, bar: tqdm
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Batch by batch: rows [B] of `indices`, images [B, 1, 64, 64], posterior mean and logvar [B, J]; moves `bar`."""
+    model = model.to(data.packed.device).to(memory_format=torch.channels_last)
+    for rows in torch.arange(len(indices)).split(batch):
+        images = data.images(indices[rows].to(data.packed.device))
+        yield rows, images, *model.encode(images)
+        bar.update(len(rows))
+
+
+@torch.inference_mode()
+def encode_images(model: VAE, data: Dataset, indices: Tensor, batch: int, bar: tqdm) -> tuple[Tensor, Tensor]:
+    """Posterior mean [N, J] and logvar [N, J] of the images, in float32; `bar` counts images."""
+    mean, logvar = torch.empty(2, len(indices), model.from_latents.in_features)
+    for rows, _, mu, lv in _encode_in_batches(model, data, indices, batch, bar):
+        mean[rows], logvar[rows] = mu.cpu(), lv.cpu()
+    return mean, logvar
+
+
+@torch.inference_mode()
+def measure_images(
+    model: VAE, data: Dataset, indices: Tensor, batch: int, seed: int, progress: bool = True
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Posterior mean [N, J], logvar [N, J] and reconstruction loss [N] (nats) of the images, in float32.
+
+    z is sampled once per image, from `seed`, independent of the batch size and of the other images' values.
+    """
+    noise = torch.randn(len(indices), model.from_latents.in_features, generator=torch.Generator().manual_seed(seed))
+    mean, logvar, loss = torch.empty_like(noise), torch.empty_like(noise), torch.empty(len(indices))
+    with tqdm(total=len(indices), desc="evaluation", unit="image", unit_scale=True, mininterval=2,
+              disable=not progress, dynamic_ncols=True) as bar:  # fmt: skip
+        for rows, images, mu, lv in _encode_in_batches(model, data, indices, batch, bar):
+            logits = model.decode(reparameterise(mu, lv, noise[rows].to(mu.device)))
+            mean[rows], logvar[rows] = mu.cpu(), lv.cpu()
+            loss[rows] = reconstruction_loss(logits, images).cpu()
+    return mean, logvar, loss
+
+
+def check_measurable(run: Run, data: Dataset) -> None:
+    """Raises ValueError where the run is not complete or was trained on other data."""
+    if not run.complete:
+        raise ValueError(f"{run.path} holds no complete run; train it first.")
+    trained_on = run.record()["provenance"]["data_sha256"]
+    if trained_on != data.sha256:
+        raise ValueError(f"{run.path} was trained on other data (SHA-256 {trained_on}); evaluate it on those.")
+
+
+def write_posterior(
+    run: Run, indices: Tensor, mean: Tensor, logvar: Tensor, loss: Tensor, sizes: tuple[int, ...]
+) -> None:
+    def write(temporary) -> None:
+        with h5py.File(temporary, "w") as file:
+            file.attrs["factor_sizes"] = sizes
+            for name, values in (("indices", indices), ("mean", mean), ("logvar", logvar), ("reconstruction", loss)):
+                file[name] = values.numpy()
+
+    write_atomically(run.path / "posterior.h5", write)
+
+
+def read_posterior(run: Run) -> tuple[Tensor, Tensor, tuple[int, ...]]:
+    """mean [N, J], logvar [N, J] of a measured run in data-set order, and the factor sizes of its grid."""
+    with h5py.File(run.path / "posterior.h5") as file:
+        mean, logvar = (torch.from_numpy(file[name][...]) for name in ("mean", "logvar"))
+        return mean, logvar, tuple(int(size) for size in file.attrs["factor_sizes"])

@@ -1,0 +1,122 @@
+"""The measures of information over training: what the weight snapshots of a run tell of every image of a grid.
+
+A grid of fewer images than the data set has bounds of its own: I_q(x; z) cannot exceed log N of the N images
+measured, and where posteriors are narrower than the grid's spacing it is lower than on all images.
+"""
+
+import math
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import Generator, Tensor
+from tqdm import tqdm
+
+from lib import mig
+from lib.data.dataset import Dataset
+from lib.evaluation.posteriors import check_measurable, encode_images, evaluation_grid
+from lib.files import read_json, write_atomically, write_json
+from lib.information import decompose
+from lib.model import kl_per_latent
+from lib.runs.provenance import provenance
+from lib.runs.run import Run, read_trace
+from lib.runs.settings import EvaluationConfig
+from lib.training.device import choose_device, reproducible
+
+# What a row of snapshots.csv depends on; `snapshots_measured` decides only which rows there are.
+SETTINGS = ("snapshot_position_stride", "decomposition_samples", "evaluation_seed", "evaluation_batch")
+
+
+def chosen_snapshots(run: Run, config: EvaluationConfig) -> dict[int, Path]:
+    """Step -> weight file of the snapshots to measure: evenly spaced in their order, the last always among them.
+
+    A run that kept no snapshots has its final weights.
+    """
+    files = run.snapshots() or {run.config().steps: run.path / "weights.safetensors"}
+    count = min(config.snapshots_measured, len(files))
+    places = len(files) - 1 - np.linspace(0, len(files) - 1, count).round().astype(int)
+    return {step: path for place, (step, path) in enumerate(files.items()) if place in places}
+
+
+def measured_rows(run: Run, config: EvaluationConfig) -> pd.DataFrame:
+    """The rows of snapshots.csv that were measured with these SETTINGS, in order of steps; none where they differ."""
+    table, record = run.path / "snapshots.csv", run.path / "snapshots.json"
+    if table.exists() and record.exists() and read_json(record)["config"] == config.only(SETTINGS):
+        return pd.read_csv(table)
+    return pd.DataFrame({"step": np.empty(0, dtype=np.int64)})
+
+
+def measure_snapshots(run: Run, data: Dataset, config: EvaluationConfig, progress: bool = True) -> pd.DataFrame:
+    """Measure a complete run's weight snapshots, one row each; every column is explained in results/README.md.
+
+    snapshots.csv is written anew after each snapshot, beside snapshots.json with the SETTINGS, so that an interruption
+    loses one at most. Rows measured with the same settings are kept, also those that are not asked for now.
+
+    Raises ValueError where the run is not complete or was trained on other data.
+    """
+    check_measurable(run, data)
+    chosen, rows = chosen_snapshots(run, config), measured_rows(run, config)
+    missing = {step: path for step, path in chosen.items() if step not in set(rows["step"])}
+    if missing:
+        rows = _measure(run, data, config, missing, rows, progress)
+    return rows[rows["step"].isin(chosen)].reset_index(drop=True)
+
+
+def _measure(
+    run: Run, data: Dataset, config: EvaluationConfig, files: dict[int, Path], rows: pd.DataFrame, progress: bool
+) -> pd.DataFrame:
+    """`rows` and those of the weight `files` by step, written one by one."""
+    training = run.config()
+    device = choose_device(training.device)
+    indices, sizes = evaluation_grid(config.snapshot_position_stride)
+    if rows.empty:  # rows of other settings go first, so that the new record never stands beside them
+        (run.path / "snapshots.csv").unlink(missing_ok=True)
+        record = {"config": config.only(SETTINGS), "factor_sizes": list(sizes), "provenance": provenance(device)}
+        write_json(run.path / "snapshots.json", record)
+    trace, data = read_trace(run.path / "trace.h5"), data.to(device)
+    with reproducible(training.threads), tqdm(
+        total=len(files) * len(indices), desc="snapshots", unit="image", unit_scale=True, mininterval=2,
+        disable=not progress, dynamic_ncols=True,
+    ) as bar:  # fmt: skip
+        for step, path in files.items():
+            started = time.perf_counter()
+            mean, logvar = encode_images(run.load_model(path), data, indices, config.evaluation_batch, bar)
+            row = {
+                "step": step,
+                "images": len(indices),
+                "position_stride": config.snapshot_position_stride,
+                **_controller_at(trace, step),
+                **_information(mean.to(device), logvar.to(device), sizes, config),
+                "seconds": time.perf_counter() - started,
+            }
+            fresh = pd.DataFrame([row])  # alone where it is the first: an empty table has no types to keep
+            rows = fresh if rows.empty else pd.concat([rows, fresh]).sort_values("step", ignore_index=True)
+            write_atomically(run.path / "snapshots.csv", partial(rows.to_csv, index=False))
+    return rows
+
+
+def _controller_at(trace: pd.DataFrame, step: int) -> dict[str, float]:
+    """C and beta of the trace's last row that is not after the step; not a number where there is none."""
+    before = trace[trace["step"] <= step]
+    return {name: before[name].iloc[-1] if len(before) else math.nan for name in ("capacity", "beta")}
+
+
+def _information(mean: Tensor, logvar: Tensor, sizes: tuple[int, ...], config: EvaluationConfig) -> dict[str, Any]:
+    """KL, its parts and the MIG of posteriors [N, J] of a full grid, in nats, as one row's values."""
+    generator = Generator().manual_seed(config.evaluation_seed)  # anew for every snapshot: rows stand alone
+    parts = decompose(mean, logvar, config.decomposition_samples, generator)
+    latents = kl_per_latent(mean.double(), logvar.double())
+    information = mig.mutual_information(mean, logvar, sizes)
+    return {
+        "kl": latents.sum().item(),
+        **{f"kl_{j}": value for j, value in enumerate(latents.tolist())},
+        "mutual_information": parts.mutual_information,
+        "total_correlation": parts.total_correlation,
+        "dimension_wise_kl": parts.dimension_wise_kl,
+        "decomposition_standard_error": parts.standard_error,
+        "mig_four": mig.mutual_information_gap(information, sizes),
+        "mig_five": mig.mutual_information_gap(information, sizes, mig.FIVE_FACTORS),
+    }

@@ -1,0 +1,148 @@
+"""The explorer of the rendered report: sliders that move the latents of trained networks, without any kernel.
+
+The decoders run in the page, in plain JavaScript (page/explorer.js); the encoders do not: posterior means of a
+thinned grid of images travel with the page. Both as base64 of 16-bit floats, about 1.3 MB per network `conv`.
+"""
+
+import base64
+import io
+import json
+from pathlib import Path
+
+import jinja2
+import numpy as np
+import torch
+from markupsafe import Markup
+from torch import Tensor, nn
+
+from lib.dsprites import FACTOR_NAMES, FACTOR_SIZES, FACTOR_VALUES, SHAPE_NAMES, factors_to_indices, outline, render
+from lib.evaluation.posteriors import read_posterior
+from lib.model import VAE
+from lib.report import figures
+from lib.report.latents import class_labels, latent_table
+from lib.report.pictures import traverse
+from lib.runs.run import Run
+
+_PAGE = Path(__file__).parent
+_THINNING = (1, 1, 4, 4, 4)  # every how many classes of each factor a start image can have
+
+
+def explorer(runs: dict[str, Run]) -> str:
+    """HTML, arm -> measured run: start image by factor sliders, each latent moved by up to 3 about its posterior mean.
+
+    The r-th slider moves the latent with the r-th largest KL of every arm. Without JavaScript, pictures of the
+    traversals stand in its place. Raises ValueError where the runs have different numbers of latents.
+    """
+    posteriors = {arm: read_posterior(run) for arm, run in runs.items()}
+    classes, means = _start_images({arm: (mean, sizes) for arm, (mean, _, sizes) in posteriors.items()})
+    tables = {arm: latent_table(run) for arm, run in runs.items()}
+    if len({len(table) for table in tables.values()}) != 1:
+        raise ValueError("The runs have different numbers of latents; explore runs with the same number.")
+    models = {arm: run.load_model() for arm, run in runs.items()}
+    start = [len(values) // 2 if name.startswith("position") else len(values) - 1 for name, values in classes.items()]
+    start[FACTOR_NAMES.index("orientation")] = 0
+    content = {
+        "values": [FACTOR_VALUES[name][chosen].tolist() for name, chosen in classes.items()],
+        "outlines": [outline(shape).tolist() for shape in range(len(SHAPE_NAMES))],
+        "arms": [
+            {
+                "order": tables[arm]["latent"].tolist(),
+                "means": _halves(means[arm]),
+                "layers": (packed := pack_decoder(model))[0],
+                "weights": _halves(packed[1]),
+            }
+            for arm, model in models.items()
+        ],
+    }
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_PAGE), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    labels = [class_labels(name, chosen) for name, chosen in classes.items()]
+    image = [chosen[position] for chosen, position in zip(classes.values(), start, strict=True)]
+    return environment.get_template("explorer.html.j2").render(
+        arms=[(figures.ARM_LABELS[arm], figures.ARM_COLOURS[arm], _sprites(arm, models[arm], image, tables[arm]))
+              for arm in runs],
+        factors=list(zip(figures.FACTOR_LABELS, labels, start, strict=True)),
+        latents=list(zip(*(table.itertuples() for table in tables.values()), strict=True)),
+        content=Markup(json.dumps(content, separators=(",", ":"))),
+        style=Markup((_PAGE / "explorer.css").read_text(encoding="utf-8")),
+        script=Markup((_PAGE / "explorer.js").read_text(encoding="utf-8")),
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def pack_decoder(model: VAE) -> tuple[list[dict], np.ndarray]:
+    """The decoder as a list of layers for explorer.js and all its weights and biases in their order, float32 [n].
+
+    Every layer with weights is a transposed convolution, channels-last: a linear layer is one with a 1 x 1 kernel on a
+    1 x 1 image, and a linear layer that is then unflattened to D x k x k one with a k x k kernel and a bias per pixel.
+    Weights [k, k, C, D], biases [D] or [k, k, D].
+    """
+    layers, weights, biases = [], [], []
+    for module in [model.from_latents, *model.decoder]:
+        if isinstance(module, nn.Linear):
+            weights.append(module.weight.T[None, None])
+            biases.append(module.bias)
+            layers.append({"kind": "transposed", "stride": 1, "padding": 0})
+        elif isinstance(module, nn.Unflatten):
+            channels, *kernel = module.unflattened_size
+            weights[-1] = weights[-1].reshape(-1, channels, *kernel).permute(2, 3, 0, 1)
+            biases[-1] = biases[-1].reshape(channels, *kernel).permute(1, 2, 0)
+        elif isinstance(module, nn.ConvTranspose2d):
+            weights.append(module.weight.permute(2, 3, 0, 1))
+            biases.append(module.bias)
+            layers.append({"kind": "transposed", "stride": module.stride[0], "padding": module.padding[0]})
+        else:
+            layers.append({"kind": {nn.ReLU: "relu", nn.Tanh: "tanh"}[type(module)]})
+    with_weights = [layer for layer in layers if layer["kind"] == "transposed"]
+    for layer, weight, bias in zip(with_weights, weights, biases, strict=True):
+        layer["kernel"], _, layer["inputs"], layer["outputs"] = weight.shape
+        layer["biases"] = bias.numel()
+    parts = [part.flatten() for pair in zip(weights, biases, strict=True) for part in pair]
+    return layers, torch.cat(parts).numpy()
+
+
+def _start_images(
+    posteriors: dict[str, tuple[Tensor, tuple[int, ...]]],
+) -> tuple[dict[str, list[int]], dict[str, np.ndarray]]:
+    """The start images' classes of each factor, and arm -> their posterior means [n, J], position_y fastest.
+
+    posteriors: arm -> (mean [N, J], factor sizes of the measured grid).
+    """
+    steps = []  # a coarser measured grid has fewer start images
+    for k, (size, thinning) in enumerate(zip(FACTOR_SIZES, _THINNING, strict=True)):
+        steps.append(max(thinning, *(size // sizes[k] for _, sizes in posteriors.values())))
+    classes = {
+        name: list(range(0, size, step)) for name, size, step in zip(FACTOR_NAMES, FACTOR_SIZES, steps, strict=True)
+    }
+    means = {}
+    for arm, (mean, sizes) in posteriors.items():
+        every = tuple(
+            slice(None, None, step // (full // size))
+            for step, full, size in zip(steps, FACTOR_SIZES, sizes, strict=True)
+        )
+        means[arm] = mean.view(*sizes, -1)[every].reshape(-1, mean.shape[1]).numpy()
+    return classes, means
+
+
+def _halves(values: np.ndarray) -> str:
+    """base64 of the values as little-endian 16-bit floats."""
+    halves = values.astype("<f2")
+    if not np.isfinite(halves).all():
+        raise ValueError("A weight or posterior mean is not a number below 65,504; train the run again.")
+    return base64.b64encode(halves.tobytes()).decode()
+
+
+def _sprites(arm: str, model: VAE, image: list[int], table) -> str:
+    """The traversals of one arm from -3 to 3, for a page without JavaScript: base64 of a PNG."""
+    values = np.linspace(-3, 3, 11, dtype=np.float32)
+    start = torch.from_numpy(render(factors_to_indices([image]))).float()
+    pictures = traverse(model, start, values)[table["latent"]]
+    labels = [f"{row.latent}: {row.kl:.1f}\n{row.factor}" for row in table.itertuples()]
+    figure = figures.traversals({arm: pictures}, values, {arm: labels})
+    file = io.BytesIO()
+    figure.savefig(
+        file, format="png", dpi=figures.DOTS_PER_INCH * 2 // 3, bbox_inches="tight", metadata={"Software": None}
+    )
+    figures.plt.close(figure)
+    return base64.b64encode(file.getvalue()).decode()

@@ -1,0 +1,71 @@
+"""What the notebooks share: parameters checked before any work, and the words that label a result."""
+
+import ast
+from dataclasses import fields
+from typing import Any
+
+from lib.data.dataset import check_source
+from lib.runs.profiles import Profile, load_profile
+from lib.runs.run import Run
+from lib.runs.settings import EvaluationConfig, TrainingConfig
+from lib.training.device import device_of
+
+PAPER_STEPS = 1_500_000  # the report's; a run with fewer is labelled as reduced
+TRAINING = tuple(field.name for field in fields(TrainingConfig))
+EVALUATION = tuple(field.name for field in fields(EvaluationConfig))
+
+
+def parameters(namespace: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """The values of a notebook's parameters; raises ValueError for a parameter that is not in `names`.
+
+    namespace: the notebook's globals(). papermill injects an unknown parameter with no more than a warning, so the
+    names assigned by the parameters cell, as it last ran, and by the cell that papermill puts after it are checked.
+    The parameters cell is the one that declares the first of `names` with its type.
+    """
+    cells = namespace["In"][:-1]
+    last = max(i for i, cell in enumerate(cells) if f"{names[0]}: " in cell)
+    injected = [cell for cell in cells[last + 1 : last + 2] if cell.startswith("# Parameters")]
+    targets = [
+        target
+        for cell in (cells[last], *injected)
+        for statement in ast.parse(cell).body
+        if isinstance(statement, ast.Assign | ast.AnnAssign)
+        for target in (statement.targets if isinstance(statement, ast.Assign) else [statement.target])
+    ]
+    unknown = [ast.unparse(target) for target in targets if ast.unparse(target) not in names]
+    if unknown:
+        raise ValueError(f"There is no parameter {unknown[0]!r}; the parameters are {', '.join(names)}.")
+    return {name: namespace[name] for name in names}
+
+
+def configure_training(
+    namespace: dict[str, Any], arms: tuple[str, ...]
+) -> tuple[Profile, TrainingConfig, EvaluationConfig, Run]:
+    """From a training notebook's parameters to the run: profile, both configurations and the run directory.
+
+    A parameter that is None keeps the profile's value. Raises ValueError, in one sentence, for an unknown name, a
+    wrong type, an impossible value, an arm that is not this notebook's, a device or a data file that is not there.
+    """
+    given = parameters(namespace, ("profile", *TRAINING, *EVALUATION))
+    if given["arm"] not in arms:
+        raise ValueError(f"arm is {given['arm']!r}; this notebook trains {' or '.join(arms)}.")
+    profile = load_profile(given["profile"])
+    config = profile.training_config(**{name: given[name] for name in TRAINING})
+    evaluation = profile.evaluation_config(**{name: given[name] for name in EVALUATION})
+    device_of(config)
+    check_source(config.data)
+    return profile, config, evaluation, profile.run(config)
+
+
+def label(*runs: Run) -> str:
+    """What a caption says of runs of one profile: size, seeds, precision, hardware, and whether they are reduced."""
+    config = runs[0].config()
+    reduced = f"a reduced run, the report took {PAPER_STEPS:,}" if config.steps < PAPER_STEPS else "the report's size"
+    seeds = sorted({run.config().seed for run in runs})
+    origins = [run.record()["provenance"]["hardware"] for run in runs]
+    processors = dict.fromkeys(origin["accelerator"] or origin["processor"] for origin in origins)
+    return (
+        f"{config.steps:,} steps of {config.batch_size} images ({reduced}), seed{'s' if len(seeds) > 1 else ''} "
+        f"{', '.join(map(str, seeds))}, {config.precision}, {' and '.join(processors)}, {config.threads} CPU "
+        f"thread{'s' if config.threads > 1 else ''} per run"
+    )

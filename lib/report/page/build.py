@@ -1,0 +1,182 @@
+"""The rendered report: executed notebooks assembled into one HTML file that loads nothing.
+
+    python -m lib.report.page.build OUT.html MAIN.ipynb [APPENDIX.ipynb ...]
+
+The main notebook is the paper; each other notebook becomes an appendix (A, B, ...). What a notebook does to be
+shown well here, and still reads well in JupyterLab:
+
+- **Headings.** One ``# `` heading, the title, in the first Markdown cell; ``## `` and ``### `` below it. In the
+  main notebook what stands before the first ``## `` is the abstract: question, answer, table.
+- **Captions.** A code cell displays a figure (or several), then ``Markdown("**Figure 1.** What to see ...")``.
+  The caption takes everything displayed above it in the cell since the last caption. ``**Table 1.**`` likewise,
+  for a DataFrame, a Styler or a Markdown table; the page puts it above the table. Every notebook counts from 1;
+  an appendix's labels get its letter (Figure B1). The first sentence of a caption is the image's text
+  alternative.
+- **Formulas.** ``$...$`` and ``$$...$$``, in Markdown cells and in Markdown that code displays. ``\\tag{1}``
+  numbers a displayed equation.
+- **Links.** "Figure 1", "Table 1" and "equation (1)" in the text link to their target by themselves, as does
+  the citation [4] to item 4 of the numbered list under ``## References`` of the main notebook.
+  ``[text](#Heading-text)`` and ``[text](02_linear_training.ipynb)`` work too.
+- **Code** is folded away, parameters under their own name. Printed text and progress bars are folded as
+  "Messages", so what is to be read is displayed (Markdown, DataFrame, figure). A cell tagged ``hide`` is left
+  out, raw cells and widgets too.
+- **HTML** that a cell displays goes into the page as it is, scripts included: the page's own explorer comes so.
+"""
+
+import argparse
+import base64
+import os
+import string
+import sys
+import tempfile
+import warnings
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+import jinja2
+import nbformat
+from markupsafe import Markup
+
+from lib.report.page.offline import loaded_from_elsewhere
+from lib.report.page.outputs import Block, cell_blocks
+from lib.report.page.text import Heading, Scope, link_mentions, plain
+
+_PAGE = Path(__file__).parent
+
+
+def build(
+    out: str | os.PathLike,
+    main: str | os.PathLike,
+    appendices: Sequence[str | os.PathLike] = (),
+    title: str | None = None,
+) -> Path:
+    """Writes the page of ``main`` and ``appendices``, executed notebooks, to ``out`` and returns its path.
+
+    ``title`` is what the browser's tab shows; without it, the main notebook's heading. The same notebooks give
+    the same bytes. Raises ValueError, in one sentence, where a notebook is missing, was not run through or
+    cannot be shown; warns of an image without a caption.
+    """
+    out, paths = Path(out), [Path(main), *map(Path, appendices)]
+    if len(paths) > 27:
+        raise ValueError(f"A report has at most 26 appendices, one per letter; {len(paths) - 1} were given.")
+    letters = ["", *string.ascii_uppercase][: len(paths)]
+    places = [f"appendix-{letter.lower()}" if letter else "top" for letter in letters]
+    notebooks = {path.stem: place for path, place in zip(paths, places, strict=True)}
+    anchors = {"contents", "unfold", *places}
+    scopes = [Scope(letter, path, notebooks, anchors) for letter, path in zip(letters, paths, strict=True)]
+    blocks = [_read(scope) for scope in scopes]
+    # Links second, when all anchors are known: a mention may point ahead.
+    parts = [
+        {"anchor": place, "scope": scope, "title": Markup(scope.title), "body": body}
+        for place, scope, body in zip(places, scopes, map(_body, blocks, scopes), strict=True)
+    ]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_PAGE), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    html = environment.get_template("report.html.j2").render(
+        title=title or plain(scopes[0].title),
+        paper=parts[0],
+        appendices=parts[1:],
+        contents=_contents(scopes),
+        font=base64.b64encode((_PAGE / "stix-two-math.woff2").read_bytes()).decode(),
+        style=Markup((_PAGE / "report.css").read_text(encoding="utf-8")),
+        script=Markup((_PAGE / "report.js").read_text(encoding="utf-8")),
+    )
+    loads = loaded_from_elsewhere(html)
+    if loads:
+        raise ValueError(f"The page would have to load {loads[0]}; embed it in the notebook instead.")
+    return _write(out, html)
+
+
+def _read(scope: Scope) -> list[Block]:
+    """The blocks of a notebook; its title and headings go into ``scope``."""
+    path = scope.path
+    if not path.is_file():
+        raise ValueError(f"There is no notebook {path}; run it first (make report).")
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
+        raise ValueError(f"{path} is not a Jupyter notebook.") from error
+    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    if code and all(cell.execution_count is None for cell in code):
+        raise ValueError(f"{path.name} has not been executed; run it first (make report).")
+    blocks = []
+    for number, cell in enumerate(notebook.cells, 1):
+        blocks += cell_blocks(cell, number, scope)
+    if not scope.title:
+        raise ValueError(f"{path.name} has no title; begin it with a heading of one #.")
+    return blocks
+
+
+def _contents(scopes: list[Scope]) -> list[tuple[Heading, list[Heading]]]:
+    """Two levels of the contents list: sections with their subsections, appendices with their sections."""
+    entries: list[tuple[Heading, list[Heading]]] = []
+    for scope in scopes:
+        if scope.letter:
+            title = f"Appendix {scope.letter}. {scope.title}"
+            entries.append((Heading(2, f"appendix-{scope.letter.lower()}", title), []))
+        for heading in scope.headings:
+            if heading.level == 2:
+                entries.append((heading, []))
+            elif heading.level == 3 and entries:
+                entries[-1][1].append(heading)
+    return entries
+
+
+def _body(blocks: list[Block], scope: Scope) -> Markup:
+    """HTML of a notebook's blocks; folds that follow each other share one line until one is opened."""
+    parts = []
+    for kind, group in groupby(blocks, key=lambda block: block.kind):
+        if kind == "fold":
+            parts.append('<div class="folds">' + "\n".join(block.html for block in group) + "</div>")
+        elif kind == "prose":
+            parts += [link_mentions(block.html, scope) for block in group]
+        else:
+            parts += [_figure(block, scope) for block in group]
+    return Markup("\n".join(parts))
+
+
+def _figure(block: Block, scope: Scope) -> str:
+    if not block.caption:
+        return f'<div class="output">{block.html}</div>'
+    caption = f"<figcaption>{link_mentions(block.caption, scope)}</figcaption>"
+    inside = caption + block.html if block.label == "table" else block.html + caption
+    return f'<figure class="{block.label}" id="{block.anchor}">{inside}</figure>'
+
+
+def _write(out: Path, html: str) -> Path:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(html)
+        os.chmod(temporary, 0o644)  # mkstemp gives the owner alone access
+        os.replace(temporary, out)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return out
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line: builds the page and prints its path, or says in one sentence why it cannot."""
+    parser = argparse.ArgumentParser("python -m lib.report.page.build", description="Executed notebooks into one page.")
+    parser.add_argument("out", metavar="OUT.html", type=Path)
+    parser.add_argument("main", metavar="MAIN.ipynb", type=Path, help="the paper")
+    parser.add_argument("appendices", metavar="APPENDIX.ipynb", type=Path, nargs="*")
+    parser.add_argument("--title", help="what the browser's tab shows (default: the main notebook's heading)")
+    given = parser.parse_args(arguments)
+    try:
+        with warnings.catch_warnings(record=True) as remarks:
+            warnings.simplefilter("always")
+            out = build(given.out, given.main, given.appendices, given.title)
+    except ValueError as error:
+        sys.exit(f"The report was not built. {error}")
+    for remark in remarks:
+        print(f"Note: {remark.message}", file=sys.stderr)
+    print(f"{out.resolve()} ({out.stat().st_size / 1e6:.1f} MB)")
+
+
+if __name__ == "__main__":
+    main()

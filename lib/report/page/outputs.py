@@ -1,0 +1,171 @@
+"""A notebook's cells to the blocks of a page: prose, figures and tables with captions, folded code."""
+
+import base64
+import re
+import warnings
+from dataclasses import dataclass
+from html import escape
+
+from nbconvert.filters import strip_ansi
+from nbformat import NotebookNode
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+
+from lib.report.page.text import Scope, markdown_to_html, plain
+
+_CAPTION = re.compile(r"\s*\*\*(?P<kind>Figure|Table) (?P<label>\w+)\.\*\*\s*")
+_CURSOR = re.compile(r"(\n|\r|\x1b\[\d*A)")
+_PANDAS_STYLE = re.compile(r"<style scoped>.*?</style>\s*", re.DOTALL)
+_INDEX_NAMES = re.compile(
+    r"(?P<start><thead>\s*<tr[^>]*>\s*)(?P<blank>(?:<th></th>\s*)+)(?P<columns>(?:<th>[^<]+</th>\s*)+)"
+    r"</tr>\s*<tr>\s*(?P<names>(?:<th>[^<]+</th>\s*)+)(?:<th></th>\s*)+(?=</tr>\s*</thead>)"
+)
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A piece of the page. ``kind``: prose (linked to what it mentions), output (left as it is) or fold."""
+
+    kind: str
+    html: str
+    caption: str = ""
+    label: str = ""
+    anchor: str = ""
+
+
+def cell_blocks(cell: NotebookNode, number: int, scope: Scope) -> list[Block]:
+    """The blocks of one cell; ``number`` counts the notebook's cells from 1 and is used in messages.
+
+    Raises ValueError, naming notebook and cell, where the cell ended in an error or cannot be shown.
+    """
+    place = f"{scope.path.name}, cell {number}"
+    for output in cell.get("outputs", []):
+        if output.output_type == "error":
+            raise ValueError(
+                f"{place} ended in an error ({output.ename}: {strip_ansi(output.evalue)}); "
+                "run the notebook through before building the report."
+            )
+    tags = cell.metadata.get("tags", [])
+    if "hide" in tags or cell.cell_type == "raw":
+        return []
+    try:
+        if cell.cell_type == "markdown":
+            return [Block("prose", markdown_to_html(cell.source, scope))]
+        blocks = [*_code(cell.source, tags), *_outputs(cell.outputs, scope)]
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
+    if any(block.html.startswith("<img") and not block.caption for block in blocks):
+        warnings.warn(f"{place} shows an image without a caption.", stacklevel=2)
+    return blocks
+
+
+def _code(source: str, tags: list[str]) -> list[Block]:
+    if not source.strip():
+        return []
+    title = "Code"
+    if "parameters" in tags:
+        title = "Parameters (defaults)"
+    if "injected-parameters" in tags:
+        title = "Parameters (this run)"
+    code = highlight(source, PythonLexer(), HtmlFormatter(nowrap=True))
+    return [Block("fold", _fold("code", title, f'<pre class="highlight"><code>{code}</code></pre>'))]
+
+
+def _fold(name: str, title: str, body: str) -> str:
+    return f'<details class="{name}"><summary>{title}</summary>{body}</details>'
+
+
+def _outputs(outputs: list[NotebookNode], scope: Scope) -> list[Block]:
+    blocks: list[Block] = []
+    shown: list[NotebookNode] = []  # displayed since the last caption
+    streams: dict[str, str] = {}  # apart, because a progress bar on one would write over the other's lines
+    for output in outputs:
+        if output.output_type == "stream":
+            streams[output.name] = streams.get(output.name, "") + output.text
+            continue
+        if _WIDGET in output.data:
+            continue  # needs a kernel: nothing to show in a page
+        match = _CAPTION.match(output.data.get("text/markdown", ""))
+        if not match:
+            shown.append(output)
+        elif not shown:
+            name = f"{match['kind']} {match['label']}"
+            raise ValueError(f"the caption of {name} has nothing above it in its cell; display it first.")
+        else:
+            blocks.append(_captioned(shown, output.data["text/markdown"], match, scope))
+            shown = []
+    blocks += [_display(output, scope, alt="") for output in shown]
+    messages = "\n".join(filter(None, (final_text(text).strip("\n") for text in streams.values())))
+    if messages:
+        blocks.append(Block("fold", _fold("messages", "Messages", f"<pre>{escape(messages)}</pre>")))
+    return blocks
+
+
+def _captioned(shown: list[NotebookNode], source: str, match: re.Match[str], scope: Scope) -> Block:
+    kind, label, text = match["kind"], match["label"], source[match.end() :]
+    caption = markdown_to_html(f"**{kind} {scope.letter}{label}.** {text}", scope)
+    first_sentence = re.split(r"(?<=[.?!])\s", plain(markdown_to_html(text, scope)), maxsplit=1)[0]
+    alt = f"{kind} {scope.letter}{label}: {first_sentence}"
+    body = "\n".join(_display(output, scope, alt).html for output in shown)
+    return Block("output", body, caption, kind.lower(), scope.anchor(kind, label))
+
+
+def _display(output: NotebookNode, scope: Scope, alt: str) -> Block:
+    """The richest form of an output that a page can show."""
+    data = output.data
+    if "text/html" in data:
+        html = _PANDAS_STYLE.sub("", data["text/html"]).replace('<table border="1" ', "<table ")
+        html = _INDEX_NAMES.sub(_one_header_row, html)
+        if "<table" in html:
+            html = f'<div class="scroll" tabindex="0">{html}</div>'
+        return Block("output", html)
+    for mime in ("image/svg+xml", "image/png", "image/jpeg", "image/gif"):
+        if mime in data:
+            return Block("output", _image(mime, data[mime], output.metadata.get(mime, {}), alt))
+    for mime in ("text/markdown", "text/latex"):
+        if mime in data:
+            return Block("prose", markdown_to_html(data[mime], scope))
+    if "text/plain" in data:
+        return Block("output", f'<pre class="result">{escape(strip_ansi(data["text/plain"]))}</pre>')
+    raise ValueError(f"an output of type {', '.join(data)} cannot be shown; display HTML or an image.")
+
+
+def _one_header_row(match: re.Match[str]) -> str:
+    """pandas puts the index's name in a row of its own below the names of the columns; here it stands beside them."""
+    if match["blank"].count("<th>") != match["names"].count("<th>"):
+        return match[0]
+    return match["start"] + match["names"] + match["columns"]
+
+
+def _image(mime: str, content: str, metadata: dict, alt: str) -> str:
+    if mime == "image/svg+xml":  # as an image of its own, so that its ids and styles stay inside
+        content = base64.b64encode(content.encode()).decode()
+        width, height = None, None
+    else:
+        content = "".join(content.split())
+        width, height = metadata.get("width"), metadata.get("height")
+    if mime == "image/png" and width is None:
+        header = base64.b64decode(content[:32])  # 24 bytes: signature, chunk head, width, height
+        width, height = int.from_bytes(header[16:20]), int.from_bytes(header[20:24])
+    size = f' width="{width}" height="{height}"' if width and height else ""
+    return f'<img src="data:{mime};base64,{content}" alt="{escape(metadata.get("alt", alt))}"{size}>'
+
+
+def final_text(stream: str) -> str:
+    """What a terminal shows at the end of a stream: of a progress bar, which overwrites itself, the last state."""
+    lines, row, column = [""], 0, 0
+    for piece in _CURSOR.split(stream):
+        if piece == "\n":
+            row, column = row + 1, 0
+            lines += [""] * (row == len(lines))
+        elif piece == "\r":
+            column = 0
+        elif _CURSOR.fullmatch(piece):
+            row = max(0, row - int(piece[2:-1] or 1))
+        else:
+            text = strip_ansi(piece)
+            lines[row] = lines[row][:column].ljust(column) + text + lines[row][column + len(text) :]
+            column += len(text)
+    return "\n".join(line.rstrip() for line in lines)

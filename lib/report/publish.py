@@ -1,0 +1,106 @@
+"""Copy a finished profile's results to results/published, where they are kept, and bring the README's table up to date.
+
+    python -m lib.report.publish laptop
+
+Published results are never an input to a run. What every file holds is explained in results/README.md.
+"""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from lib.evaluation import evaluate as evaluation
+from lib.evaluation import scores, snapshots
+from lib.files import read_json
+from lib.report.readme import END, README, START, update_readme
+from lib.report.tables import trained_runs
+from lib.runs.profiles import Profile, load_profile
+from lib.runs.run import Run, read_trace
+from lib.runs.settings import EvaluationConfig
+
+LIMIT = 30e6  # bytes of results/published in all
+TRACE_ROWS = 1_000  # of a published trace
+
+
+def publish(profile: Profile) -> Path:
+    """Publish the profile's runs, figures and report; returns the directory.
+
+    Raises ValueError where something is missing or the published results would exceed 30 MB, and then leaves what was
+    published before as it is.
+    """
+    runs = trained_runs(profile)
+    wanted = [profile.directory / "report.html", profile.directory / "table.csv", profile.directory / "dataset.json"]
+    missing = [path for path in wanted if not path.exists()]
+    if missing:
+        raise ValueError(f"{missing[0]} is missing; run make report PROFILE={profile.name} first.")
+    if not all(_measured_as_set(run, profile.evaluation_config()) for run in runs):
+        raise ValueError(
+            f"A run was not measured with the settings of profiles.toml; run make render PROFILE={profile.name} first."
+        )
+    if not (START in README.read_text() and END in README.read_text()):
+        raise ValueError(f"README.md lacks the line {START} or {END}; put both back.")
+
+    target = profile.published
+    fresh = target.with_name(f".{target.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    for path in wanted:
+        shutil.copy2(path, fresh)
+    shutil.copytree(profile.directory / "figures", fresh / "figures")
+    for run in runs:
+        config = run.config()
+        shown = config.seed == profile.seeds[0] and config.arm in ("linear", "adaptive")  # by the report's figures
+        _publish_run(run, fresh / run.name, weights=shown)
+
+    others = [path for path in target.parent.rglob("*") if target not in path.parents and path.is_file()]
+    size = sum(path.stat().st_size for path in others)
+    if size > LIMIT:
+        shutil.rmtree(fresh)
+        raise ValueError(
+            f"results/published would hold {size / 1e6:.0f} MB, more than {LIMIT / 1e6:.0f}; publish less."
+        )
+    shutil.rmtree(target, ignore_errors=True)
+    fresh.rename(target)
+    return target
+
+
+def _measured_as_set(run: Run, config: EvaluationConfig) -> bool:
+    """Whether all that is measured on a run stands there, and was measured with these settings."""
+    for name, settings in (("evaluation.json", evaluation.SETTINGS), ("scores.json", scores.SETTINGS)):
+        path = run.path / name
+        if not path.exists() or read_json(path)["config"] != config.only(settings):
+            return False
+    return set(snapshots.chosen_snapshots(run, config)) <= set(snapshots.measured_rows(run, config)["step"])
+
+
+def _publish_run(run: Run, target: Path, weights: bool) -> None:
+    target.mkdir()
+    for name in ("config.json", "run.json", "evaluation.json", "scores.json", "snapshots.json", "snapshots.csv"):
+        shutil.copy2(run.path / name, target)
+    if weights:
+        shutil.copy2(run.path / "weights.safetensors", target)
+    trace = read_trace(run.path / "trace.h5")
+    every = max(1, len(trace) // TRACE_ROWS)
+    # Window means of the full trace become means over the thinned rows' own windows.
+    means = [name for name in trace if name.endswith("_mean")]
+    thin = trace.iloc[every - 1 :: every].reset_index(drop=True)
+    thin[means] = trace[means].groupby(trace.index // every).mean().iloc[: len(thin)].to_numpy()
+    thin.to_csv(target / "trace.csv.gz", index=False, float_format="%.6g", compression={"method": "gzip", "mtime": 0})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m lib.report.publish", description="Publish a finished profile's results."
+    )
+    parser.add_argument("profile")
+    try:
+        profile = load_profile(parser.parse_args().profile)
+        print(publish(profile))
+        update_readme()
+    except ValueError as error:
+        sys.exit(f"Nothing was published. {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""What README.md says of the published results: written by `make publish`, never by hand."""
+
+import pandas as pd
+
+from lib.files import ROOT, write_atomically
+from lib.report.effects import ARRIVAL, DIFFERENCE, LATE_DIFFERENCE, RULE, effect_text, side_by_side
+from lib.report.figures import ARM_LABELS
+from lib.report.tables import REPORTED, departures
+from lib.runs.profiles import Profile, load_profile, published_profiles
+
+README = ROOT / "README.md"
+START, END = "<!-- results: written by make publish -->", "<!-- results end -->"
+COLUMNS = {
+    "MIG, four factors": ("mig_four", "{:.3f}".format),
+    "reconstruction (nats)": ("reconstruction", "{:.1f}".format),
+    "KL (nats)": ("kl", "{:.2f}".format),
+    "final C (nats)": ("final_capacity", "{:.2f}".format),
+    "steps": ("steps", "{:,.0f}".format),
+    "n images": ("images", "{:,.0f}".format),
+}
+
+
+def readme_results(profiles: list[Profile]) -> str:
+    """What the README says of published profiles, in Markdown: the numbers, and a table with the report's figures."""
+    paper_steps = load_profile("paper").training["steps"]
+    lines, rows = [], []
+    for profile in profiles:
+        table = pd.read_csv(profile.published / "table.csv", index_col="run")
+        lines += [f"- {_summary(profile, table, paper_steps)}"]
+        hardware, n = f"{table['processor'].iloc[0]}, {table['precision'].iloc[0]}", len(profile.seeds)
+        for name, row in side_by_side(table, table["arm"], COLUMNS, ARM_LABELS).T.iterrows():
+            rows.append(f"| {name} (`{profile.name}`) | {n} | {' | '.join(row)} | {hardware} |")
+    for row in REPORTED.itertuples():
+        rows.append(f"| {row.arm}, the report | 1 | {row.mig} | {row.reconstruction:.1f} | | | {paper_steps:,} | | |")
+    lines += [
+        "",
+        f"| | seeds | {' | '.join(COLUMNS)} | hardware |",
+        "|---" * (len(COLUMNS) + 3) + "|",
+        *rows,
+    ]
+    folders = {profile.name: profile.published.relative_to(ROOT) for profile in profiles}
+    links = ", ".join(f"[`{folder}/report.html`]({folder}/report.html)" for folder in folders.values())
+    folder = folders[profiles[0].name]
+    lines += [
+        "",
+        f"The rendered reports, each one file that opens offline: {links}. From `{profiles[0].name}`:",
+        "",
+        f"![Reconstruction loss, KL, beta and capacity over the training steps]({folder}/figures/traces.png)",
+        "",
+        f"![Traversals of the latents, linear left, adaptive right]({folder}/figures/traversal.gif)",
+    ]
+    return "\n".join(lines)
+
+
+def _summary(profile: Profile, table: pd.DataFrame, paper_steps: int) -> str:
+    """A published profile in some sentences."""
+    steps, n = profile.training["steps"], len(profile.seeds)
+    reduced = f", a **reduced run** instead of {paper_steps:,}" if steps < paper_steps else ""
+
+    def found(column: str, weights: dict[str, float], form: str) -> str:
+        return effect_text(table, column, weights, form)
+
+    text = (
+        f"`{profile.name}`: {steps:,} steps{reduced}; {n} seed{'s' if n > 1 else ''} per arm, "
+        f"{table['training_seconds'].mean() / 60:.0f} minutes of training per run. "
+        f"Adaptive − linear: MIG {found('mig_four', DIFFERENCE, '.3f')}, "
+        f"reconstruction {found('reconstruction', DIFFERENCE, '.1f')} nats, KL {found('kl', DIFFERENCE, '.1f')} nats. "
+    )
+    if set(RULE) == set(profile.arms):
+        text += (
+            "Two control arms tell the rule from the time at capacity. C steered by β instead of by the clock: "
+            f"MIG {found('mig_four', RULE, '.3f')}; C at its maximum only at the end instead of early: "
+            f"{found('mig_four', ARRIVAL, '.3f')}. Adaptive − linear with the ramp stretched over all of training: "
+            f"{found('mig_four', LATE_DIFFERENCE, '.3f')}. "
+        )
+    text += (
+        "In brackets 95% confidence intervals, paired by seed. "
+        if n > 1
+        else "With one seed, chance cannot be told from effect. "
+    )
+    changed = ", ".join(f"`{name}` {row.iloc[1]} ({row.iloc[0]})" for name, row in departures(profile).iterrows())
+    return text + (f"Changed for all arms alike, the report's value in brackets: {changed}." if changed else "")
+
+
+def update_readme() -> None:
+    """Put the published results between the README's two marks."""
+    before, rest = README.read_text().split(START)
+    after = rest.split(END)[1]
+    content = f"{before}{START}\n\n{readme_results(published_profiles())}\n\n{END}{after}"
+    write_atomically(README, lambda temporary: temporary.write_text(content))

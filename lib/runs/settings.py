@@ -1,0 +1,135 @@
+"""What a run is: frozen, typed settings that refuse what they do not know, with one clear sentence."""
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from lib.dsprites import N_IMAGES
+from lib.model import ARCHITECTURES
+from lib.pid import ANTI_WINDUP
+from lib.schedules import ARMS
+
+PRECISIONS = ("float32", "tf32", "bfloat16", "float64")
+DEVICES = ("auto", "cpu", "cuda")
+
+
+class _Settings:
+    """Shared by the configurations: type checks, conversion from and to plain mappings."""
+
+    @classmethod
+    def from_mapping(cls, values: dict[str, Any]) -> Self:
+        """Settings from names and values; raises ValueError for unknown or missing names."""
+        known = [field.name for field in fields(cls)]
+        unknown = [name for name in values if name not in known]
+        if unknown:
+            raise ValueError(f"There is no setting {unknown[0]!r}; the settings are {', '.join(known)}.")
+        missing = [name for name in known if name not in values]
+        if missing:
+            raise ValueError(f"The setting {missing[0]!r} is missing; give it a value.")
+        return cls(**values)
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Names and values, as plain data for JSON."""
+        return asdict(self)
+
+    def only(self, names: tuple[str, ...]) -> dict[str, Any]:
+        """The named settings, as plain data: what one result depends on, and is kept with it."""
+        return {name: getattr(self, name) for name in names}
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type is float and type(value) is int:
+                value = float(value)
+                object.__setattr__(self, field.name, value)  # the way to normalise a field of a frozen dataclass
+            if type(value) is not field.type:
+                kinds = {int: "an integer", float: "a number", str: "a name in quotes"}
+                raise ValueError(f"{field.name} is {value!r}; give {kinds[field.type]}.")
+            if field.type is float and not math.isfinite(value):
+                raise ValueError(f"{field.name} is {value!r}; give a finite number.")
+        self._check()
+
+    def _check(self) -> None:
+        """Raises ValueError for an impossible value."""
+
+    def _check_choice(self, name: str, choices: tuple[str, ...]) -> None:
+        if getattr(self, name) not in choices:
+            raise ValueError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(choices)}.")
+
+    def _check_at_least(self, name: str, least: float) -> None:
+        if getattr(self, name) < least:
+            raise ValueError(f"{name} is {getattr(self, name)!r}; give {least} or more.")
+
+
+@dataclass(frozen=True)
+class TrainingConfig(_Settings):
+    """Everything that decides the bits of a training run; `profiles.toml` holds the values of each profile."""
+
+    arm: str  # how the KL capacity grows: linear, adaptive, linear_full or adaptive_hold (lib/schedules.py)
+    data: str  # rendered, download, or the path of an official file (lib/data/dataset.py)
+    seed: int  # of initial weights, batches and noise: the same for every arm
+    steps: int  # training steps, one batch each
+    architecture: str  # conv, fc or burgess (lib/model.py)
+    latents: int  # J, latent channels
+    batch_size: int  # B, images per step
+    learning_rate: float  # Adam's, with betas 0.9 and 0.999
+    c_start: float  # C(0), nats per image
+    c_max: float  # C_max, nats per image
+    kp: float  # controller gain on 1 / (1 + exp(C - KL))
+    ki: float  # controller gain on the sum of errors, per nat and step
+    kd: float  # controller gain on the change of the error, per nat
+    beta_min: float  # the least beta
+    anti_windup: str  # published or conditional (lib/pid.py)
+    precision: str  # of the network's products; in tf32 (CUDA only) and bfloat16 weights and losses are float32
+    device: str  # auto (cuda where there is one), cpu or cuda
+    threads: int  # CPU threads
+    trace_every: int  # steps between two rows of the trace
+    snapshots: int  # weight snapshots, at log-spaced steps
+    checkpoint_every: int  # steps between two checkpoints, of which those within half a minute of the last are left out
+
+    def _check(self) -> None:
+        self._check_choice("arm", ARMS)
+        self._check_choice("architecture", ARCHITECTURES)
+        self._check_choice("anti_windup", ANTI_WINDUP)
+        self._check_choice("precision", PRECISIONS)
+        self._check_choice("device", DEVICES)
+        for name in ("steps", "batch_size", "threads", "trace_every", "checkpoint_every"):
+            self._check_at_least(name, 1)
+        self._check_at_least("latents", 2)  # a gap is between two
+        if self.batch_size > N_IMAGES:
+            raise ValueError(f"batch_size is {self.batch_size}; the data set has {N_IMAGES} images.")
+        for name in ("seed", "c_start", "kp", "ki", "kd", "beta_min", "snapshots"):
+            self._check_at_least(name, 0)
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate is {self.learning_rate}; give a number above 0.")
+        if self.c_max < self.c_start:
+            raise ValueError(f"c_max is {self.c_max}, below c_start = {self.c_start}; give c_max >= c_start.")
+        if self.steps % self.trace_every:
+            raise ValueError(f"steps is {self.steps}, no multiple of trace_every = {self.trace_every}; make it one.")
+
+
+@dataclass(frozen=True)
+class EvaluationConfig(_Settings):
+    """What is measured on a trained run; a changed setting repeats what depends on it, never the training."""
+
+    position_stride: int  # 1: all 737,280 images; k: every k-th position_x and position_y
+    monte_carlo_samples: int  # S of Chen et al.'s sampled MIG; they use 10,000
+    decomposition_samples: int  # S of the split of the KL (lib/information.py)
+    evaluation_seed: int  # of every random draw in the evaluation
+    evaluation_batch: int  # images per forward pass
+    snapshot_position_stride: (
+        int  # the same as position_stride, for the measures over training (lib/evaluation/snapshots.py)
+    )
+    snapshots_measured: int  # of the run's weight snapshots, evenly spaced in their order, the last among them
+    dci_samples: int  # images that DCI's trees learn from, half as many for their test; Locatello et al. use 10,000
+
+    def _check(self) -> None:
+        for name in ("position_stride", "snapshot_position_stride"):
+            if getattr(self, name) not in (1, 2, 4, 8, 16):
+                raise ValueError(f"{name} is {getattr(self, name)}; choose 1, 2, 4, 8 or 16.")
+        self._check_at_least("snapshots_measured", 1)
+        self._check_at_least("dci_samples", 100)  # fewer may miss most values of a factor
+        self._check_at_least("monte_carlo_samples", 2)
+        self._check_at_least("decomposition_samples", 100)
+        self._check_at_least("evaluation_seed", 0)
+        self._check_at_least("evaluation_batch", 1)

@@ -1,0 +1,166 @@
+"""One training step of ControlVAE, on any device, with nothing read back by the host between steps.
+
+The engine owns the network, the optimiser, the controller and the capacity. Batches and noise are functions of
+(seed, step) alone: every arm sees the same ones, and a resumed run continues with the same bits. All that a step
+reads and changes lies in tensors that keep their place, so that a step can be captured once as a CUDA graph and
+replayed (lib/training/lockstep.py).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lib.data.dataset import Dataset
+from lib.model import VAE, initialise, kl_per_latent, reconstruction_loss, reparameterise
+from lib.pid import PIDController, PIDState
+from lib.runs.settings import TrainingConfig
+from lib.schedules import schedule_for
+from lib.training.device import device_of
+from lib.training.streams import BLOCK, WEIGHTS, epoch_permutation, noise_block, stream_seed
+
+BETA = 4  # where `Engine.controlled` holds beta
+
+
+def trace_columns(latents: int) -> list[str]:
+    """Names of the values recorded at every step, in the order of `Engine.run`'s columns."""
+    return [
+        "reconstruction", "kl", *(f"kl_{j}" for j in range(latents)),
+        "beta", "set_point", "capacity", "integral", "frozen", "advanced", "locked",
+    ]  # fmt: skip
+
+
+class Engine:
+    """The state of one run between two steps, and the step itself."""
+
+    def __init__(self, config: TrainingConfig, data: Dataset) -> None:
+        """data must lie on the device that config.device stands for.
+
+        Raises ValueError for batches larger than the data set, and where the device cannot do what is asked.
+        """
+        self.config = config
+        self.data = data
+        self.device = device = device_of(config)
+        self.n_images = data.packed.shape[0]
+        self.dtype = torch.float64 if config.precision == "float64" else torch.float32
+        if config.batch_size > self.n_images:
+            raise ValueError(f"batch_size is {config.batch_size}; the data set has {self.n_images} images.")
+
+        model = VAE(config.architecture, config.latents)
+        initialise(model, stream_seed(config.seed, WEIGHTS))
+        self.model = model.to(device, self.dtype, memory_format=torch.channels_last)
+        self.optimizer = torch.optim.Adam(
+            self.model.parameters(), config.learning_rate, fused=True, capturable=device.type == "cuda"
+        )
+        self.controller = PIDController(config.kp, config.ki, config.kd, config.beta_min, config.anti_windup)
+        self.schedule = schedule_for(config.arm, config.c_start, config.c_max, config.steps)
+
+        self.batches = self.n_images // config.batch_size  # of an epoch; a last, incomplete batch is left out
+        self.step = 0  # steps done, on the host
+        self.t = torch.zeros((), dtype=torch.int64, device=device)  # the same, on the device
+        # What controller and schedule carry from step to step: a PIDState's four, beta(0) = 1, C(0).
+        state = [float(value) for value in self.controller.initial_state()]
+        self.controlled = torch.tensor([*state, 1.0, config.c_start], dtype=torch.float64, device=device)  # [6]
+
+        self._epoch, self._block = -1, -1  # what the next two hold
+        self._permutation = torch.empty(self.n_images, dtype=torch.int64, device=device)
+        self._noise = torch.empty(BLOCK, config.batch_size, config.latents, device=device)
+        self._within_batch = torch.arange(config.batch_size, device=device)
+        self._trace = torch.empty(BLOCK, len(trace_columns(config.latents)), dtype=torch.float64, device=device)
+
+    def prepare(self) -> int:
+        """Draw the permutation and the noise that the next steps need; returns for how many steps they suffice."""
+        epoch, block = self.step // self.batches, self.step // BLOCK
+        if epoch != self._epoch:
+            self._permutation.copy_(epoch_permutation(self.config.seed, epoch, self.n_images, self.device))
+            self._epoch = epoch
+        if block != self._block:
+            shape = self.config.batch_size, self.config.latents
+            self._noise.copy_(noise_block(self.config.seed, block, *shape, self.device))
+            self._block = block
+        return min(self.batches - self.step % self.batches, BLOCK - self.step % BLOCK)
+
+    def trace(self, steps: int) -> Tensor:
+        """The last `steps` rows of the trace [steps, columns]; none of them may be from before `prepare`."""
+        end = (self.step - 1) % BLOCK + 1
+        return self._trace[end - steps : end].clone()
+
+    def train_step(self) -> None:
+        """One step on the device; `prepare` has been called, and `step` is counted by the caller (lib/training/lockstep.py).
+
+        The trace's values are those at the step itself: the losses before the update, the set point that the
+        controller's error used, and the capacity after the step.
+        """
+        config = self.config
+        images = self.data.images(self.batch_indices(), self.dtype)  # [B, 1, 64, 64]
+        # The noise is drawn in float32 in every precision, so that precisions can be compared from the same seed.
+        noise = self._noise.index_select(0, (self.t % BLOCK).view(1))[0].to(self.dtype)  # [B, J]
+
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+            mean, logvar = self.model.encode(images)
+            latents = reparameterise(mean.to(self.dtype), logvar.to(self.dtype), noise)
+            logits = self.model.decode(latents)
+        reconstruction = reconstruction_loss(logits.to(self.dtype), images).mean()
+        kl_latents = kl_per_latent(mean.to(self.dtype), logvar.to(self.dtype))  # [J]
+        kl = kl_latents.sum()
+        row = (self.t % BLOCK).view(1)
+        self.t += 1
+        losses = reconstruction.detach(), kl.detach(), kl_latents.detach()
+        values, controlled = self.control(self.t, self.controlled, *losses)
+        self._trace.index_copy_(0, row, values[None])
+        self.controlled.copy_(controlled)
+
+        loss = reconstruction + self.controlled[BETA].to(self.dtype) * kl
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+
+    def control(
+        self, t: Tensor, controlled: Tensor, reconstruction: Tensor, kl: Tensor, kl_latents: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Controller and capacity at step t: the step's row of the trace [columns], and `controlled` [6] after it.
+
+        controlled: before the step; reconstruction [], kl [], kl_latents [J]: the step's losses, nats per image. It
+        takes and returns all that it depends on and changes, so that it can be compiled.
+        """
+        integral, unclipped, error, frozen, beta_before, capacity_before = controlled
+        # ControlVAE's order: the set point moves (linear rule), then beta, then the loss and the update.
+        set_point = self.schedule.set_point(t, capacity_before)
+        beta, pid = self.controller.step(PIDState(integral, unclipped, error, frozen != 0), set_point, kl)
+        capacity = self.schedule.advance(t, set_point, beta, beta_before)
+        after = torch.stack([*(value.double() for value in pid), beta, capacity])
+        values = torch.cat([
+            reconstruction.double().view(1), kl.double().view(1), kl_latents.double(),
+            torch.stack([
+                beta, set_point, capacity, pid.integral, pid.frozen.double(),
+                (capacity != capacity_before).double(), self.controller.locked(pid).double(),
+            ]),
+        ])  # fmt: skip
+        return values, after
+
+    def batch_indices(self) -> Tensor:
+        """Images of the next batch, int64 [B]."""
+        first = (self.t % self.batches) * self.config.batch_size
+        return self._permutation.index_select(0, first + self._within_batch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to continue with the same bits."""
+        return {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "controlled": self.controlled,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict()`'s result; its tensors may lie on any device.
+
+        The bits continue on the same kind of device only: others draw other noise and batches from a seed.
+        """
+        self.step = state["step"]
+        self.t.fill_(self.step)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for group in self.optimizer.param_groups:
+            group["capturable"] = self.device.type == "cuda"
+        self.controlled.copy_(state["controlled"])

@@ -1,0 +1,160 @@
+"""Train runs into their directories: trace, snapshots, checkpoints, resume, summary."""
+
+import math
+import time
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from lib.data.dataset import Dataset
+from lib.files import write_atomically, write_json
+from lib.runs.provenance import provenance
+from lib.runs.run import Run, write_trace
+from lib.runs.settings import TrainingConfig
+from lib.training.device import device_of, reproducible
+from lib.training.engine import Engine
+from lib.training.lockstep import Lockstep
+from lib.training.trace import Trace
+
+LOOK = {"cpu": 100, "cuda": 1000}  # steps between two looks of the host at the device
+LEAST_SECONDS = 30  # between two checkpoints of a run: writing one may take 0.1 s
+FIRST_SNAPSHOT = 100  # the first of the log-spaced snapshots, in steps
+
+
+def snapshot_steps(config: TrainingConfig) -> list[int]:
+    """The steps after which weights are kept: `snapshots` of them, log-spaced from 100 to the last."""
+    if config.snapshots == 0:
+        return []
+    first = min(FIRST_SNAPSHOT, config.steps)
+    steps = np.geomspace(first, config.steps, config.snapshots).round().astype(int)
+    return sorted({*steps.tolist()[:-1], config.steps})
+
+
+def train(config: TrainingConfig, run: Run, data: Dataset, progress: bool = True) -> Run:
+    """Train `config` into `run`'s directory, continue it from its checkpoint, or load it where it is complete.
+
+    The same seed, data, machine, device, precision and thread count give the same bits, interrupted or not, alone or
+    together with other runs. Raises ValueError where the directory holds another configuration's run (nothing is
+    touched), and FloatingPointError where training diverges.
+    """
+    train_together([config], [run], data, progress)
+    return run
+
+
+def train_together(
+    configs: list[TrainingConfig], runs: list[Run], data: Dataset, progress: bool = True, time_limit: float = math.inf
+) -> None:
+    """As `train`, for several runs in lockstep (lib/training/lockstep.py), which pays on a GPU.
+
+    Ends after about `time_limit` seconds; what is unfinished then has a checkpoint. A run that diverges leaves the
+    others alone: its error is raised when they have ended. Raises ValueError unless all share device, threads and
+    precision.
+    """
+    for config, run in zip(configs, runs, strict=True):
+        device_of(config)
+        run.claim(config)
+    started = time.perf_counter()
+    unfinished = [(config, run) for config, run in zip(configs, runs, strict=True) if not run.complete]
+    if not unfinished:
+        return
+    shared = {(config.device, config.threads, config.precision) for config, _ in unfinished}
+    if len(shared) > 1:
+        raise ValueError("Runs that train together need the same device, threads and precision; train them apart.")
+    (_, threads, precision), errors = shared.pop(), []
+    with reproducible(threads, precision == "tf32"):
+        data = data.to(device_of(unfinished[0][0]))
+        trainings = [Training(config, run, data, len(unfinished)) for config, run in unfinished]
+        lockstep = None
+        with tqdm(
+            total=sum(config.steps for config, _ in unfinished), initial=sum(each.engine.step for each in trainings),
+            desc=", ".join(run.name for _, run in unfinished), unit="step", disable=not progress,
+            mininterval=2, dynamic_ncols=True,
+        ) as bar:  # fmt: skip
+            while trainings:
+                if time.perf_counter() - started >= time_limit:
+                    for each in trainings:
+                        each.checkpoint()
+                    break
+                step = min(each.engine.step for each in trainings)
+                level = [each for each in trainings if each.engine.step == step]  # the others have resumed further on
+                engines = [each.engine for each in level]
+                if lockstep is None or lockstep.engines != engines:
+                    lockstep = Lockstep(engines)
+                steps = min(stop for each in trainings for stop in each.stops() if stop > step) - step
+                began = time.perf_counter()
+                traces = [trace.cpu().numpy() for trace in lockstep.run(steps)]
+                seconds = time.perf_counter() - began
+                for each, values in zip(level, traces, strict=True):
+                    try:
+                        each.record(values, seconds)
+                    except FloatingPointError as error:
+                        errors.append(FloatingPointError(f"{each.run.name}: {error}"))
+                        trainings.remove(each)
+                bar.update(steps * len(level))
+                bar.set_postfix_str(level[0].progress_line(), refresh=False)
+                trainings = [each for each in trainings if each.engine.step < each.config.steps]
+    if errors:
+        raise errors[0]
+
+
+class Training:
+    """A run in training: its engine, its trace, and what is written when."""
+
+    def __init__(self, config: TrainingConfig, run: Run, data: Dataset, together: int = 1) -> None:
+        """From the run's checkpoint, where there is one; `together`: runs that train side by side in this process."""
+        self.config, self.run, self.data, self.together = config, run, data, together
+        self.engine, self.trace, self.seconds = Engine(config, data), Trace(config), 0.0
+        self.snapshots = snapshot_steps(config)
+        self.origin = provenance(self.engine.device)  # now: the code may change while this trains
+        if run.checkpoint.exists():
+            state = torch.load(run.checkpoint, map_location="cpu", weights_only=True)
+            self.engine.load_state_dict(state["engine"])
+            self.trace.load_state_dict(state["trace"])
+            self.seconds = state["seconds"]
+        self.checkpointed = time.perf_counter()
+
+    def stops(self) -> tuple[int, ...]:
+        """Steps at which training pauses; those ahead of the others wait at their own step."""
+        look = LOOK[self.engine.device.type]
+        return self.engine.step, self.engine.step // look * look + look, self.config.steps, *self.snapshots
+
+    def record(self, values: np.ndarray, seconds: float) -> None:
+        """Note the next steps' trace [steps, columns], which took `seconds`, and write what is due.
+
+        Raises FloatingPointError where the training has diverged.
+        """
+        self.trace.add(values)
+        self.seconds += seconds
+        config, step = self.config, self.engine.step
+        if step in self.snapshots:
+            self.run.save_weights(self.engine.model, step)
+        if step == config.steps:
+            self._finish()
+        elif step % config.checkpoint_every < len(values) and time.perf_counter() - self.checkpointed >= LEAST_SECONDS:
+            self.checkpoint()
+
+    def checkpoint(self) -> None:
+        state = {"engine": self.engine.state_dict(), "trace": self.trace.state_dict(), "seconds": self.seconds}
+        write_atomically(self.run.checkpoint, lambda temporary: torch.save(state, temporary))
+        self.checkpointed = time.perf_counter()
+
+    def progress_line(self) -> str:
+        if not len(self.trace.rows[-1]):
+            return ""
+        values = dict(zip(["step", *self.trace.columns], self.trace.rows[-1][-1], strict=False))
+        return "loss {reconstruction:.1f}, KL {kl:.2f}, beta {beta:.2f}, C {capacity:.2f}".format(**values)
+
+    def _finish(self) -> None:
+        run, trace, config = self.run, self.trace, self.config
+        write_trace(run.path / "trace.h5", trace.frame(), np.concatenate(trace.advanced), config.as_mapping())
+        run.save_weights(self.engine.model)
+        record = self.origin | {
+            "data_sha256": self.data.sha256,
+            "data_source": self.data.source,
+            "seconds": self.seconds,
+            "steps_per_second": config.steps / self.seconds,
+            "trained_together": self.together,
+        }
+        write_json(run.path / "run.json", {"provenance": record, "summary": trace.summary()})
+        run.checkpoint.unlink(missing_ok=True)

@@ -1,0 +1,74 @@
+"""Means, spreads and intervals over seeds, against numbers worked out by hand and against scipy's own test."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from lib.report.effects import ARRIVAL, DIFFERENCE, RULE, effect, side_by_side, told_from_chance
+from lib.schedules import ARMS
+
+
+def table(values: dict[str, list[float]]) -> pd.DataFrame:
+    rows = [
+        {"run": f"{arm}-seed{seed}", "arm": arm, "seed": seed, "mig": value}
+        for arm, column in values.items()
+        for seed, value in enumerate(column, start=1)
+    ]
+    return pd.DataFrame(rows).sample(frac=1, random_state=0).set_index("run")
+
+
+def test_difference_is_that_of_the_paired_t_test():
+    rng = np.random.default_rng(0)
+    linear, adaptive = rng.normal(size=(2, 6))
+    expected = stats.ttest_rel(adaptive, linear)
+    low, high = expected.confidence_interval(0.9)
+    estimate, half = effect(table({"linear": linear, "adaptive": adaptive}), "mig", DIFFERENCE, 0.9)
+    assert (estimate - half, estimate + half) == pytest.approx((low, high))
+    assert told_from_chance(estimate, half) == (expected.pvalue < 0.1)
+
+
+def test_interval_by_hand():
+    # differences 1, 2, 3: mean 2, standard deviation 1, t = 4.303 with two degrees of freedom
+    estimate, half = effect(table({"linear": [5, 1, 0], "adaptive": [6, 3, 3]}), "mig", DIFFERENCE)
+    assert estimate == 2
+    assert half == pytest.approx(4.3027 / np.sqrt(3), rel=1e-4)
+    assert not told_from_chance(estimate, half)
+
+
+def test_rule_and_arrival_are_told_apart():
+    base, rule, arrival = np.array([0.1, 0.2, 0.4]), 0.3, -0.05
+    values = {
+        "linear": base, "adaptive": base + rule + arrival, "linear_full": base + arrival, "adaptive_hold": base + rule,
+    }  # fmt: skip
+    assert set(values) == set(ARMS) == set(RULE) == set(ARRIVAL)
+    for weights, expected in ((RULE, rule), (ARRIVAL, arrival), (DIFFERENCE, rule + arrival)):
+        estimate, half = effect(table(values), "mig", weights)
+        assert estimate == pytest.approx(expected)
+        assert half == pytest.approx(0, abs=1e-12)  # the seeds differ, and cancel
+
+
+def test_one_seed_has_no_interval():
+    estimate, half = effect(table({"linear": [0.2], "adaptive": [0.5]}), "mig", DIFFERENCE)
+    assert estimate == pytest.approx(0.3)
+    assert np.isnan(half)
+    assert not told_from_chance(estimate, half)
+
+
+def test_runs_or_arms_stand_side_by_side():
+    frame = pd.DataFrame(
+        {"kl": [1.0, 2.0, 4.0, 4.0], "locked": [np.nan, 7, np.nan, np.nan]}, index=["a1", "a2", "b1", "b2"]
+    )
+    arms = pd.Series(["linear", "linear", "adaptive", "adaptive"], index=frame.index)
+    rows = {
+        "KL": ("kl", "{:.1f}".format),
+        "locked": ("locked", lambda step: "never" if np.isnan(step) else f"{step:.0f}"),
+    }
+    labels = {"linear": "Linear", "adaptive": "Adaptive"}
+    assert side_by_side(frame, arms, rows, labels).to_dict() == {
+        "Linear": {"KL": "1.5 ± 0.7", "locked": "never, 7"}, "Adaptive": {"KL": "4.0", "locked": "never"},
+    }  # fmt: skip
+    one = ["a2", "b1"]
+    assert side_by_side(frame.loc[one], arms[one], rows, labels).to_dict() == {
+        "a2": {"KL": "2.0", "locked": "7"}, "b1": {"KL": "4.0", "locked": "never"},
+    }  # fmt: skip

@@ -1,0 +1,87 @@
+"""The command that trains and measures without notebooks: what it accepts, what it needs, what it leaves behind."""
+
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from lib.__main__ import changed_settings, plan, train_profile
+from lib.evaluation.evaluate import evaluate
+from lib.files import ROOT
+from lib.runs.profiles import load_profile
+
+SMALL = ["steps=20", "batch_size=8", "snapshots=2", "position_stride=16", "snapshot_position_stride=16"]
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    monkeypatch.setattr("lib.runs.profiles.RESULTS", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("assignment", "sentence"),
+    [
+        ("step=3", "There is no setting 'step' to --set; the settings are data, steps"),
+        ("seed=3", "There is no setting 'seed' to --set"),
+        ("steps=many", "steps is 'many'; give an integer"),
+        ("ki=", "ki is ''; give a number"),
+    ],
+)
+def test_what_is_no_setting_is_refused(assignment, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        changed_settings([assignment])
+
+
+def test_settings_take_their_types():
+    assert changed_settings(["steps=1_000", "ki=1", "precision=tf32"]) == {
+        "steps": 1000,
+        "ki": 1.0,
+        "precision": "tf32",
+    }
+
+
+def test_a_plan_follows_the_profile_unless_told_otherwise(results):
+    configs, runs, evaluation = plan("smoke", None, None, {})
+    assert [(config.arm, config.seed) for config in configs] == [("linear", 1), ("adaptive", 1)]
+    assert [run.path for run in runs] == [run.path for run in load_profile("smoke").runs()]
+    assert evaluation == load_profile("smoke").evaluation_config()
+    configs, runs, _ = plan("smoke", ["linear_full"], [2, 3], {"steps": 20})
+    assert [run.name for run in runs] == ["linear_full-seed2-steps=20", "linear_full-seed3-steps=20"]
+    with pytest.raises(ValueError, match="steps is 0"):
+        plan("smoke", None, None, {"steps": 0})
+
+
+def test_runs_are_trained_measured_and_found_again(results, few_images, monkeypatch, capsys):
+    planned = plan("smoke", None, None, changed_settings(SMALL))
+    assert [run.complete for run in train_profile(*planned, minutes=0)] == [False, False]
+    assert train_profile(*planned, minutes=1) == []
+    assert "adaptive-seed1-" in capsys.readouterr().out
+    for run in planned[1]:
+        assert {path.name for path in run.path.iterdir()} >= {"run.json", "evaluation.json", "snapshots.csv"}
+        monkeypatch.setattr("lib.evaluation.evaluate.measure_images", None)  # measuring again would fail
+        evaluate(
+            run,
+            few_images.__class__(few_images.packed, run.record()["provenance"]["data_sha256"], "", None),
+            planned[2],
+        )
+
+
+def test_nothing_of_the_notebook_stack_is_needed():
+    """Of the packages that pyproject.toml requires, six suffice: the others cannot be imported here."""
+    required = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {requirement.split("==")[0].strip() for requirement in required}
+    needed = {"torch", "numpy", "h5py", "pandas", "safetensors", "tqdm"}
+    assert needed <= names
+    modules = {"scikit-learn": "sklearn"}
+    blocked = [modules.get(name, name) for name in sorted(names - needed)]
+    code = f"import sys; sys.modules.update(dict.fromkeys({blocked})); import lib.__main__"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_a_wrong_word_ends_in_one_sentence():
+    command = [sys.executable, "-m", "lib", "smoke", "--set", "steps=-1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "steps is -1; give 1 or more.\n"

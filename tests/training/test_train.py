@@ -1,0 +1,280 @@
+"""The engine against a plain loop; determinism, checkpoints and the run directory."""
+
+import dataclasses
+import itertools
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+
+from lib.model import VAE
+from lib.runs.run import Run, read_advanced, read_trace
+from lib.schedules import replay, schedule_for
+from lib.training.device import reproducible
+from lib.training.engine import Engine, trace_columns
+from lib.training.lockstep import Lockstep
+from lib.training.plain import COLUMNS, reference_loop
+from lib.training.trace import Trace
+from lib.training.train import snapshot_steps, train, train_together
+
+
+def weights(model: VAE) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def run_steps(engine: Engine, steps: int) -> torch.Tensor:
+    return Lockstep([engine]).run(steps)[0]
+
+
+@pytest.mark.parametrize("arm", ["linear", "adaptive"])
+@pytest.mark.parametrize(("precision", "steps", "tolerance"), [("float64", 200, 1e-9), ("float32", 20, 1e-4)])
+def test_engine_reproduces_the_reference_loop(arm, precision, steps, tolerance, tiny_config, few_images):
+    config = tiny_config(arm, precision=precision, steps=200)  # crosses three epochs
+    engine, columns = Engine(config, few_images), trace_columns(config.latents)
+    values = run_steps(engine, steps)[:, [columns.index(name) for name in COLUMNS]]
+    expected = torch.from_numpy(reference_loop(config, few_images.packed.numpy())(steps))
+    assert values[-1, 4] != config.c_start  # C has moved
+    assert torch.allclose(values, expected, rtol=tolerance, atol=tolerance)
+
+
+def test_arms_share_initial_weights_batches_and_noise(tiny_config, few_images):
+    engines = [Engine(tiny_config(arm), few_images) for arm in ("linear", "adaptive", "linear_full", "adaptive_hold")]
+    first = engines[0]
+    assert first.prepare() == 62  # until the epoch ends
+    for engine in engines[1:]:
+        engine.prepare()
+        assert torch.equal(weights(engine.model), weights(first.model))
+        assert torch.equal(engine._permutation, first._permutation)
+        assert torch.equal(engine._noise, first._noise)
+    other = Engine(tiny_config(seed=2), few_images)
+    other.prepare()
+    assert not torch.equal(weights(other.model), weights(first.model))
+    assert not torch.equal(other._permutation, first._permutation)
+    assert not torch.equal(other._noise, first._noise)
+    assert not torch.equal(first._noise[0], first._noise[1])
+
+
+def test_an_epoch_is_a_permutation_without_replacement(tiny_config, few_images):
+    engine, batches = Engine(tiny_config(batch_size=50), few_images), []
+    for _ in range(40):
+        engine.prepare()
+        batches.append(engine.batch_indices())
+        engine.step += 1
+        engine.t += 1
+    epochs = torch.cat(batches).view(2, 1_000)
+    for epoch in epochs:
+        assert torch.equal(epoch.sort().values, torch.arange(1_000))
+    assert not torch.equal(*epochs)
+
+
+def files(run: Run) -> dict[str, object]:
+    """What a run computed, for comparison bit by bit."""
+    record = run.record()["summary"]
+    return {
+        "weights": (run.path / "weights.safetensors").read_bytes(),
+        "snapshots": {step: path.read_bytes() for step, path in run.snapshots().items()},
+        "trace": read_trace(run.path / "trace.h5").to_csv(float_format="%.17g"),
+        "advanced": read_advanced(run.path / "trace.h5").tolist(),
+        "summary": json.dumps(record),
+    }
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("at", [17, 20, 40, 59])
+def test_an_interrupted_run_resumes_with_the_same_bits(
+    at, precision, tiny_config, few_images, tmp_path, monkeypatch, capsys
+):
+    config = tiny_config(trace_every=4, precision=precision, steps=60)
+    monkeypatch.setattr("lib.training.train.LOOK", {"cpu": 10})
+    monkeypatch.setattr("lib.training.train.LEAST_SECONDS", 0)
+    whole = train(config, Run(tmp_path / "whole"), few_images, progress=False)
+
+    step = Engine.train_step
+
+    def interrupted(engine: Engine):
+        if engine.t == at:
+            raise KeyboardInterrupt
+        step(engine)
+
+    run = Run(tmp_path / "interrupted")
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "train_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, run, few_images, progress=False)
+    assert not run.complete
+    assert run.checkpoint.exists() == (at >= 20)
+    train(config, run, few_images, progress=False)
+    assert files(run) == files(whole)
+    assert sorted(path.name for path in run.path.rglob("*")) == sorted(path.name for path in whole.path.rglob("*"))
+
+
+def pair(tiny_config, folder, **changes):
+    """Configurations and directories of both arms and of another seed, for training together."""
+    configs = [tiny_config(arm, seed, **changes) for arm, seed in (("linear", 1), ("adaptive", 1), ("linear", 2))]
+    return configs, [Run(folder / f"{config.arm}-{config.seed}") for config in configs]
+
+
+def test_runs_trained_together_are_those_trained_alone(tiny_config, few_images, tmp_path):
+    configs, together = pair(tiny_config, tmp_path / "together")
+    train_together(configs, together, few_images, progress=False)
+    _, alone = pair(tiny_config, tmp_path / "alone")
+    for config, run, other in zip(configs, together, alone, strict=True):
+        train(config, other, few_images, progress=False)
+        assert files(run) == files(other)
+        assert run.record()["provenance"]["trained_together"] == 3
+
+
+def test_a_time_limit_leaves_checkpoints_from_which_all_continue(tiny_config, few_images, tmp_path, monkeypatch):
+    monkeypatch.setattr("lib.training.train.LOOK", {"cpu": 10})
+    configs, whole = pair(tiny_config, tmp_path / "whole")
+    train_together(configs, whole, few_images, progress=False)
+    _, runs = pair(tiny_config, tmp_path / "limited")
+    train_together(configs[:2], runs[:2], few_images, progress=False, time_limit=0)
+    assert [run.checkpoint.exists() for run in runs] == [True, True, False]
+
+    # One run gets ahead of the others; they catch up, then all go on together.
+    clock = itertools.count()
+    with monkeypatch.context() as patch:
+        patch.setattr("lib.training.train.time.perf_counter", lambda: float(next(clock)))
+        train_together(configs[:1], runs[:1], few_images, progress=False, time_limit=6)
+    ahead = torch.load(runs[0].checkpoint, weights_only=True)["engine"]["step"]
+    assert 0 < ahead < configs[0].steps
+    train_together(configs, runs, few_images, progress=False)
+    assert [files(run) for run in runs] == [files(run) for run in whole]
+
+
+def test_a_run_that_diverges_leaves_the_others_alone(tiny_config, few_images, tmp_path):
+    configs, runs = pair(tiny_config, tmp_path, steps=200, snapshots=0)
+    configs[0] = dataclasses.replace(configs[0], learning_rate=1e6)
+    with pytest.raises(FloatingPointError, match="diverged at step"):
+        train_together(configs, runs, few_images, progress=False)
+    assert [run.complete for run in runs] == [False, True, True]
+
+
+def test_runs_that_cannot_train_together_are_refused(tiny_config, few_images, tmp_path):
+    configs, runs = pair(tiny_config, tmp_path)
+    configs[1] = dataclasses.replace(configs[1], precision="bfloat16")
+    with pytest.raises(ValueError, match="need the same device, threads and precision; train them apart"):
+        train_together(configs, runs, few_images, progress=False)
+    engines = [Engine(config, few_images) for config in configs]
+    run_steps(engines[0], 3)
+    with pytest.raises(ValueError, match=r"at steps \[3, 0, 0\]; bring them level first"):
+        Lockstep(engines)
+
+
+def test_the_commit_on_record_is_that_of_the_start(tiny_config, few_images, tmp_path, monkeypatch):
+    commits = iter(["at the start", "at the end"])
+    monkeypatch.setattr("lib.training.train.provenance", lambda device: {"commit": next(commits)})
+    run = train(tiny_config(steps=8), Run(tmp_path / "run"), few_images, progress=False)
+    assert run.record()["provenance"]["commit"] == "at the start"
+
+
+def test_tf32_is_refused_on_a_cpu_before_anything_is_written(tiny_config, few_images, tmp_path):
+    with pytest.raises(ValueError, match="precision is 'tf32', a mode of CUDA devices; choose float32 or bfloat16"):
+        train(tiny_config(precision="tf32"), Run(tmp_path / "run"), few_images, progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_is_not_written_twice_in_half_a_minute(tiny_config, few_images, tmp_path, monkeypatch):
+    monkeypatch.setattr("lib.training.train.LOOK", {"cpu": 10})
+    written = []
+    monkeypatch.setattr("lib.training.train.Training.checkpoint", lambda self: written.append(self.engine.step))
+    train(tiny_config(), Run(tmp_path / "quick"), few_images, progress=False)
+    assert written == []
+    monkeypatch.setattr("lib.training.train.LEAST_SECONDS", 0)
+    train(tiny_config(), Run(tmp_path / "often"), few_images, progress=False)
+    assert written == [20, 40]
+
+
+def test_the_seed_decides_the_bits(tiny_config, few_images, tmp_path):
+    runs = [
+        train(tiny_config(seed=seed, steps=12), Run(tmp_path / str(number)), few_images, progress=False)
+        for number, seed in enumerate((1, 1, 2))
+    ]
+    assert files(runs[0]) == files(runs[1])
+    assert files(runs[0])["weights"] != files(runs[2])["weights"]
+
+
+def test_a_complete_run_is_loaded_and_another_configuration_refused(tiny_config, few_images, tmp_path, monkeypatch):
+    config, run = tiny_config(steps=8), Run(tmp_path / "run")
+    train(config, run, few_images, progress=False)
+    before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
+    monkeypatch.setattr(Engine, "train_step", None)  # training again would fail
+    train(config, run, few_images, progress=False)
+    with pytest.raises(ValueError, match=r"holds a run with ki 0\.3 instead of 0\.2; remove that directory"):
+        train(dataclasses.replace(config, ki=0.2), run, few_images, progress=False)
+    assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
+
+
+def test_divergence_stops_with_a_sentence_and_leaves_no_result(tiny_config, few_images, tmp_path):
+    run = Run(tmp_path / "run")
+    with pytest.raises(FloatingPointError, match="diverged at step"):
+        train(tiny_config(learning_rate=1e6, steps=200), run, few_images, progress=False)
+    assert not run.complete
+
+
+def test_thinned_trace_is_the_full_one_at_its_steps_with_window_means(tiny_config, few_images, tmp_path):
+    full, thin = (
+        read_trace(
+            train(tiny_config(trace_every=k), Run(tmp_path / f"{k}"), few_images, progress=False).path / "trace.h5"
+        )
+        for k in (1, 12)
+    )
+    assert thin["step"].tolist() == [12, 24, 36, 48, 60]
+    columns = trace_columns(10)
+    picked = full[full["step"].isin(thin["step"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(picked[columns], thin[columns])
+    means = full[columns].astype(float).groupby((full["step"] - 1) // 12).mean()
+    assert np.allclose(thin[[f"{name}_mean" for name in columns]], means, rtol=1e-12)
+    assert full["frozen"].dtype == bool
+
+
+@pytest.mark.parametrize("arm", ["linear", "adaptive", "linear_full", "adaptive_hold"])
+def test_the_advance_bits_reproduce_the_capacity_exactly(arm, tiny_config, few_images, tmp_path):
+    config = tiny_config(arm, trace_every=30)
+    path = train(config, Run(tmp_path / "run"), few_images, progress=False).path / "trace.h5"
+    schedule = schedule_for(config.arm, config.c_start, config.c_max, config.steps)
+    capacity = replay(schedule, read_advanced(path))
+    assert capacity[[29, 59]].tolist() == read_trace(path)["capacity"].tolist()
+
+
+def test_summary_counts_every_step_and_finds_the_lock(tiny_config):
+    config = tiny_config(trace_every=2, latents=2, steps=6)
+    table = pd.DataFrame(0.0, index=range(6), columns=trace_columns(2))
+    table["kl"], table["set_point"] = [1.0, 2, 3, 4, 5, 6], 2.0
+    table["beta"] = [1.0, 1.5, 1.0, 1.0, 2.0, 2.0]
+    table["locked"] = [0, 0, 0, 1, 1, 1]
+    table["advanced"] = [1, 0, 0, 0, 0, 1]
+    trace = Trace(config)
+    for part in np.split(table.to_numpy(), [1, 4]):  # blocks need not end where windows do
+        trace.add(part)
+    summary = trace.summary()
+    assert trace.frame()["step"].tolist() == [2, 4, 6]
+    assert summary["share_at_beta_min"] == 0.5
+    assert summary["mean_kl_to_set_point"] == pytest.approx((1 + 0 + 1 + 2 + 3 + 4) / 6)
+    assert summary["mean_beta"] == pytest.approx(8.5 / 6)
+    assert summary["share_advanced"] == pytest.approx(2 / 6)
+    assert summary["locked_at"] == 4
+    assert summary["kl_last_percent"] == 5.5  # the mean over the last window
+
+
+def test_snapshots_are_log_spaced_and_end_with_the_last_step(tiny_config):
+    assert snapshot_steps(tiny_config(steps=10_000, snapshots=3)) == [100, 1_000, 10_000]
+    assert snapshot_steps(tiny_config(steps=60, snapshots=3)) == [60]
+    assert snapshot_steps(tiny_config(snapshots=0)) == []
+
+
+def test_saved_weights_are_the_networks(tiny_config, few_images, tmp_path):
+    config = tiny_config(steps=8, snapshots=1)
+    run = train(config, Run(tmp_path / "run"), few_images, progress=False)
+    engine = Engine(config, few_images)
+    with torch.no_grad():
+        before = F.mse_loss(weights(run.load_model()), weights(engine.model))
+    with reproducible(config.threads):  # the bits depend on it
+        run_steps(engine, 8)
+    assert before > 0
+    assert torch.equal(weights(run.load_model()), weights(engine.model))
+    assert torch.equal(weights(run.load_model(run.snapshots()[8])), weights(engine.model))
