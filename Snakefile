@@ -7,17 +7,12 @@
 
 import sys
 
+from lib.arms import ARMS
 from lib.runs.profiles import load_profile
 
 PROFILE = load_profile(config.get("profile", "laptop"))
 RUNS = f"results/runs/{PROFILE.name}"
 NOTEBOOKS = f"{RUNS}/notebooks"
-TRAINING_NOTEBOOK = {
-    "linear": "02_linear_training",
-    "linear_full": "02_linear_training",
-    "adaptive": "03_adaptive_training",
-    "adaptive_hold": "03_adaptive_training",
-}
 MEASURED = ["evaluation.json", "snapshots.csv", "scores.json"]  # on each run, by its training notebook
 # The appendices of the report: one training notebook per arm, of the first seed.
 APPENDICES = ["01_dataset"] + [
@@ -52,13 +47,13 @@ rule dataset:
 
 rule training:
     input:
-        notebook=lambda wildcards: f"notebooks/{TRAINING_NOTEBOOK[wildcards.arm]}.ipynb",
+        notebook=lambda wildcards: f"notebooks/{ARMS[wildcards.arm].notebook}.ipynb",
         dataset=f"{NOTEBOOKS}/01_dataset.ipynb",
     output:
         notebook=f"{NOTEBOOKS}/training-{{arm}}-seed{{seed}}.ipynb",
         measured=[update(f"{RUNS}/{{arm}}-seed{{seed}}/{name}") for name in MEASURED],
     wildcard_constraints:
-        arm="|".join(TRAINING_NOTEBOOK),
+        arm="|".join(ARMS),
         seed="[0-9]+",
     params:
         settings=PROFILE.training | PROFILE.evaluation,  # a changed profile runs the rule again

@@ -13,13 +13,13 @@ import time
 from dataclasses import fields
 from typing import Any
 
+from lib.arms import ARMS
 from lib.data import dataset
 from lib.evaluation.evaluate import evaluate
 from lib.evaluation.snapshots import measure_snapshots
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig, TrainingConfig
-from lib.schedules import ARMS
 from lib.training.device import device_of
 from lib.training.train import train_together
 

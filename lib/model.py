@@ -4,38 +4,48 @@ Reductions, the same everywhere: the reconstruction loss is summed over pixels, 
 averaged over the batch, so that both are in nats per image and beta weighs like against like.
 """
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lib.training.layers import Conv2d, ConvTranspose2d
-
 ARCHITECTURES = ("conv", "fc", "burgess")
 
 
-def _conv() -> tuple[nn.Module, nn.Module, int]:
+class Layers(NamedTuple):
+    """The classes that convolutions are made of: PyTorch's own, or others with their parameters and results."""
+
+    convolution: type[nn.Conv2d]
+    transposed: type[nn.ConvTranspose2d]
+
+
+PLAIN = Layers(nn.Conv2d, nn.ConvTranspose2d)
+
+
+def _conv(layers: Layers) -> tuple[nn.Module, nn.Module, int]:
     """ControlVAE's model H: four strided convolutions and a 256-unit bottleneck, mirrored."""
-    relu = nn.ReLU
+    relu, (convolution, transposed) = nn.ReLU, layers
     encoder = nn.Sequential(  # images [B, 1, 64, 64]
-        Conv2d(1, 32, 4, 2, 1), relu(),  # [B, 32, 32, 32]
-        Conv2d(32, 32, 4, 2, 1), relu(),  # [B, 32, 16, 16]
-        Conv2d(32, 64, 4, 2, 1), relu(),  # [B, 64, 8, 8]
-        Conv2d(64, 64, 4, 2, 1), relu(),  # [B, 64, 4, 4]
-        Conv2d(64, 256, 4), relu(),  # [B, 256, 1, 1]
+        convolution(1, 32, 4, 2, 1), relu(),  # [B, 32, 32, 32]
+        convolution(32, 32, 4, 2, 1), relu(),  # [B, 32, 16, 16]
+        convolution(32, 64, 4, 2, 1), relu(),  # [B, 64, 8, 8]
+        convolution(64, 64, 4, 2, 1), relu(),  # [B, 64, 4, 4]
+        convolution(64, 256, 4), relu(),  # [B, 256, 1, 1]
         nn.Flatten(),  # [B, 256]
     )  # fmt: skip
     decoder = nn.Sequential(  # hidden [B, 256] from the latents
         nn.Unflatten(1, (256, 1, 1)), relu(),
-        ConvTranspose2d(256, 64, 4), relu(),  # [B, 64, 4, 4]
-        ConvTranspose2d(64, 64, 4, 2, 1), relu(),  # [B, 64, 8, 8]
-        ConvTranspose2d(64, 32, 4, 2, 1), relu(),  # [B, 32, 16, 16]
-        ConvTranspose2d(32, 32, 4, 2, 1), relu(),  # [B, 32, 32, 32]
-        ConvTranspose2d(32, 1, 4, 2, 1),  # logits [B, 1, 64, 64]
+        transposed(256, 64, 4), relu(),  # [B, 64, 4, 4]
+        transposed(64, 64, 4, 2, 1), relu(),  # [B, 64, 8, 8]
+        transposed(64, 32, 4, 2, 1), relu(),  # [B, 32, 16, 16]
+        transposed(32, 32, 4, 2, 1), relu(),  # [B, 32, 32, 32]
+        transposed(32, 1, 4, 2, 1),  # logits [B, 1, 64, 64]
     )  # fmt: skip
     return encoder, decoder, 256
 
 
-def _fc() -> tuple[nn.Module, nn.Module, int]:
+def _fc(_: Layers) -> tuple[nn.Module, nn.Module, int]:
     """The beta-VAE paper's network for 2D shapes (Higgins et al. 2017, table 1): ReLU encoder, tanh decoder.
 
     That paper trained it with Adagrad; here it is trained with Adam, as the report says of its own networks.
@@ -50,22 +60,22 @@ def _fc() -> tuple[nn.Module, nn.Module, int]:
     return encoder, decoder, 1200
 
 
-def _burgess() -> tuple[nn.Module, nn.Module, int]:
+def _burgess(layers: Layers) -> tuple[nn.Module, nn.Module, int]:
     """Burgess et al. 2018, appendix A: four convolutions of 32 channels, two layers of 256 units, mirrored."""
-    relu = nn.ReLU
+    relu, (convolution, transposed) = nn.ReLU, layers
     encoder = nn.Sequential(  # images [B, 1, 64, 64]
-        Conv2d(1, 32, 4, 2, 1), relu(),  # [B, 32, 32, 32]
-        Conv2d(32, 32, 4, 2, 1), relu(),  # [B, 32, 16, 16]
-        Conv2d(32, 32, 4, 2, 1), relu(),  # [B, 32, 8, 8]
-        Conv2d(32, 32, 4, 2, 1), relu(),  # [B, 32, 4, 4]
+        convolution(1, 32, 4, 2, 1), relu(),  # [B, 32, 32, 32]
+        convolution(32, 32, 4, 2, 1), relu(),  # [B, 32, 16, 16]
+        convolution(32, 32, 4, 2, 1), relu(),  # [B, 32, 8, 8]
+        convolution(32, 32, 4, 2, 1), relu(),  # [B, 32, 4, 4]
         nn.Flatten(), nn.Linear(512, 256), relu(), nn.Linear(256, 256), relu(),
     )  # fmt: skip
     decoder = nn.Sequential(  # hidden [B, 256] from the latents
         relu(), nn.Linear(256, 256), relu(), nn.Linear(256, 512), relu(), nn.Unflatten(1, (32, 4, 4)),
-        ConvTranspose2d(32, 32, 4, 2, 1), relu(),  # [B, 32, 8, 8]
-        ConvTranspose2d(32, 32, 4, 2, 1), relu(),  # [B, 32, 16, 16]
-        ConvTranspose2d(32, 32, 4, 2, 1), relu(),  # [B, 32, 32, 32]
-        ConvTranspose2d(32, 1, 4, 2, 1),  # logits [B, 1, 64, 64]
+        transposed(32, 32, 4, 2, 1), relu(),  # [B, 32, 8, 8]
+        transposed(32, 32, 4, 2, 1), relu(),  # [B, 32, 16, 16]
+        transposed(32, 32, 4, 2, 1), relu(),  # [B, 32, 32, 32]
+        transposed(32, 1, 4, 2, 1),  # logits [B, 1, 64, 64]
     )  # fmt: skip
     return encoder, decoder, 256
 
@@ -78,16 +88,18 @@ class VAE(nn.Module):
     convolutional model so, while [4]'s own network for 2D shapes is the fully connected one: "conv" is our
     reading, "fc" the literal one.
 
+    layers: the classes of its convolutions; they change how fast it computes, not what (lib/training/layers.py).
+
     Sampling is explicit: `encode` returns the posterior's parameters and `decode` takes latents as data.
     Raises ValueError for an unknown architecture.
     """
 
-    def __init__(self, architecture: str = "conv", latents: int = 10) -> None:
+    def __init__(self, architecture: str = "conv", latents: int = 10, layers: Layers = PLAIN) -> None:
         super().__init__()
         builders = {"conv": _conv, "fc": _fc, "burgess": _burgess}
         if architecture not in builders:
             raise ValueError(f"architecture is {architecture!r}; choose one of {', '.join(ARCHITECTURES)}.")
-        self.encoder, self.decoder, width = builders[architecture]()
+        self.encoder, self.decoder, width = builders[architecture](layers)
         self.to_posterior = nn.Linear(width, 2 * latents)
         self.from_latents = nn.Linear(latents, width)
 

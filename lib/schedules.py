@@ -1,4 +1,4 @@
-"""The two rules by which the KL capacity C(t) grows, as state machines on double-precision tensors.
+"""The rules by which the KL capacity C(t) grows, as state machines on double-precision tensors.
 
 A schedule answers twice per step t = 1, 2, ...: `set_point` before the controller runs (what C the error uses)
 and `advance` after it (C after the step, given beta(t) and beta(t-1)). It keeps no state but C itself.
@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-ARMS = ("linear", "adaptive", "linear_full", "adaptive_hold")
 INCREMENT = 0.15  # nats; ControlVAE adds this every 5,000 of 1.5 M steps
 INCREMENTS = 300  # that is how many such periods fit into training
 
@@ -101,27 +100,16 @@ def linear_reaches_maximum(c_start: float, c_max: float, t_max: int) -> int:
     return min(t_max, ceil(Fraction(periods * t_max, INCREMENTS)))
 
 
-def schedule_for(arm: str, c_start: float, c_max: float, steps: int) -> Schedule:
-    """The schedule of an arm, for a training of `steps` steps.
+def linear_full_length(c_start: float, c_max: float, steps: int) -> LinearCapacity:
+    """A control: the linear rule's ramp stretched so that C_max is reached at the last of `steps` steps."""
+    periods = max(1, ceil(round((c_max - c_start) / INCREMENT, 9)))
+    return LinearCapacity(c_start, c_max, Fraction(INCREMENTS * steps, periods))
 
-    - linear: the published rule, t_max = steps (C_max = 16 is reached after 104 of its 300 periods).
-    - linear_full: a control; the same ramp stretched so that C_max is reached at the last step.
-    - adaptive: the report's rule, t_max = steps.
-    - adaptive_hold: a control; t_max where the linear rule reaches C_max, then C_max held.
 
-    Raises ValueError for an unknown arm or impossible capacities.
-    """
+def adaptive_then_held(c_start: float, c_max: float, steps: int) -> AdaptiveCapacity:
+    """A control: the adaptive rule with t_max where the linear rule reaches C_max, which is held from there."""
     check_capacities(c_start, c_max, steps)
-    if arm == "linear":
-        return LinearCapacity(c_start, c_max, steps)
-    if arm == "linear_full":
-        periods = max(1, ceil(round((c_max - c_start) / INCREMENT, 9)))
-        return LinearCapacity(c_start, c_max, Fraction(INCREMENTS * steps, periods))
-    if arm == "adaptive":
-        return AdaptiveCapacity(c_start, c_max, steps)
-    if arm == "adaptive_hold":
-        return AdaptiveCapacity(c_start, c_max, max(1, linear_reaches_maximum(c_start, c_max, steps)))
-    raise ValueError(f"arm is {arm!r}; choose one of {', '.join(ARMS)}.")
+    return AdaptiveCapacity(c_start, c_max, max(1, linear_reaches_maximum(c_start, c_max, steps)))
 
 
 def replay(schedule: Schedule, advanced: np.ndarray) -> np.ndarray:

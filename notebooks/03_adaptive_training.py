@@ -58,6 +58,7 @@ snapshots_measured: int = None  # evaluation over training: how many of the run'
 dci_samples: int = None  # evaluation: images that the trees of DCI learn from; half as many test them
 
 # %%
+from lib.arms import ARMS
 from lib.files import ROOT
 from lib.report.notebook import configure_training
 
@@ -67,6 +68,7 @@ print(f"{config}\n-> {run.path.relative_to(ROOT)}")
 # %%
 from IPython.display import Markdown, display
 
+from lib.arms import schedule_of
 from lib.data import dataset
 from lib.evaluation.evaluate import evaluate
 from lib.evaluation.scores import measure_scores
@@ -77,7 +79,6 @@ from lib.report.information_figures import over_training
 from lib.report.notebook import label
 from lib.report.tables import run_table
 from lib.runs.run import read_trace
-from lib.schedules import schedule_for
 from lib.toy_plant import simulate
 from lib.training.train import train
 
@@ -98,7 +99,7 @@ from lib.training.train import train
 
 # %%
 toy = simulate(
-    PIDController(ki=1.0, anti_windup="conditional"), schedule_for(arm, 0.5, 16.0, 6_000), steps=6_000, lag=100
+    PIDController(ki=1.0, anti_windup="conditional"), schedule_of(arm, 0.5, 16.0, 6_000), steps=6_000, lag=100
 )
 figures.show(
     figures.toy_plant(toy, arm),
@@ -123,7 +124,7 @@ trace = read_trace(run.path / "trace.h5")
 figures.show(
     figures.traces({arm: [trace]}),
     run.path / "figures" / "trace",
-    "**Figure 2.** Training of the " + figures.ARM_LABELS[arm] + " arm: reconstruction loss, KL and beta (moving "
+    "**Figure 2.** Training of the " + ARMS[arm].label + " arm: reconstruction loss, KL and beta (moving "
     f"averages; pale, beta at every step) and capacity. n = 1 run; {label(run)}.",
 )
 

@@ -24,6 +24,7 @@
 profile: str = "laptop"  # section of profiles.toml whose runs are analysed
 
 # %%
+from lib.arms import ARMS
 from lib.report.notebook import parameters
 from lib.report.tables import dataset_entropy, trained_runs
 from lib.runs.profiles import load_profile
@@ -38,6 +39,7 @@ import pandas as pd
 import torch
 from IPython.display import HTML, Markdown, display
 
+from lib.arms import schedule_of
 from lib.data import dataset
 from lib.dsprites import FACTOR_NAMES, N_IMAGES, factors_to_indices
 from lib.evaluation.evaluate import evaluate
@@ -63,7 +65,7 @@ from lib.report.notebook import PAPER_STEPS, label
 from lib.report.pictures import reconstruct, traverse
 from lib.report.tables import PUBLIC_LOGS, REPORTED, departures, factor_table, holds, information_gaps, run_table
 from lib.runs.run import read_advanced, read_trace
-from lib.schedules import replay, schedule_for
+from lib.schedules import replay
 
 images = dataset.load(dataset.ensure(chosen.training["data"]))
 evaluation = chosen.evaluation_config()
@@ -92,14 +94,13 @@ folder = chosen.directory / "figures"
 def per_arm(column: str, form: str = ".2f") -> str:
     """ "linear 1.00, adaptive 2.00", with the spread over seeds where there are several."""
     return ", ".join(
-        f"{figures.ARM_LABELS[arm]} {mean.loc[arm, column]:{form}}"
-        + (f" ± {spread.loc[arm, column]:{form}}" if n > 1 else "")
+        f"{ARMS[arm].label} {mean.loc[arm, column]:{form}}" + (f" ± {spread.loc[arm, column]:{form}}" if n > 1 else "")
         for arm in chosen.arms
     )
 
 
 def columns_of(frame: pd.DataFrame, rows: dict) -> pd.DataFrame:
-    return side_by_side(frame, table["arm"], rows, figures.ARM_LABELS)
+    return side_by_side(frame, table["arm"], rows)
 
 
 # %%
@@ -411,7 +412,7 @@ figures.show(
 )
 
 # %%
-in_use = ", ".join(f"{figures.ARM_LABELS[arm]} {sum(kl > 0.1 for kl in measured[arm]['kl_latents'])}" for arm in models)
+in_use = ", ".join(f"{ARMS[arm].label} {sum(kl > 0.1 for kl in measured[arm]['kl_latents'])}" for arm in models)
 channels = pd.concat({arm: factor_table(run) for arm, run in pair.items()}, names=["arm"])
 channels.columns = [name.replace("_", " ") for name in channels]
 display(channels.round(2))
@@ -519,7 +520,7 @@ display(
 held = {}
 for arm, run in pair.items():
     config = run.config()
-    schedule = schedule_for(config.arm, config.c_start, config.c_max, config.steps)
+    schedule = schedule_of(config.arm, config.c_start, config.c_max, config.steps)
     advanced = read_advanced(run.path / "trace.h5")
     held[arm] = holds(advanced, replay(schedule, advanced))
 long = {arm: frame[frame["length"] >= chosen.training["steps"] / 100] for arm, frame in held.items()}
@@ -534,7 +535,7 @@ gaps.columns = table["arm"].unique()
 
 def listed(names: tuple[str, ...]) -> str:
     return "; ".join(
-        f"{figures.ARM_LABELS[arm]}: " + ", ".join(f"{name.replace('_', ' ')} {gaps.loc[name, arm]}" for name in names)
+        f"{ARMS[arm].label}: " + ", ".join(f"{name.replace('_', ' ')} {gaps.loc[name, arm]}" for name in names)
         for arm in gaps
     )
 
@@ -572,7 +573,7 @@ of reconstruction against KL at an optimum is β to one, 16 nats of KL would cos
 about 10 nats above the KL while the integral is near zero. The report's trace of β would tell. The other network and learning rate of those logs keep this an inference. In our runs,
 the reconstruction loss was {per_arm("reconstruction", ".1f")} nats at a KL of {per_arm("kl")} nats."""
         + "".join(
-            f" The {figures.ARM_LABELS[arm]} arm did stand at 16 nats, and paid {mean.loc[arm, 'reconstruction']:.1f} nats for it, near that estimate; "
+            f" The {ARMS[arm].label} arm did stand at 16 nats, and paid {mean.loc[arm, 'reconstruction']:.1f} nats for it, near that estimate; "
             "longer training may lower this."
             for arm in chosen.arms
             if abs(mean.loc[arm, "kl"] - 16) < 0.5 and abs(mean.loc[arm, "reconstruction"] - rise) < 3
@@ -582,22 +583,20 @@ the reconstruction loss was {per_arm("reconstruction", ".1f")} nats at a KL of {
 
 # %%
 gap = gaps_over_training.groupby(table["arm"]).mean()
-followed = [
-    figures.ARM_LABELS[arm] for arm in chosen.arms if gap.loc[arm, ["mean_distance", "last_gap"]].abs().max() <= apart
-]
+followed = [ARMS[arm].label for arm in chosen.arms if gap.loc[arm, ["mean_distance", "last_gap"]].abs().max() <= apart]
 past = {  # arms whose C went beyond a bound of the mutual information
-    name: [figures.ARM_LABELS[arm] for arm in chosen.arms if mean.loc[arm, "final_capacity"] > limit]
+    name: [ARMS[arm].label for arm in chosen.arms if mean.loc[arm, "final_capacity"] > limit]
     for name, limit in (("grid", grid_bound), ("all", bound))
 }
 
 
 def arms_of(values: pd.Series, form: str = ".2f") -> str:
-    return ", ".join(f"{figures.ARM_LABELS[arm]} {values[arm]:{form}}" for arm in chosen.arms)
+    return ", ".join(f"{ARMS[arm].label} {values[arm]:{form}}" for arm in chosen.arms)
 
 
 parting = {arm: gaps_over_training.loc[run.name, "apart_from"] for arm, run in first.items()}
 parting = ", ".join(
-    f"{figures.ARM_LABELS[arm]} {'it did not' if pd.isna(step) else f'from step {step:,.0f} on'}"
+    f"{ARMS[arm].label} {'it did not' if pd.isna(step) else f'from step {step:,.0f} on'}"
     for arm, step in parting.items()
 )
 distance = gap["mean_distance"]
@@ -632,11 +631,11 @@ KL − $I_q(x; z)$, what the KL holds that is no information, {arms_of(gap["last
 # %%
 rest = mean["kl"] - mean["mutual_information"]
 consists = "; ".join(
-    f"{figures.ARM_LABELS[arm]} {rest[arm]:.2f} nats ({rest[arm] / mean.loc[arm, 'kl']:.0%} of the KL), of which {mean.loc[arm, 'total_correlation']:.2f} are total correlation and "
+    f"{ARMS[arm].label} {rest[arm]:.2f} nats ({rest[arm] / mean.loc[arm, 'kl']:.0%} of the KL), of which {mean.loc[arm, 'total_correlation']:.2f} are total correlation and "
     f"{mean.loc[arm, 'dimension_wise_kl']:.2f} dimension-wise KL"
     for arm in chosen.arms
 )
-beyond = [figures.ARM_LABELS[arm] for arm in chosen.arms if mean.loc[arm, "kl"] > bound]
+beyond = [ARMS[arm].label for arm in chosen.arms if mean.loc[arm, "kl"] > bound]
 adaptive_last = snapshots[pair["adaptive"].name].iloc[-1]
 linear_over_training = snapshots[pair["linear"].name]
 at_like_kl = linear_over_training.loc[(linear_over_training["kl"] - adaptive_last["kl"]).abs().idxmin()]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from lib.schedules import AdaptiveCapacity, LinearCapacity, linear_reaches_maximum, replay, schedule_for
+from lib.arms import schedule_of
+from lib.schedules import AdaptiveCapacity, LinearCapacity, linear_reaches_maximum, replay
 
 PAPER_STEPS = 1_500_000
 
@@ -29,7 +30,7 @@ def linear_at(schedule, *steps):
 
 
 def test_linear_is_the_published_rule():
-    schedule = schedule_for("linear", 0.5, 16.0, PAPER_STEPS)
+    schedule = schedule_of("linear", 0.5, 16.0, PAPER_STEPS)
     capacity, expected, steps = (
         0.5,
         [],
@@ -47,14 +48,14 @@ def test_linear_is_the_published_rule():
 
 @pytest.mark.parametrize("steps", [300, 6_000, 1_001])
 def test_linear_is_the_same_path_in_fewer_steps(steps):
-    schedule = schedule_for("linear", 0.5, 16.0, steps)
+    schedule = schedule_of("linear", 0.5, 16.0, steps)
     expected = [min(16.0, 0.5 + 0.15 * math.floor(300 * t / steps)) for t in range(1, steps + 2)]
     assert linear_at(schedule, *range(1, steps + 2)) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("steps", [6_000, 1_001, PAPER_STEPS])
 def test_linear_full_reaches_the_maximum_at_the_last_step(steps):
-    schedule = schedule_for("linear_full", 0.5, 16.0, steps)
+    schedule = schedule_of("linear_full", 0.5, 16.0, steps)
     before, at, after = linear_at(schedule, steps - 1, steps, steps + 1)
     assert before == pytest.approx(0.5 + 0.15 * 103)
     assert at == after == 16.0
@@ -114,14 +115,14 @@ def test_replay_of_the_linear_rule_ignores_the_bits():
 
 
 def test_adaptive_hold_ends_where_the_linear_rule_reaches_the_maximum():
-    schedule = schedule_for("adaptive_hold", 0.5, 16.0, PAPER_STEPS)
+    schedule = schedule_of("adaptive_hold", 0.5, 16.0, PAPER_STEPS)
     assert schedule == AdaptiveCapacity(0.5, 16.0, 520_000)
-    assert schedule_for("adaptive", 0.5, 16.0, 77) == AdaptiveCapacity(0.5, 16.0, 77)
+    assert schedule_of("adaptive", 0.5, 16.0, 77) == AdaptiveCapacity(0.5, 16.0, 77)
 
 
 def test_refuses_impossible_schedules():
     with pytest.raises(ValueError, match="arm is 'cyclic'"):
-        schedule_for("cyclic", 0.5, 16.0, 10)
+        schedule_of("cyclic", 0.5, 16.0, 10)
     with pytest.raises(ValueError, match="c_start"):
         LinearCapacity(17.0, 16.0, 10)
     with pytest.raises(ValueError, match="t_max"):

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from lib.pid import PIDController
-from lib.schedules import LinearCapacity, schedule_for
+from lib.arms import schedule_of
+from lib.schedules import LinearCapacity
 from lib.toy_plant import VARIANCES, rate, simulate
 
 
@@ -28,7 +29,7 @@ def test_the_controller_holds_the_plant_at_the_set_point():
 @pytest.mark.parametrize("arm", ["linear", "adaptive", "linear_full", "adaptive_hold"])
 def test_in_the_notebooks_setting_every_rule_ends_at_the_maximum_with_the_plant_in_tow(arm):
     controller = PIDController(ki=1.0, anti_windup="conditional")
-    frame = simulate(controller, schedule_for(arm, 0.5, 16.0, 6_000), 6_000, lag=100)
+    frame = simulate(controller, schedule_of(arm, 0.5, 16.0, 6_000), 6_000, lag=100)
     assert frame["capacity"].iloc[-1] == pytest.approx(16.0, abs=1e-6)
     assert frame["kl"].iloc[-1] == pytest.approx(16.0, abs=0.05)
     assert frame["beta"].max() > 100

@@ -92,7 +92,7 @@ def step_launches(engine: Engine) -> tuple[int, int]:
         engine.train_step()
     number, per_latent = (torch.zeros(shape, device=engine.device) for shape in ((), engine.config.latents))
     with Launches() as control:
-        engine.control(engine.t, engine.controlled, number, number, per_latent)
+        engine.control(engine.t, engine.carried, number, number, per_latent)
     return step.count, control.count
 
 

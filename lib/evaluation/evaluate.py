@@ -21,6 +21,7 @@ from lib.runs.provenance import provenance
 from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig
 from lib.training.device import choose_device, reproducible
+from lib.training.layers import FAST
 
 # What evaluation.json depends on.
 SETTINGS = (
@@ -73,7 +74,12 @@ def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool =
     with reproducible(training.threads):
         indices, sizes = evaluation_grid(config.position_stride)
         mean, logvar, loss = measure_images(
-            run.load_model(), data.to(device), indices, config.evaluation_batch, config.evaluation_seed, progress
+            run.load_model(layers=FAST),
+            data.to(device),
+            indices,
+            config.evaluation_batch,
+            config.evaluation_seed,
+            progress,
         )
         on_device = mean.to(device), logvar.to(device)
         measures = measure_information(*on_device, sizes, config, progress)

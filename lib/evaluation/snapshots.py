@@ -25,6 +25,7 @@ from lib.runs.provenance import provenance
 from lib.runs.run import Run, read_trace
 from lib.runs.settings import EvaluationConfig
 from lib.training.device import choose_device, reproducible
+from lib.training.layers import FAST
 
 # What a row of snapshots.csv depends on; `snapshots_measured` decides only which rows there are.
 SETTINGS = ("snapshot_position_stride", "decomposition_samples", "evaluation_seed", "evaluation_batch")
@@ -83,7 +84,7 @@ def _measure(
     ) as bar:  # fmt: skip
         for step, path in files.items():
             started = time.perf_counter()
-            mean, logvar = encode_images(run.load_model(path), data, indices, config.evaluation_batch, bar)
+            mean, logvar = encode_images(run.load_model(path, FAST), data, indices, config.evaluation_batch, bar)
             row = {
                 "step": step,
                 "images": len(indices),

@@ -15,6 +15,7 @@ import torch
 from markupsafe import Markup
 from torch import Tensor, nn
 
+from lib.arms import ARMS
 from lib.dsprites import FACTOR_NAMES, FACTOR_SIZES, FACTOR_VALUES, SHAPE_NAMES, factors_to_indices, outline, render
 from lib.evaluation.posteriors import read_posterior
 from lib.model import VAE
@@ -60,7 +61,7 @@ def explorer(runs: dict[str, Run]) -> str:
     labels = [class_labels(name, chosen) for name, chosen in classes.items()]
     image = [chosen[position] for chosen, position in zip(classes.values(), start, strict=True)]
     return environment.get_template("explorer.html.j2").render(
-        arms=[(figures.ARM_LABELS[arm], figures.ARM_COLOURS[arm], _sprites(arm, models[arm], image, tables[arm]))
+        arms=[(ARMS[arm].label, ARMS[arm].colour, _sprites(arm, models[arm], image, tables[arm]))
               for arm in runs],
         factors=list(zip(figures.FACTOR_LABELS, labels, start, strict=True)),
         latents=list(zip(*(table.itertuples() for table in tables.values()), strict=True)),

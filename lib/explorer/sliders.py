@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from lib.arms import ARMS
 from lib.dsprites import FACTOR_NAMES, FACTOR_SIZES, factors_to_indices, render
-from lib.report.figures import ARM_COLOURS, ARM_LABELS, FACTOR_LABELS
+from lib.report.figures import FACTOR_LABELS
 from lib.report.latents import class_labels, latent_table
 from lib.runs.profiles import Profile, published_profiles
 from lib.runs.run import Run
@@ -116,13 +117,13 @@ class Explorer:
             return widgets.VBox([image, widgets.HTML(f'<b style="color: {colour}">{name}</b>')])
 
         pictures = [picture(self.start, "start image", "black")]
-        pictures += [picture(image, ARM_LABELS[arm], ARM_COLOURS[arm]) for arm, image in self.pictures.items()]
+        pictures += [picture(image, ARMS[arm].label, ARMS[arm].colour) for arm, image in self.pictures.items()]
         rows = []
         for latents, slider, sweep in zip(
             zip(*(table.itertuples() for table in tables.values()), strict=True), self.latents, self.sweeps, strict=True
         ):
             notes = [
-                f'<span style="color: {ARM_COLOURS[arm]}">■</span> {ARM_LABELS[arm]} {latent.latent}: '
+                f'<span style="color: {ARMS[arm].colour}">■</span> {ARMS[arm].label} {latent.latent}: '
                 f"KL {latent.kl:.2f}, {latent.factor} {latent.information:.2f}"
                 for arm, latent in zip(tables, latents, strict=True)
             ]

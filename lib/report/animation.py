@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib import font_manager
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
+from lib.arms import ARMS
 from lib.files import write_atomically
-from lib.report.figures import ARM_COLOURS, ARM_LABELS
 
 _GAP, _LABEL, _SIDE = 4, 22, 64  # pixels: between pictures, of a line of text, of a picture
 
@@ -24,7 +24,7 @@ def save_traversals(pictures: dict[str, np.ndarray], labels: dict[str, list[str]
     page = Image.new("RGB", (latents * (_SIDE + _GAP) + _GAP, len(pictures) * row), "white")
     draw = ImageDraw.Draw(page)
     for number, arm in enumerate(pictures):
-        draw.text((_GAP, number * row + 5), ARM_LABELS[arm], ARM_COLOURS[arm], font)
+        draw.text((_GAP, number * row + 5), ARMS[arm].label, ARMS[arm].colour, font)
         for j, text in enumerate(labels[arm]):
             middle = _GAP + j * (_SIDE + _GAP) + _SIDE // 2
             draw.text((middle, number * row + _LABEL + _SIDE + 4), text, "black", font, anchor="ma")
@@ -50,6 +50,6 @@ def save_traversals(pictures: dict[str, np.ndarray], labels: dict[str, list[str]
 def _colours(arms: list[str]) -> list[int]:
     """64 greys and, for the arms' names, each arm's colour in four steps to white; red, green and blue in turn."""
     greys = np.repeat(np.linspace(0, 255, 64)[:, None], 3, axis=1)
-    pure = np.array([ImageColor.getrgb(ARM_COLOURS[arm]) for arm in arms])
+    pure = np.array([ImageColor.getrgb(ARMS[arm].colour) for arm in arms])
     shades = [255 - share * (255 - pure) for share in (0.25, 0.5, 0.75, 1)]
     return np.concatenate([greys, *shades]).round().astype(int).flatten().tolist()

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from lib.arms import ARMS
+
 # Weights of the arms in each comparison. The four arms are a 2 x 2 design: the rule by which C grows, and whether C
 # arrives at C_max at the end or, as in `linear`, earlier and then stays there.
 DIFFERENCE = {"adaptive": 1.0, "linear": -1.0}
@@ -47,12 +49,12 @@ def told_from_chance(estimate: float, half: float) -> bool:
 
 
 def side_by_side(
-    frame: pd.DataFrame, arms: pd.Series, rows: dict[str, tuple[str, Callable[[float], str]]], labels: dict[str, str]
+    frame: pd.DataFrame, arms: pd.Series, rows: dict[str, tuple[str, Callable[[float], str]]]
 ) -> pd.DataFrame:
     """Values as text for a reader: a column per run or, where arms have several seeds, one per arm.
 
     frame: one row per run; arms: each run's arm, by the frame's index; rows: what to call a column of the frame, its
-    name there, and how to write a value; labels: what to call an arm. An arm's column holds mean ± standard deviation
+    name there, and how to write a value. An arm's column holds mean ± standard deviation
     over seeds, or, where a value is missing, all values.
     """
     if not arms.duplicated().any():
@@ -68,7 +70,9 @@ def side_by_side(
 
     return pd.DataFrame(
         {
-            labels[arm]: {name: cell(frame.loc[arms == arm, column], write) for name, (column, write) in rows.items()}
+            ARMS[arm].label: {
+                name: cell(frame.loc[arms == arm, column], write) for name, (column, write) in rows.items()
+            }
             for arm in arms.unique()
         }
     )

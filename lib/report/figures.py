@@ -10,13 +10,8 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart; a control is the lighter kin of its arm.
-ARM_COLOURS = {"linear": "#0072B2", "adaptive": "#D55E00", "linear_full": "#56B4E9", "adaptive_hold": "#E69F00"}
-ARM_LINES = {"linear": "-", "adaptive": "-", "linear_full": "--", "adaptive_hold": "--"}
-ARM_LABELS = {
-    "linear": "linear", "adaptive": "adaptive",
-    "linear_full": "linear full-length", "adaptive_hold": "adaptive then held",
-}  # fmt: skip
+from lib.arms import ARMS
+
 REFERENCE_COLOUR = "#595959"  # what is not an arm: set points, bounds
 FACTOR_LABELS = ("shape", "scale", "orientation", "position x", "position y")
 DOTS_PER_INCH = 160
@@ -75,15 +70,15 @@ def traces(runs: dict[str, list[pd.DataFrame]]) -> Figure:
             for number, frame in enumerate(frames):
                 if column == "beta_mean":
                     axis.plot(
-                        frame["step"], frame["beta"], color=ARM_COLOURS[arm], linewidth=0.3, alpha=0.25, rasterized=True
+                        frame["step"], frame["beta"], color=ARMS[arm].colour, linewidth=0.3, alpha=0.25, rasterized=True
                     )
                 values = frame[column]
                 if column != "capacity":
                     values = values.rolling(max(1, len(frame) // 200), min_periods=1, center=True).mean()
                 axis.plot(
-                    frame["step"], values, color=ARM_COLOURS[arm], linestyle=ARM_LINES[arm],
+                    frame["step"], values, color=ARMS[arm].colour, linestyle=ARMS[arm].line,
                     linewidth=1.3 if number == 0 else 0.7, alpha=1 if number == 0 else 0.6,
-                    label=ARM_LABELS[arm] if number == 0 else None,
+                    label=ARMS[arm].label if number == 0 else None,
                 )  # fmt: skip
         axis.set_ylabel(label)
         axis.margins(x=0.01)
@@ -107,7 +102,7 @@ def reconstructions(inputs: np.ndarray, outputs: dict[str, np.ndarray]) -> Figur
     for axis, (arm, images) in zip(axes[0], outputs.items(), strict=True):
         axis.imshow(_montage(np.concatenate([inputs, images]), len(inputs)), cmap="gray", vmin=0, vmax=1)
         _blank_axes(axis)
-        axis.set_title(ARM_LABELS[arm], color=ARM_COLOURS[arm])
+        axis.set_title(ARMS[arm].label, color=ARMS[arm].colour)
         axis.set_yticks([32, 98], ["input", "output"])
     return figure
 
@@ -122,7 +117,7 @@ def traversals(pictures: dict[str, np.ndarray], values: np.ndarray, labels: dict
     for axis, (arm, images) in zip(axes[0], pictures.items(), strict=True):
         axis.imshow(_montage(images.reshape(-1, 64, 64), len(values)), cmap="gray", vmin=0, vmax=1)
         _blank_axes(axis)
-        axis.set_title(ARM_LABELS[arm], color=ARM_COLOURS[arm])
+        axis.set_title(ARMS[arm].label, color=ARMS[arm].colour)
         axis.set_yticks(np.arange(latents) * 66 + 32, labels[arm], fontsize=7)
         ends = [0, len(values) // 2, len(values) - 1]
         axis.set_xticks([i * 66 + 32 for i in ends], [f"{values[i]:+g}".replace("+0", "0") for i in ends])
@@ -145,7 +140,7 @@ def information_matrices(matrices: dict[str, np.ndarray], kl_latents: dict[str, 
             cbar=number == len(matrices) - 1, cbar_kws={"label": "I(z; v) (nats)"},
             xticklabels=[str(j) for j in order], yticklabels=FACTOR_LABELS,
         )  # fmt: skip
-        axis.set_title(ARM_LABELS[arm], color=ARM_COLOURS[arm])
+        axis.set_title(ARMS[arm].label, color=ARMS[arm].colour)
         axis.set_xlabel("latent (largest KL first)")
         axis.tick_params(axis="y", rotation=0)
     return figure
@@ -164,9 +159,9 @@ def scores(table: pd.DataFrame, reported: pd.DataFrame) -> Figure:
         arms = list(dict.fromkeys([*table["arm"], *reported["arm"]]))
         for position, arm in enumerate(arms):
             ours, theirs = (frame.loc[frame["arm"] == arm, column] for frame in (table, reported))
-            axis.plot(ours, [position] * len(ours), "o", color=ARM_COLOURS[arm], label="this run")
-            axis.plot(theirs, [position] * len(theirs), "D", mfc="none", color=ARM_COLOURS[arm], label="the report")
-        axis.set_yticks(range(len(arms)), [ARM_LABELS[arm] for arm in arms])
+            axis.plot(ours, [position] * len(ours), "o", color=ARMS[arm].colour, label="this run")
+            axis.plot(theirs, [position] * len(theirs), "D", mfc="none", color=ARMS[arm].colour, label="the report")
+        axis.set_yticks(range(len(arms)), [ARMS[arm].label for arm in arms])
         axis.set_ylim(len(arms) - 0.5, -0.5)
         axis.set_xlim(left=0)
         axis.set_xlabel(label)
@@ -183,11 +178,11 @@ def scores(table: pd.DataFrame, reported: pd.DataFrame) -> Figure:
 def toy_plant(frame: pd.DataFrame, arm: str) -> Figure:
     """Controller and capacity rule on the toy plant (`lib.toy_plant.simulate`): KL and C, and beta, over the steps."""
     figure, axes = plt.subplots(1, 2, figsize=(7.2, 2.4))
-    axes[0].plot(frame["step"], frame["kl"], color=ARM_COLOURS[arm], linewidth=1, label="KL")
+    axes[0].plot(frame["step"], frame["kl"], color=ARMS[arm].colour, linewidth=1, label="KL")
     axes[0].plot(frame["step"], frame["capacity"], color=REFERENCE_COLOUR, linestyle="--", linewidth=1.2, label="C(t)")
     axes[0].set_ylabel("nats")
     axes[0].legend()
-    axes[1].plot(frame["step"], frame["beta"], color=ARM_COLOURS[arm], linewidth=1)
+    axes[1].plot(frame["step"], frame["beta"], color=ARMS[arm].colour, linewidth=1)
     axes[1].set_ylabel(r"$\beta(t)$")
     axes[1].set_yscale("log")
     for axis in axes:

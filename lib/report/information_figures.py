@@ -5,7 +5,8 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from lib.report.figures import ARM_COLOURS, ARM_LABELS, REFERENCE_COLOUR
+from lib.arms import ARMS
+from lib.report.figures import REFERENCE_COLOUR
 
 # Column, label, colour (of Tol's muted scheme, which colour-blind readers can tell apart), line, marker.
 PARTS = (
@@ -40,12 +41,12 @@ def over_training(snapshots: dict[str, list[pd.DataFrame]]) -> Figure:
                 )  # fmt: skip
             for column, label, line, marker in SCORES:
                 score.plot(
-                    frame["step"], frame[column], color=ARM_COLOURS[arm], linestyle=line, marker=marker,
+                    frame["step"], frame[column], color=ARMS[arm].colour, linestyle=line, marker=marker,
                     label=label if number == 0 else None, **style,
                 )  # fmt: skip
         bound = np.log(frames[0]["images"].iloc[0])
         nats.axhline(bound, color=REFERENCE_COLOUR, linestyle=":", linewidth=1.2, label="log N")
-        nats.set_title(ARM_LABELS[arm], color=ARM_COLOURS[arm])
+        nats.set_title(ARMS[arm].label, color=ARMS[arm].colour)
         score.set_xlabel("training step")
         score.set_xscale("log")
         for axis in (nats, score):

@@ -4,7 +4,6 @@ import pandas as pd
 
 from lib.files import ROOT, write_atomically
 from lib.report.effects import ARRIVAL, DIFFERENCE, LATE_DIFFERENCE, RULE, effect_text, side_by_side
-from lib.report.figures import ARM_LABELS
 from lib.report.tables import REPORTED, departures
 from lib.runs.profiles import Profile, load_profile, published_profiles
 
@@ -28,7 +27,7 @@ def readme_results(profiles: list[Profile]) -> str:
         table = pd.read_csv(profile.published / "table.csv", index_col="run")
         lines += [f"- {_summary(profile, table, paper_steps)}"]
         hardware, n = f"{table['processor'].iloc[0]}, {table['precision'].iloc[0]}", len(profile.seeds)
-        for name, row in side_by_side(table, table["arm"], COLUMNS, ARM_LABELS).T.iterrows():
+        for name, row in side_by_side(table, table["arm"], COLUMNS).T.iterrows():
             rows.append(f"| {name} (`{profile.name}`) | {n} | {' | '.join(row)} | {hardware} |")
     for row in REPORTED.itertuples():
         rows.append(f"| {row.arm}, the report | 1 | {row.mig} | {row.reconstruction:.1f} | | | {paper_steps:,} | | |")

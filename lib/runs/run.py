@@ -21,7 +21,8 @@ import pandas as pd
 from safetensors.torch import load_file, save_file
 
 from lib.files import read_json, write_atomically, write_json
-from lib.model import VAE
+from lib.model import PLAIN, VAE, Layers
+from lib.objectives import COLUMNS
 from lib.runs.settings import TrainingConfig
 
 
@@ -77,16 +78,16 @@ class Run:
         """Step -> weight file, in order of steps."""
         return {int(path.stem[5:]): path for path in sorted((self.path / "snapshots").glob("step_*.safetensors"))}
 
-    def load_model(self, weights: Path | None = None) -> VAE:
-        """The network with its final weights, or with those of a snapshot file; in evaluation on the CPU."""
+    def load_model(self, weights: Path | None = None, layers: Layers = PLAIN) -> VAE:
+        """The network with its final weights, or with those of a snapshot file; in evaluation mode, on the CPU."""
         config = self.config()
-        model = VAE(config.architecture, config.latents)
+        model = VAE(config.architecture, config.latents, layers)
         model.load_state_dict(load_file(weights or self.path / "weights.safetensors"))
         return model.eval()
 
 
 def write_trace(path: Path, trace: pd.DataFrame, advanced: np.ndarray, attributes: dict[str, Any]) -> None:
-    """The trace's columns as HDF5 data sets, and `advanced` (bool [steps]) as packed bits."""
+    """The trace's columns as HDF5 data sets, and `advanced` (bool [steps]) as packed bits, unless it is empty."""
 
     def write(temporary: Path) -> None:
         with h5py.File(temporary, "w") as file:
@@ -94,20 +95,28 @@ def write_trace(path: Path, trace: pd.DataFrame, advanced: np.ndarray, attribute
             columns = file.create_group("columns", track_order=True)
             for name in trace.columns:
                 columns.create_dataset(name, data=trace[name].to_numpy(), compression="gzip", shuffle=True)
-            bits = file.create_dataset("advanced_bits", data=np.packbits(advanced), compression="gzip")
-            bits.attrs["steps"] = len(advanced)
+            if len(advanced):
+                bits = file.create_dataset("advanced_bits", data=np.packbits(advanced), compression="gzip")
+                bits.attrs["steps"] = len(advanced)
 
     write_atomically(path, write)
 
 
 def read_trace(path: Path) -> pd.DataFrame:
-    """The trace of a run, one row every `trace_every` steps; every column is explained in results/README.md."""
+    """The trace of a run, one row every `trace_every` steps; every column is explained in results/README.md.
+
+    Columns that the run's objective does not fill are missing values, in every row.
+    """
     with h5py.File(path) as file:
-        return pd.DataFrame({name: values[...] for name, values in file["columns"].items()})
+        trace = pd.DataFrame({name: values[...] for name, values in file["columns"].items()})
+    wanted = [f"{name}{suffix}" for suffix in ("", "_mean") for name in COLUMNS]
+    return trace.reindex(columns=[*trace.columns, *(name for name in wanted if name not in trace.columns)])
 
 
 def read_advanced(path: Path) -> np.ndarray:
-    """Whether C changed at each step, bool [steps]; `lib.schedules.replay` turns it into C(t)."""
+    """Whether C changed at each step, bool [steps], or [0] where there is no C; `lib.schedules.replay` gives C(t)."""
     with h5py.File(path) as file:
+        if "advanced_bits" not in file:
+            return np.empty(0, dtype=bool)
         bits = file["advanced_bits"]
         return np.unpackbits(bits[...], count=bits.attrs["steps"]).astype(bool)

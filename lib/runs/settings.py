@@ -4,10 +4,10 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
+from lib.arms import ARMS
 from lib.dsprites import N_IMAGES
 from lib.model import ARCHITECTURES
 from lib.pid import ANTI_WINDUP
-from lib.schedules import ARMS
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "float64")
 DEVICES = ("auto", "cpu", "cuda")
@@ -65,7 +65,7 @@ class _Settings:
 class TrainingConfig(_Settings):
     """Everything that decides the bits of a training run; `profiles.toml` holds the values of each profile."""
 
-    arm: str  # how the KL capacity grows: linear, adaptive, linear_full or adaptive_hold (lib/schedules.py)
+    arm: str  # what presses on the KL, and by which rule: a row of lib/arms.py
     data: str  # rendered, download, or the path of an official file (lib/data/dataset.py)
     seed: int  # of initial weights, batches and noise: the same for every arm
     steps: int  # training steps, one batch each
@@ -88,7 +88,7 @@ class TrainingConfig(_Settings):
     checkpoint_every: int  # steps between two checkpoints, of which those within half a minute of the last are left out
 
     def _check(self) -> None:
-        self._check_choice("arm", ARMS)
+        self._check_choice("arm", tuple(ARMS))
         self._check_choice("architecture", ARCHITECTURES)
         self._check_choice("anti_windup", ANTI_WINDUP)
         self._check_choice("precision", PRECISIONS)

@@ -1,6 +1,6 @@
 """One training step of ControlVAE, on any device, with nothing read back by the host between steps.
 
-The engine owns the network, the optimiser, the controller and the capacity. Batches and noise are functions of
+The engine owns the network, the optimiser and the arm's objective. Batches and noise are functions of
 (seed, step) alone: every arm sees the same ones, and a resumed run continues with the same bits. All that a step
 reads and changes lies in tensors that keep their place, so that a step can be captured once as a CUDA graph and
 replayed (lib/training/lockstep.py).
@@ -11,23 +11,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lib.arms import objective_of
 from lib.data.dataset import Dataset
 from lib.model import VAE, initialise, kl_per_latent, reconstruction_loss, reparameterise
-from lib.pid import PIDController, PIDState
+from lib.objectives import COLUMNS, Encoded
 from lib.runs.settings import TrainingConfig
-from lib.schedules import schedule_for
 from lib.training.device import device_of
+from lib.training.layers import FAST
 from lib.training.streams import BLOCK, WEIGHTS, epoch_permutation, noise_block, stream_seed
 
-BETA = 4  # where `Engine.controlled` holds beta
 
-
-def trace_columns(latents: int) -> list[str]:
-    """Names of the values recorded at every step, in the order of `Engine.run`'s columns."""
-    return [
-        "reconstruction", "kl", *(f"kl_{j}" for j in range(latents)),
-        "beta", "set_point", "capacity", "integral", "frozen", "advanced", "locked",
-    ]  # fmt: skip
+def trace_columns(latents: int, objective: tuple[str, ...] = COLUMNS) -> list[str]:
+    """Names of the values recorded at every step: the losses, then those of COLUMNS that the objective fills."""
+    return ["reconstruction", "kl", *(f"kl_{j}" for j in range(latents)), *objective]
 
 
 class Engine:
@@ -46,27 +42,25 @@ class Engine:
         if config.batch_size > self.n_images:
             raise ValueError(f"batch_size is {config.batch_size}; the data set has {self.n_images} images.")
 
-        model = VAE(config.architecture, config.latents)
+        model = VAE(config.architecture, config.latents, FAST)
         initialise(model, stream_seed(config.seed, WEIGHTS))
         self.model = model.to(device, self.dtype, memory_format=torch.channels_last)
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), config.learning_rate, fused=True, capturable=device.type == "cuda"
         )
-        self.controller = PIDController(config.kp, config.ki, config.kd, config.beta_min, config.anti_windup)
-        self.schedule = schedule_for(config.arm, config.c_start, config.c_max, config.steps)
+        self.objective = objective_of(config.arm, config)
+        self.columns = trace_columns(config.latents, self.objective.columns)
 
         self.batches = self.n_images // config.batch_size  # of an epoch; a last, incomplete batch is left out
         self.step = 0  # steps done, on the host
         self.t = torch.zeros((), dtype=torch.int64, device=device)  # the same, on the device
-        # What controller and schedule carry from step to step: a PIDState's four, beta(0) = 1, C(0).
-        state = [float(value) for value in self.controller.initial_state()]
-        self.controlled = torch.tensor([*state, 1.0, config.c_start], dtype=torch.float64, device=device)  # [6]
+        self.carried = self.objective.initial_state().to(device)  # [S], what the objective carries from step to step
 
         self._epoch, self._block = -1, -1  # what the next two hold
         self._permutation = torch.empty(self.n_images, dtype=torch.int64, device=device)
         self._noise = torch.empty(BLOCK, config.batch_size, config.latents, device=device)
         self._within_batch = torch.arange(config.batch_size, device=device)
-        self._trace = torch.empty(BLOCK, len(trace_columns(config.latents)), dtype=torch.float64, device=device)
+        self._trace = torch.empty(BLOCK, len(self.columns), dtype=torch.float64, device=device)
 
     def prepare(self) -> int:
         """Draw the permutation and the noise that the next steps need; returns for how many steps they suffice."""
@@ -101,42 +95,33 @@ class Engine:
             latents = reparameterise(mean.to(self.dtype), logvar.to(self.dtype), noise)
             logits = self.model.decode(latents)
         reconstruction = reconstruction_loss(logits.to(self.dtype), images).mean()
-        kl_latents = kl_per_latent(mean.to(self.dtype), logvar.to(self.dtype))  # [J]
+        mean, logvar = mean.to(self.dtype), logvar.to(self.dtype)  # again: the two gradients are rounded one by one
+        kl_latents = kl_per_latent(mean, logvar)  # [J]
         kl = kl_latents.sum()
+        encoded = Encoded(mean, logvar, latents, kl_latents, kl)
         row = (self.t % BLOCK).view(1)
         self.t += 1
         losses = reconstruction.detach(), kl.detach(), kl_latents.detach()
-        values, controlled = self.control(self.t, self.controlled, *losses)
+        values, carried = self.control(self.t, self.carried, *losses)
         self._trace.index_copy_(0, row, values[None])
-        self.controlled.copy_(controlled)
+        self.carried.copy_(carried)
 
-        loss = reconstruction + self.controlled[BETA].to(self.dtype) * kl
+        loss = reconstruction + self.objective.penalty(self.carried, encoded)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
 
     def control(
-        self, t: Tensor, controlled: Tensor, reconstruction: Tensor, kl: Tensor, kl_latents: Tensor
+        self, t: Tensor, carried: Tensor, reconstruction: Tensor, kl: Tensor, kl_latents: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Controller and capacity at step t: the step's row of the trace [columns], and `controlled` [6] after it.
+        """The objective's part of step t without gradient: the step's row of the trace [columns], and `carried` [S].
 
-        controlled: before the step; reconstruction [], kl [], kl_latents [J]: the step's losses, nats per image. It
+        carried: before the step; reconstruction [], kl [], kl_latents [J]: the step's losses, nats per image. It
         takes and returns all that it depends on and changes, so that it can be compiled.
         """
-        integral, unclipped, error, frozen, beta_before, capacity_before = controlled
-        # ControlVAE's order: the set point moves (linear rule), then beta, then the loss and the update.
-        set_point = self.schedule.set_point(t, capacity_before)
-        beta, pid = self.controller.step(PIDState(integral, unclipped, error, frozen != 0), set_point, kl)
-        capacity = self.schedule.advance(t, set_point, beta, beta_before)
-        after = torch.stack([*(value.double() for value in pid), beta, capacity])
-        values = torch.cat([
-            reconstruction.double().view(1), kl.double().view(1), kl_latents.double(),
-            torch.stack([
-                beta, set_point, capacity, pid.integral, pid.frozen.double(),
-                (capacity != capacity_before).double(), self.controller.locked(pid).double(),
-            ]),
-        ])  # fmt: skip
-        return values, after
+        values, after = self.objective.control(t, carried, kl)
+        losses = reconstruction.double().view(1), kl.double().view(1), kl_latents.double()
+        return torch.cat([*losses, values]), after
 
     def batch_indices(self) -> Tensor:
         """Images of the next batch, int64 [B]."""
@@ -149,7 +134,7 @@ class Engine:
             "step": self.step,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "controlled": self.controlled,
+            "controlled": self.carried,  # named so in the first checkpoints
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -163,4 +148,4 @@ class Engine:
         self.optimizer.load_state_dict(state["optimizer"])
         for group in self.optimizer.param_groups:
             group["capturable"] = self.device.type == "cuda"
-        self.controlled.copy_(state["controlled"])
+        self.carried.copy_(state["controlled"])

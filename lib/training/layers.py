@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from lib.model import Layers
+
 # x86 processors without these emulate bfloat16 products: 3.5 times as slow a step, on one with AVX-512 alone.
 BFLOAT16_PRODUCTS = (
     platform.machine() not in ("x86_64", "AMD64")
@@ -58,6 +60,9 @@ class ConvTranspose2d(nn.ConvTranspose2d):
             y = _product(torch.addmm, bias, x.flatten(1), weight.flatten(1))
             return y.view(-1, *weight.shape[1:]).permute(0, 3, 1, 2)
         return _TransposedConvolution.apply(x, weight, bias, self.stride[0], self.padding[0])
+
+
+FAST = Layers(Conv2d, ConvTranspose2d)
 
 
 class _Convolution(torch.autograd.Function):

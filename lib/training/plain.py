@@ -50,31 +50,15 @@ class Epochs(Sampler):
         return iter(order.tolist())
 
 
-def plain_model(
-    config: TrainingConfig,
-    convolution: type[nn.Conv2d] = nn.Conv2d,
-    transposed: type[nn.ConvTranspose2d] = nn.ConvTranspose2d,
-) -> VAE:
-    """The same network and initial weights, made of PyTorch's own layers, or of others with their parameters."""
-    model = VAE(config.architecture, config.latents)
-    initialise(model, stream_seed(config.seed, WEIGHTS))
-    for part in (model.encoder, model.decoder):
-        for i, layer in enumerate(part):
-            for kind, plain in ((nn.Conv2d, convolution), (nn.ConvTranspose2d, transposed)):
-                if isinstance(layer, kind):
-                    own = (layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding)
-                    part[i] = plain(*own)
-                    part[i].load_state_dict(layer.state_dict())
-    return model
-
-
 def reference_loop(config: TrainingConfig, packed: np.ndarray) -> Callable[[int], np.ndarray]:
     """A function that trains the `linear` or the `adaptive` arm for so many steps and returns their COLUMNS [steps, 5].
 
     packed: the images, uint8 [N, 512].
     """
     device, dtype = choose_device(config.device), torch.float64 if config.precision == "float64" else torch.float32
-    model = plain_model(config).to(device, dtype)
+    model = VAE(config.architecture, config.latents)
+    initialise(model, stream_seed(config.seed, WEIGHTS))
+    model.to(device, dtype)
     optimizer = torch.optim.Adam(model.parameters(), config.learning_rate)
     loader = DataLoader(
         UnpackedImages(packed), config.batch_size, sampler=Epochs(config, len(packed)), drop_last=True

@@ -6,24 +6,23 @@ import numpy as np
 import pandas as pd
 import torch
 
+from lib.objectives import FLAGS
 from lib.runs.settings import TrainingConfig
-from lib.training.engine import trace_columns
-
-FLAGS = ("frozen", "advanced", "locked")  # columns that are true or false
 
 
 class Trace:
     """Collects the values of every step: thinned rows, bits of every step, and sums for the summary."""
 
-    def __init__(self, config: TrainingConfig) -> None:
+    def __init__(self, config: TrainingConfig, columns: list[str]) -> None:
+        """columns: names of the values of a step (`Engine.columns`)."""
         self.config = config
-        self.columns = trace_columns(config.latents)
+        self.columns = columns
         # Parts [windows, 1 + 2 columns]: step, values at it, means over the window.
         self.rows = [np.empty((0, 1 + 2 * len(self.columns)))]
         self.pending = np.empty((0, len(self.columns)))  # values since the last complete window
-        self.advanced = [np.empty(0, dtype=bool)]  # parts [steps]
+        self.advanced = [np.empty(0, dtype=bool)]  # parts [steps]; empty where the objective has no C
         self.steps = 0
-        self.sums = {"at_beta_min": 0.0, "kl_to_set_point": 0.0, "beta": 0.0, "frozen": 0.0}
+        self.sums: dict[str, float] = {}  # over all steps, of what the objective records
         self.locked_at: int | None = None
 
     def add(self, values: np.ndarray) -> None:
@@ -35,13 +34,17 @@ class Trace:
                 f"Training diverged at step {self.steps + 1 + int(broken.argmax())}: a loss is not finite; "
                 "lower learning_rate or ki."
             )
-        self.sums["at_beta_min"] += float((table["beta"] <= self.config.beta_min).sum())
-        self.sums["kl_to_set_point"] += float(np.abs(table["kl"] - table["set_point"]).sum())
-        self.sums["beta"] += float(table["beta"].sum())
-        self.sums["frozen"] += float(table["frozen"].sum())
-        if self.locked_at is None and table["locked"].any():
+        if "beta" in table:
+            self._count("at_beta_min", table["beta"] <= self.config.beta_min)
+            self._count("beta", table["beta"])
+        if "set_point" in table:
+            self._count("kl_to_set_point", np.abs(table["kl"] - table["set_point"]))
+        if "frozen" in table:
+            self._count("frozen", table["frozen"])
+        if "locked" in table and self.locked_at is None and table["locked"].any():
             self.locked_at = self.steps + 1 + int(table["locked"].argmax())
-        self.advanced.append(table["advanced"].astype(bool))
+        if "advanced" in table:
+            self.advanced.append(table["advanced"].astype(bool))
 
         every = self.config.trace_every
         self.pending = np.concatenate([self.pending, values])
@@ -52,28 +55,41 @@ class Trace:
         self.pending = self.pending[len(windows) * every :]
         self.steps += len(values)
 
+    def _count(self, name: str, values: np.ndarray) -> None:
+        self.sums[name] = self.sums.get(name, 0.0) + float(values.sum())
+
     def frame(self) -> pd.DataFrame:
         """One row per window of `trace_every` steps: its last step, the values there, their means (`_mean`)."""
         names = ["step", *self.columns, *(f"{name}_mean" for name in self.columns)]
         frame = pd.DataFrame(np.concatenate(self.rows), columns=names)
-        return frame.astype({"step": np.int64} | dict.fromkeys(FLAGS, bool))
+        return frame.astype({"step": np.int64} | dict.fromkeys((name for name in FLAGS if name in self.columns), bool))
 
     def summary(self) -> dict[str, Any]:
-        """What every run reports; the means over the last 1% of steps have that in their names."""
-        frame = self.frame()
+        """What every run reports; the means over the last 1% of steps have that in their names.
+
+        None for what the objective does not record, and for `locked_at` of a controller that never locked.
+        """
+        frame, advanced = self.frame(), np.concatenate(self.advanced)
         last = frame[frame["step"] > 0.99 * self.steps]
+
+        def mean(name: str) -> float | None:
+            return self.sums[name] / self.steps if name in self.sums else None
+
+        def over_the_last(name: str) -> float | None:
+            return float(last[f"{name}_mean"].mean()) if name in self.columns else None
+
         return {
             "steps": self.steps,
-            "share_at_beta_min": self.sums["at_beta_min"] / self.steps,
-            "share_frozen": self.sums["frozen"] / self.steps,
-            "share_advanced": float(np.concatenate(self.advanced).mean()),
-            "mean_kl_to_set_point": self.sums["kl_to_set_point"] / self.steps,
-            "mean_beta": self.sums["beta"] / self.steps,
+            "share_at_beta_min": mean("at_beta_min"),
+            "share_frozen": mean("frozen"),
+            "share_advanced": float(advanced.mean()) if len(advanced) else None,
+            "mean_kl_to_set_point": mean("kl_to_set_point"),
+            "mean_beta": mean("beta"),
             "locked_at": self.locked_at,
-            "final_capacity": float(frame["capacity"].iloc[-1]),
-            "reconstruction_last_percent": float(last["reconstruction_mean"].mean()),
-            "kl_last_percent": float(last["kl_mean"].mean()),
-            "beta_last_percent": float(last["beta_mean"].mean()),
+            "final_capacity": float(frame["capacity"].iloc[-1]) if "capacity" in self.columns else None,
+            "reconstruction_last_percent": over_the_last("reconstruction"),
+            "kl_last_percent": over_the_last("kl"),
+            "beta_last_percent": over_the_last("beta"),
         }
 
     def state_dict(self) -> dict[str, Any]:

@@ -104,7 +104,8 @@ class Training:
     def __init__(self, config: TrainingConfig, run: Run, data: Dataset, together: int = 1) -> None:
         """From the run's checkpoint, where there is one; `together`: runs that train side by side in this process."""
         self.config, self.run, self.data, self.together = config, run, data, together
-        self.engine, self.trace, self.seconds = Engine(config, data), Trace(config), 0.0
+        self.engine, self.seconds = Engine(config, data), 0.0
+        self.trace = Trace(config, self.engine.columns)
         self.snapshots = snapshot_steps(config)
         self.origin = provenance(self.engine.device)  # now: the code may change while this trains
         if run.checkpoint.exists():

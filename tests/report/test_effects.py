@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from lib.report.effects import ARRIVAL, DIFFERENCE, RULE, effect, side_by_side, told_from_chance
-from lib.schedules import ARMS
+from lib.arms import ARMS
 
 
 def table(values: dict[str, list[float]]) -> pd.DataFrame:

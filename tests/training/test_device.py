@@ -16,7 +16,8 @@ from torch.utils._pytree import tree_leaves
 from lib.benchmarks.floor import step_launches
 from lib.data.dataset import Dataset
 from lib.model import ARCHITECTURES
-from lib.schedules import ARMS, AdaptiveCapacity
+from lib.arms import ARMS
+from lib.schedules import AdaptiveCapacity
 from lib.training import engine
 from lib.training.engine import Engine
 from lib.training.streams import BLOCK

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 
 from lib.model import VAE
 from lib.runs.run import Run, read_advanced, read_trace
-from lib.schedules import replay, schedule_for
+from lib.arms import schedule_of
+from lib.schedules import replay
 from lib.training.device import reproducible
 from lib.training.engine import Engine, trace_columns
 from lib.training.lockstep import Lockstep
@@ -236,7 +237,7 @@ def test_thinned_trace_is_the_full_one_at_its_steps_with_window_means(tiny_confi
 def test_the_advance_bits_reproduce_the_capacity_exactly(arm, tiny_config, few_images, tmp_path):
     config = tiny_config(arm, trace_every=30)
     path = train(config, Run(tmp_path / "run"), few_images, progress=False).path / "trace.h5"
-    schedule = schedule_for(config.arm, config.c_start, config.c_max, config.steps)
+    schedule = schedule_of(config.arm, config.c_start, config.c_max, config.steps)
     capacity = replay(schedule, read_advanced(path))
     assert capacity[[29, 59]].tolist() == read_trace(path)["capacity"].tolist()
 
@@ -248,7 +249,7 @@ def test_summary_counts_every_step_and_finds_the_lock(tiny_config):
     table["beta"] = [1.0, 1.5, 1.0, 1.0, 2.0, 2.0]
     table["locked"] = [0, 0, 0, 1, 1, 1]
     table["advanced"] = [1, 0, 0, 0, 0, 1]
-    trace = Trace(config)
+    trace = Trace(config, list(table))
     for part in np.split(table.to_numpy(), [1, 4]):  # blocks need not end where windows do
         trace.add(part)
     summary = trace.summary()

@@ -1,0 +1,59 @@
+"""The arms of the experiment, one row each: what is added to the reconstruction loss, by which rule, and how it is shown.
+
+An arm is a name in settings, profiles and commands; everything else about it stands here, and nowhere else.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lib.objectives import Objective, ObjectiveSettings, controlled
+from lib.schedules import AdaptiveCapacity, LinearCapacity, Schedule, adaptive_then_held, linear_full_length
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row. Constants of an arm (a beta of 4, say) are bound here, in `objective`, and are no settings."""
+
+    name: str
+    objective: Callable[[ObjectiveSettings, Callable[..., Schedule]], Objective]  # from settings and `schedule`
+    schedule: Callable[..., Schedule]  # from c_start, c_max (nats per image) and the number of steps
+    label: str
+    colour: (
+        str  # of Okabe and Ito's, which colour-blind readers can tell apart; a control is the lighter kin of its arm
+    )
+    line: str  # matplotlib's line style
+    cited: str  # numbers of the report's list of references, or where the arm comes from
+    notebook: str  # that trains it, without suffix
+
+
+_ROWS = (
+    Arm("linear", controlled, LinearCapacity, "linear", "#0072B2", "-", "[9]", "02_linear_training"),
+    Arm("adaptive", controlled, AdaptiveCapacity, "adaptive", "#D55E00", "-", "the report", "03_adaptive_training"),
+    # Controls: the same rules with the other's time at C_max.
+    Arm("linear_full", controlled, linear_full_length, "linear full-length", "#56B4E9", "--",
+        "a control", "02_linear_training"),
+    Arm("adaptive_hold", controlled, adaptive_then_held, "adaptive then held", "#E69F00", "--",
+        "a control", "03_adaptive_training"),
+)  # fmt: skip
+ARMS = {arm.name: arm for arm in _ROWS}
+
+
+def arm_named(name: str) -> Arm:
+    """The arm's row; raises ValueError for an unknown name."""
+    if name not in ARMS:
+        raise ValueError(f"arm is {name!r}; choose one of {', '.join(ARMS)}.")
+    return ARMS[name]
+
+
+def objective_of(name: str, settings: ObjectiveSettings) -> Objective:
+    """What the arm called `name` adds to the reconstruction loss, with these settings.
+
+    Raises ValueError for an unknown arm or impossible settings.
+    """
+    arm = arm_named(name)
+    return arm.objective(settings, arm.schedule)
+
+
+def schedule_of(name: str, c_start: float, c_max: float, steps: int) -> Schedule:
+    """The rule by which C grows in the arm called `name`, in a training of `steps` steps; errors as `objective_of`."""
+    return arm_named(name).schedule(c_start, c_max, steps)
