@@ -167,7 +167,8 @@ class Training:
         if not len(self.trace.rows[-1]):
             return ""
         values = dict(zip(["step", *self.trace.columns], self.trace.rows[-1][-1], strict=False))
-        return "loss {reconstruction:.1f}, KL {kl:.2f}, beta {beta:.2f}, C {capacity:.2f}".format(**values)
+        shown = {"loss": "reconstruction", "KL": "kl", "beta": "beta", "C": "capacity"}
+        return ", ".join(f"{label} {values[name]:.2f}" for label, name in shown.items() if name in values)
 
     def _finish(self) -> None:
         run, trace, config = self.run, self.trace, self.config
