@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from lib.report.effects import ARRIVAL, DIFFERENCE, RULE, effect, side_by_side, told_from_chance
 from lib.arms import ARMS
+from lib.report.effects import ARRIVAL, DIFFERENCE, RULE, effect, side_by_side, told_from_chance
 
 
 def table(values: dict[str, list[float]]) -> pd.DataFrame:

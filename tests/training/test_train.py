@@ -10,9 +10,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from lib.arms import schedule_of
 from lib.model import VAE
 from lib.runs.run import Run, read_advanced, read_trace
-from lib.arms import schedule_of
 from lib.schedules import replay
 from lib.training.device import reproducible
 from lib.training.engine import Engine, trace_columns
