@@ -7,6 +7,7 @@ full_size/ holds config and checkpoint of the linear arm (seed 1, bfloat16) at s
 import json
 import shutil
 
+import pandas as pd
 import pytest
 import torch
 from matplotlib import pyplot as plt
@@ -16,6 +17,7 @@ from lib.files import ROOT, write_json
 from lib.report import figures
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run, read_trace
+from lib.training.progress import add_progress, progress
 from lib.training.train import train, train_together
 
 STORED, STEP = ROOT / "tests" / "training" / "full_size", 160_000
@@ -57,6 +59,22 @@ def test_it_continues_where_it_stood_with_what_it_knew(run, few_images):
     first, second = after["segments"]
     assert first == {"first_step": 1, "last_step": STEP, "seconds": before["seconds"]}
     assert (second["first_step"], second["last_step"], second["precision"]) == (STEP + 1, STEP, "bfloat16")
+
+
+def test_its_progress_is_noted_once_per_checkpoint(run, tmp_path):
+    row = progress(run)
+    state = torch.load(run.checkpoint, weights_only=True)
+    assert (row["step"], row["steps"], row["locked_at"], row["share_frozen"]) == (STEP, 1_500_000, None, 0)
+    assert row["capacity"] == pytest.approx(0.5 + 0.15 * (STEP // 5_000 - 1), abs=0.01)  # it moved at the last step
+    assert row["beta"] == pytest.approx(state["engine"]["controlled"][4].item(), abs=0.5)
+    assert row["hours_left"] == pytest.approx(row["hours"] * (1_500_000 - STEP) / STEP)
+    path = tmp_path / "progress.csv"
+    add_progress(path, [row, row | {"step": 200_000}])
+    table = add_progress(path, [row | {"kl": 7.0}])
+    assert table["step"].tolist() == [STEP, 200_000]
+    assert pd.read_csv(path)["kl"].tolist() == [7.0, pytest.approx(row["kl"], rel=1e-5)]
+    with pytest.raises(ValueError, match="holds no checkpoint; give the directory"):
+        progress(Run(tmp_path))
 
 
 def test_it_is_completed_measured_and_drawn(run, few_images, all_images, tmp_path):
