@@ -144,7 +144,8 @@ class Training:
         if not len(self.trace.rows[-1]):
             return ""
         values = dict(zip(["step", *self.trace.columns], self.trace.rows[-1][-1], strict=False))
-        return "loss {reconstruction:.1f}, KL {kl:.2f}, beta {beta:.2f}, C {capacity:.2f}".format(**values)
+        texts = {"reconstruction": "loss {:.1f}", "kl": "KL {:.2f}", "beta": "beta {:.2f}", "capacity": "C {:.2f}"}
+        return ", ".join(text.format(values[name]) for name, text in texts.items() if name in values)
 
     def _finish(self) -> None:
         run, trace, config = self.run, self.trace, self.config
