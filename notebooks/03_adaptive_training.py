@@ -58,54 +58,33 @@ snapshots_measured: int = None  # evaluation over training: how many of the run'
 dci_samples: int = None  # evaluation: images that the trees of DCI learn from; half as many test them
 
 # %%
-from lib.arms import ARMS
 from lib.files import ROOT
-from lib.report.notebook import configure_training
+from lib.report.notebook import arms_of, configure_training
+from lib.report.training_notebook import show_information, show_measures, show_rule, show_toy_plant, train_and_show
 
-profile, config, evaluation, run = configure_training(globals(), arms=("adaptive", "adaptive_hold"))
+profile, config, evaluation, run = configure_training(globals(), arms=arms_of("03_adaptive_training"))
 print(f"{config}\n-> {run.path.relative_to(ROOT)}")
-
-# %%
-from IPython.display import Markdown, display
-
-from lib.arms import schedule_of
-from lib.data import dataset
-from lib.evaluation.evaluate import evaluate
-from lib.evaluation.scores import measure_scores
-from lib.evaluation.snapshots import measure_snapshots
-from lib.pid import PIDController
-from lib.report import figures
-from lib.report.information_figures import over_training
-from lib.report.notebook import label
-from lib.report.tables import run_table
-from lib.runs.run import read_trace
-from lib.toy_plant import simulate
-from lib.training.train import train
 
 # %% [markdown]
 # ## The rule
 #
-# With $\beta(t)$ from the error $C(t-1) - \mathrm{KL}(t)$ and the controller of the linear arm,
+# With $\beta(t)$ from the error $e(t) = C(t-1) - \mathrm{KL}(t)$ and the controller of the linear arm,
 #
 # $$ C(t) = \begin{cases} C(t-1) & \text{if } \beta(t) > \beta(t-1), \\ C(t-1) + \dfrac{C_{\max} - C(t-1)}{t_{\max} - (t-1)} & \text{otherwise.} \end{cases} \tag{1} $$
 #
 # A rising $\beta$ says that the KL is above the capacity, so the capacity waits; each step that does not wait takes an
 # equal share of what is left to go. $\beta$ is the clipped value, so that a tie advances; $t$ counts from 1 and $\beta(0) = 1$; for $t > t_{\max}$ the capacity is
 # $C_{\max}$. If a share $p$ of the steps advances, evenly spread, what is left follows $(1 - t/t_{\max})^p$: the
-# arm arrives at $C_{\max}$ only at its very end, where the linear arm has been for 65% of training.
-#
-# To see the rule without a network, let the KL follow $\beta$ as a linear VAE's would on ten Gaussian sources: it moves
-# towards $\sum_i \max(0, \log(\lambda_i / \beta)) / 2$, the optimum by reverse water-filling, with a lag.
+# arm arrives at $C_{\max}$ only at its very end, where the linear arm has long been.
 
 # %%
-toy = simulate(
-    PIDController(ki=1.0, anti_windup="conditional"), schedule_of(arm, 0.5, 16.0, 6_000), steps=6_000, lag=100
-)
-figures.show(
-    figures.toy_plant(toy, arm),
-    run.path / "figures" / "toy_plant",
-    "**Figure 1.** The rule on the toy plant, a simulation without a network (6,000 steps, ki = 1, lag 100, conditional "
-    "anti-windup). The capacity waits near its start until beta has pushed the KL down to it; then both climb together.",
+show_rule(config)
+
+# %%
+show_toy_plant(
+    config,
+    run,
+    "The capacity waits near its start until beta has pushed the KL down to it; then both climb together.",
 )
 
 # %% [markdown]
@@ -116,47 +95,15 @@ figures.show(
 # from its last checkpoint.
 
 # %%
-data = dataset.load(dataset.ensure(config.data))
-run = train(config, run, data)
-
-# %%
-trace = read_trace(run.path / "trace.h5")
-figures.show(
-    figures.traces({arm: [trace]}),
-    run.path / "figures" / "trace",
-    "**Figure 2.** Training of the " + ARMS[arm].label + " arm: reconstruction loss, KL and beta (moving "
-    f"averages; pale, beta at every step) and capacity. n = 1 run; {label(run)}.",
-)
+run, data = train_and_show(config, run)
 
 # %% [markdown]
 # ## What was reached
 #
-# The run is measured on the data set: the posterior of every image, the reconstruction loss with $z$ sampled once per
-# image from a fixed seed, and the mutual information gap (MIG). How long $\beta$ stood at its least value, how far the
-# KL was from the capacity, and whether the controller locked are properties of the training. Three other measures of
-# disentanglement stand beside the MIG: DCI, SAP and the FactorVAE score.
+# The run is measured on the data set; what was measured before is read.
 
 # %%
-measured = evaluate(run, data, evaluation)
-scores = measure_scores(run, evaluation)
-display(run_table([run]).T)
-display(
-    Markdown(
-        "**Table 1.** The run in numbers. Losses and KL in nats per image; MIG by quadrature, over scale, orientation, "
-        f"x and y. Measured on {measured['images']:,} images; {label(run)}. DCI learns from {evaluation.dci_samples:,} images."
-    )
-)
-
-# %% [markdown]
-# What the KL consisted of while the network learnt is read from its weight snapshots: $I_q(x; z)$, the total correlation
-# of the latents and the mismatch of each alone add up to the KL.
+show_measures(run, data, evaluation)
 
 # %%
-snapshots = measure_snapshots(run, data, evaluation)
-figures.show(
-    over_training({arm: [snapshots]}),
-    run.path / "figures" / "information",
-    "**Figure 3.** The KL and its parts over training, C, and the MIG (quadrature) below; dotted, log N, the bound of the mutual "
-    f"information on the N = {snapshots['images'].iloc[0]:,} images that were measured at {len(snapshots)} snapshots, joined by "
-    f"straight lines. n = 1 run; {label(run)}.",
-)
+show_information(run, data, evaluation)

@@ -13,11 +13,11 @@
 # ---
 
 # %% [markdown]
-# # Speed and precision
+# # What it costs
 #
-# What training, encoding and measuring cost, and what cheaper arithmetic does to a training. The tables are the last ones that
+# How long training and encoding take, and what cheaper arithmetic does to a training. The tables are the last ones that
 # the benchmarks left in `results/benchmarks`; each names its machine. With `-p measure True` they are measured anew on this
-# machine first, which takes about a quarter of an hour and wants a machine with nothing else to do.
+# machine first, which takes about ten minutes and wants a machine with nothing else to do.
 
 # %% tags=["parameters"]
 measure: bool = False  # measure anew on this machine first
@@ -26,11 +26,10 @@ measure: bool = False  # measure anew on this machine first
 import pandas as pd
 from IPython.display import Markdown, display
 
-from lib.benchmarks import encoding as benchmark_encoding
 from lib.benchmarks import precision as benchmark_precision
 from lib.benchmarks import training as benchmark_training
 from lib.benchmarks.figures import gpu_floors, gpu_table, precision_traces
-from lib.files import RESULTS, read_json
+from lib.benchmarks.results import DIRECTORY, last
 from lib.report import figures
 from lib.report.notebook import parameters
 
@@ -38,17 +37,8 @@ given = parameters(globals(), ("measure",))
 if type(given["measure"]) is not bool:
     raise ValueError(f"measure is {given['measure']!r}; give True or False.")
 if given["measure"]:
-    for benchmark in (benchmark_training, benchmark_encoding, benchmark_precision):
+    for benchmark in (benchmark_training, benchmark_precision):
         benchmark.main()
-
-
-def last(name: str) -> tuple[pd.DataFrame, dict, str]:
-    """A benchmark's table, its record, and the words that say where it comes from."""
-    record = read_json(RESULTS / "benchmarks" / f"{name}.json")
-    hardware = record["hardware"]
-    processor = hardware["accelerator"] or f"{hardware['processor']}, {hardware['cores']} cores"
-    return pd.read_csv(RESULTS / "benchmarks" / f"{name}.csv"), record, f"{processor}, {record['date'][:10]}"
-
 
 # %% [markdown]
 # ## Training
@@ -56,8 +46,8 @@ def last(name: str) -> tuple[pd.DataFrame, dict, str]:
 # The *reference* is the loop one would first write: a data loader, PyTorch's own layers, a value read back at every step, plain Adam.
 # The *engine* keeps the data as bits, draws batches and noise itself, reads nothing back, and computes each convolution in
 # the form that is fast on a CPU (`lib/training/layers.py`). From the same seed both compute the same (a test holds them together for
-# 200 steps, to 1e-9 in double precision). *Compiled* is the engine with its network and its controller fused by torch.compile.
-# All take turns of half a second, so that every ratio compares like with like.
+# 200 steps, to 1e-9 in double precision). *Compiled*, the engine with its network and its controller fused by torch.compile, is no
+# longer measured; where its rows stand, they are the last. All take turns of half a second, so that every ratio compares like with like.
 
 # %%
 table, record, origin = last("training")
@@ -91,7 +81,7 @@ display(
 # %% [markdown]
 # ## Encoding
 #
-# Evaluation sends every image through the encoder, in float32.
+# Evaluation sends every image through the encoder, in float32. It is no longer measured: the table stays as it was.
 
 # %%
 table, record, origin = last("encoding")
@@ -113,7 +103,7 @@ display(
 table, record, origin = last("precision")
 figures.show(
     precision_traces(table),
-    RESULTS / "benchmarks" / "precision",
+    DIRECTORY / "precision",
     "**Figure 1.** The first steps of the adaptive arm in each precision from the same weights, batches and noise, and in float32 from another seed. "
     f"Means over {record['window']} steps. {record['steps']:,} of the {record['config']['steps']:,} steps of the profile `laptop` (a reduced run), "
     f"{record['config']['batch_size']} images each; {origin}.",
@@ -138,7 +128,7 @@ display(
 # measures first what a step of one run costs at least, layer by layer, then the loops.
 
 # %%
-if (RESULTS / "benchmarks" / "cuda.json").exists():
+if (DIRECTORY / "cuda.json").exists():
     table, record, origin = last("cuda")
     display(gpu_floors(record))
     display(
@@ -151,18 +141,9 @@ if (RESULTS / "benchmarks" / "cuda.json").exists():
     display(gpu_table(table))
     display(
         Markdown(
-            f"**Table 5.** Training: medians over {record['rounds']} rounds of {record['steps']:,} steps, taking turns within a precision. *Compiled*: with kernels fused by "
-            "torch.compile. *Deterministic*: the convolutions; if not, cuDNN searches for the fastest. *× floor of a run*: time per run and step over the largest of Table 4's "
+            f"**Table 5.** Training: medians over {record['rounds']} rounds of {record['steps']:,} steps, taking turns within a precision. "
+            "*Deterministic*: the convolutions; if not, cuDNN searches for the fastest. *× floor of a run*: time per run and step over the largest of Table 4's "
             f"three. Network `{record['architecture']}`; {origin}."
-        )
-    )
-    display(pd.DataFrame(record["gradients_ms"]).map("{:.2f}".format))
-    display(
-        Markdown(
-            f"**Table 6.** Milliseconds for the gradients of {record['networks']} networks: *branches*, each on a stream of its own; *stacked*, as one network of stacked "
-            "weights; *products*, the same with convolutions as batched matrix products (`lib/benchmarks/stacking.py`); *compiled*, with kernels fused by torch.compile. "
-            + "".join(f"Failed: {name} ({why}). " for name, why in record["failed"].items())
-            + f"Medians over {record['rounds']} turns; {origin}."
         )
     )
 else:

@@ -12,7 +12,6 @@ import nbformat
 import pandas as pd
 import papermill
 import pytest
-import torch
 
 from lib.benchmarks import cuda as benchmark_cuda
 from lib.benchmarks import floor
@@ -234,7 +233,6 @@ def text_of(notebook: Path) -> str:
 
 def test_the_benchmark_notebook_shows_the_last_results(checkout, tiny_config, few_images, monkeypatch):
     # The GPU's tables are shown as well where a GPU was measured; here a CPU stands in for it, in miniature.
-    monkeypatch.setattr(torch, "compile", lambda function, **settings: function)
     monkeypatch.setattr(benchmark_cuda, "TOGETHER", (1, 2))
     monkeypatch.setitem(floor.PRODUCT, "cpu", 64)
     benchmarks = checkout / "results" / "benchmarks"
@@ -247,9 +245,8 @@ def test_the_benchmark_notebook_shows_the_last_results(checkout, tiny_config, fe
     ):  # fmt: skip
         assert f"{pd.read_csv(benchmarks / f'{name}.csv')[column].max():,.{digits}f}" in text
     record = read_json(benchmarks / "cuda.json")
-    assert f"{record['gradients_ms']['bfloat16']['products']:.2f}" in text
     assert f"{record['floor']['float32']['ms_by_launches']:.3f}" in text
-    for caption in (*(f"Table {n}." for n in range(1, 7)), "Figure 1."):
+    for caption in (*(f"Table {n}." for n in range(1, 6)), "Figure 1."):
         assert caption in text
 
     (benchmarks / "cuda.json").unlink()

@@ -66,7 +66,7 @@ def gpu_table(table: pd.DataFrame) -> pd.DataFrame:
         "ms per step of all runs": table["ms_per_step"].map("{:.3f}".format),
         "steps per second, summed": table["steps_per_second"].map("{:,.0f}".format),
         "speed ÷ reference": table["ratio_to_reference"].map("{:.2f}".format),
-        "× floor of a run": table["times_floor"].map(lambda times: "" if pd.isna(times) else f"{times:.2f}"),
+        "× floor of a run": table["times_floor"].map("{:.2f}".format),
         "TFLOP/s": table["tflop_per_second"].map("{:.2f}".format),
         "share of matrix-product rate": table["share_of_product_rate"].map("{:.1%}".format),
         "memory held (MiB)": table["memory_held_mib"].map("{:.0f}".format),

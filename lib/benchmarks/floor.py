@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from lib.data.dataset import Dataset
 from lib.model import VAE
@@ -32,26 +33,17 @@ def seconds_of(work: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - started
 
 
-def step_operations(config: TrainingConfig) -> float:
+def step_operations(config: TrainingConfig) -> int:
     """Floating-point operations of the layers' products in one step: two per multiplication, forward and backward.
 
-    Backward costs the forward pass twice (inputs and weights), but for the first layer, whose input needs no gradient.
+    Counted by PyTorch, on tensors without values. The images need no gradient, so the first layer makes none.
     """
-    forward: list[int] = []
-
-    def count(layer: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
-        positions = output if isinstance(layer, nn.Conv2d) else inputs[0]  # those that meet the whole kernel
-        channels = positions.shape[1]
-        forward.append(2 * positions.numel() // channels * layer.weight.numel())
-
-    model = VAE(config.architecture, config.latents)
-    for layer in model.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            layer.register_forward_hook(count)
-    with torch.inference_mode():
-        mean, _ = model.encode(torch.zeros(config.batch_size, 1, 64, 64))
-        model.decode(mean)
-    return 3 * sum(forward) - forward[0]
+    with torch.device("meta"):
+        model, images = VAE(config.architecture, config.latents), torch.empty(config.batch_size, 1, 64, 64)
+    with FlopCounterMode(display=False) as counter:
+        mean, logvar = model.encode(images)
+        (model.decode(mean).sum() + logvar.sum()).backward()
+    return counter.get_total_flops()
 
 
 def step_bytes(config: TrainingConfig) -> int:

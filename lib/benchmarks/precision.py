@@ -6,7 +6,6 @@ and precision.json.
 """
 
 from concurrent.futures import ProcessPoolExecutor
-from datetime import UTC, datetime
 from itertools import repeat
 
 import numpy as np
@@ -14,10 +13,9 @@ import pandas as pd
 import torch
 from torch.multiprocessing import get_context
 
+from lib.benchmarks.results import origin, save
 from lib.data import dataset
-from lib.files import RESULTS, write_atomically, write_json
 from lib.runs.profiles import load_profile
-from lib.runs.provenance import provenance
 from lib.runs.settings import TrainingConfig
 from lib.training.device import choose_device, reproducible
 from lib.training.engine import Engine, trace_columns
@@ -68,16 +66,14 @@ def summarise(traces: dict[str, np.ndarray], columns: list[str], window: int) ->
 def main() -> None:
     data = dataset.load(dataset.ensure())
     device = choose_device("auto")
+    record = origin(device)
     trainings = configurations(device)
     workers = 1 if device.type == "cuda" else 2
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         traces = dict(zip(trainings, pool.map(trace_of, trainings.values(), repeat(data), repeat(STEPS)), strict=True))
     table, differences = summarise(traces, trace_columns(trainings["float32"].latents), WINDOW)
-    path = RESULTS / "benchmarks" / "precision.csv"
-    write_atomically(path, lambda temporary: table.to_csv(temporary, index=False, float_format="%.6g"))
-    origin = provenance(device) | {"date": datetime.now(UTC).isoformat(timespec="seconds")}
     settings = {"steps": STEPS, "window": WINDOW, "config": trainings["float32"].as_mapping()}
-    write_json(path.with_suffix(".json"), origin | settings | {"differences_to_float32": differences})
+    save("precision", table, record | settings | {"differences_to_float32": differences}, digits="%.6g")
     print(pd.DataFrame(differences).T.to_string(float_format="%.3g"))
 
 

@@ -9,7 +9,6 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -19,12 +18,11 @@ import torch
 from tqdm import tqdm
 
 from lib.benchmarks.floor import product_rate, step_operations
+from lib.benchmarks.results import origin, save
 from lib.data.dataset import Dataset
 from lib.dsprites import N_IMAGES, render_packed
-from lib.files import RESULTS, write_atomically, write_json
 from lib.model import ARCHITECTURES
 from lib.runs.profiles import load_profile
-from lib.runs.provenance import provenance
 from lib.runs.run import Run
 from lib.runs.settings import TrainingConfig
 from lib.training.device import keep_freed_memory, reproducible
@@ -33,34 +31,25 @@ from lib.training.lockstep import Lockstep
 from lib.training.plain import reference_loop
 from lib.training.train import LEAST_SECONDS, Training
 
-LOOPS = ("reference", "engine")
-COMPILED = ("conv",)  # networks whose engine is timed compiled, too: that takes a minute for each case
 PRECISIONS = ("float32", "bfloat16")
 SETTINGS = ((1, 1), (2, 1), (1, 2))  # threads of a process, processes side by side (as two arms are trained)
 BATCH, IMAGES, ROUNDS, ROUND_SECONDS = 64, 20_000, 5, 0.5
 
 
-def compile_step(engine: Engine) -> None:
-    """Let torch.compile fuse the engine's network and its control; engines of one arm share what is compiled."""
-    engine.model.encode = torch.compile(engine.model.encode, fullgraph=True, dynamic=False)
-    engine.model.decode = torch.compile(engine.model.decode, fullgraph=True, dynamic=False)
-    engine.control = torch.compile(engine.control, fullgraph=True, dynamic=False)
-
-
-def engine_loop(loop: str, config: TrainingConfig, packed: np.ndarray) -> Callable[[int], object]:
+def engine_loop(config: TrainingConfig, packed: np.ndarray) -> Callable[[int], object]:
     """The engine, with memory kept as in `lib.training.train.train`; its trace is read back after every call."""
     keep_freed_memory()
-    engine = Engine(config, Dataset(torch.from_numpy(packed), "", "rendered", None))
-    if loop == "compiled":
-        compile_step(engine)
-    lockstep = Lockstep([engine])
+    lockstep = Lockstep([Engine(config, Dataset(torch.from_numpy(packed), "", "rendered", None))])
     return lambda steps: lockstep.run(steps)[0].numpy()
+
+
+LOOPS = {"reference": reference_loop, "engine": engine_loop}
 
 
 def serve(loop: str, config: TrainingConfig, packed: np.ndarray, connection: Connection) -> None:
     """A process: answers a number of steps with the seconds they took and its peak memory (MiB); None ends it."""
     torch.set_num_threads(config.threads)
-    run = reference_loop(config, packed) if loop == "reference" else engine_loop(loop, config, packed)
+    run = LOOPS[loop](config, packed)
     while (steps := connection.recv()) is not None:
         started = time.perf_counter()
         run(steps)
@@ -73,7 +62,7 @@ class Contender:
 
     def __init__(self, loop: str, config: TrainingConfig, processes: int, packed: np.ndarray) -> None:
         context = torch.multiprocessing.get_context("spawn")
-        self.loop, self.config, self.pipes, self.members = loop, config, [], []
+        self.config, self.pipes, self.members = config, [], []
         for _ in range(processes):
             ours, theirs = context.Pipe()
             self.pipes.append(ours)
@@ -82,19 +71,17 @@ class Contender:
 
     def prepare(self) -> None:
         """Warm up and choose the number of steps in a round."""
-        self.steps, self.times, self.memory = 3, [], 0.0
+        self.steps, self.times = 3, []
         self.take_turn()
         self.take_turn()
-        self.steps = max(2, round(ROUND_SECONDS / self.times[1]))
-        self.times = []
+        self.steps, self.times = max(2, round(ROUND_SECONDS / self.times[1])), []
 
     def take_turn(self) -> None:
         """Train; adds the seconds per step of the slowest process, and notes the peak memory of one."""
         for pipe in self.pipes:
             pipe.send(self.steps)
-        seconds, memory = np.max([pipe.recv() for pipe in self.pipes], axis=0)
+        seconds, self.memory = np.max([pipe.recv() for pipe in self.pipes], axis=0)
         self.times.append(seconds / self.steps)
-        self.memory = memory
 
     def stop(self) -> None:
         for pipe, member in zip(self.pipes, self.members, strict=True):
@@ -104,12 +91,10 @@ class Contender:
 
 def measure(architecture: str, threads: int, processes: int, packed: np.ndarray) -> list[dict[str, object]]:
     """One row per precision and loop: medians over rounds in which all took turns."""
-    profile = load_profile("laptop")
     contenders = {}
-    loops = (*LOOPS, "compiled") if architecture in COMPILED else LOOPS
-    for precision, loop in itertools.product(PRECISIONS, loops):
+    for precision, loop in itertools.product(PRECISIONS, LOOPS):
         changes = {"architecture": architecture, "precision": precision, "threads": threads, "device": "cpu"}
-        config = profile.training_config("linear", 1, batch_size=BATCH, **changes)
+        config = load_profile("laptop").training_config("linear", 1, batch_size=BATCH, **changes)
         contenders[precision, loop] = Contender(loop, config, processes, packed)
     try:
         for contender in contenders.values():
@@ -125,7 +110,7 @@ def measure(architecture: str, threads: int, processes: int, packed: np.ndarray)
     rows = []
     for (precision, loop), contender in contenders.items():
         mine = seconds[precision, loop]
-        operations = processes * step_operations(contender.config)
+        rate = processes * step_operations(contender.config) / mine.median()
         rows.append({
             "architecture": architecture,
             "precision": precision,
@@ -136,9 +121,9 @@ def measure(architecture: str, threads: int, processes: int, packed: np.ndarray)
             "steps_per_second": processes / mine.median(),
             "ratio_to_reference": (seconds[precision, "reference"] / mine).median(),
             "ratio_to_float32_reference": (seconds["float32", "reference"] / mine).median(),
-            "gflop_per_second": operations / mine.median() / 1e9,
+            "gflop_per_second": rate / 1e9,
             "product_gflop_per_second": rates[precision] / 1e9,
-            "share_of_product_rate": operations / mine.median() / rates[precision],
+            "share_of_product_rate": rate / rates[precision],
             "peak_memory_mib": contender.memory,
         })  # fmt: skip
     return rows
@@ -161,22 +146,18 @@ def checkpoint_seconds(config: TrainingConfig, packed: np.ndarray, folder: Path)
 
 
 def main() -> None:
-    origin = provenance(torch.device("cpu")) | {"date": datetime.now(UTC).isoformat(timespec="seconds")}
+    record = origin(torch.device("cpu"))
     packed = render_packed(np.random.default_rng(0).choice(N_IMAGES, IMAGES, replace=False))
-    cases = list(itertools.product(ARCHITECTURES, SETTINGS))
     rows = []
-    for architecture, (threads, processes) in tqdm(cases, desc="Benchmark"):
+    for architecture, (threads, processes) in tqdm(list(itertools.product(ARCHITECTURES, SETTINGS)), desc="Benchmark"):
         rows += measure(architecture, threads, processes, packed)
-    table = pd.DataFrame(rows)
-    path = RESULTS / "benchmarks" / "training.csv"
-    write_atomically(path, lambda temporary: table.to_csv(temporary, index=False, float_format="%.4g"))
-    settings = {"batch_size": BATCH, "rounds": ROUNDS, "round_seconds": ROUND_SECONDS, "images": IMAGES}
     with tempfile.TemporaryDirectory() as folder:
         longest = load_profile("paper").training_config("adaptive", 1, device="cpu")
         seconds = checkpoint_seconds(longest, packed, Path(folder))
+    settings = {"batch_size": BATCH, "rounds": ROUNDS, "round_seconds": ROUND_SECONDS, "images": IMAGES}
     checkpoint = {"checkpoint_seconds": seconds, "checkpoint_share_at_most": seconds / (LEAST_SECONDS + seconds)}
-    write_json(path.with_suffix(".json"), origin | settings | checkpoint)
-    print(table.to_string(index=False, float_format="%.3g"))
+    save("training", pd.DataFrame(rows), record | settings | checkpoint)
+    print(pd.DataFrame(rows).to_string(index=False, float_format="%.3g"))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import ast
 from dataclasses import fields
 from typing import Any
 
+from lib.arms import ARMS
 from lib.data.dataset import check_source
 from lib.runs.profiles import Profile, load_profile
 from lib.runs.run import Run
@@ -36,6 +37,11 @@ def parameters(namespace: dict[str, Any], names: tuple[str, ...]) -> dict[str, A
     if unknown:
         raise ValueError(f"There is no parameter {unknown[0]!r}; the parameters are {', '.join(names)}.")
     return {name: namespace[name] for name in names}
+
+
+def arms_of(notebook: str) -> tuple[str, ...]:
+    """The arms that this notebook (its name without suffix) trains, as their rows in lib/arms.py say."""
+    return tuple(name for name, arm in ARMS.items() if arm.notebook == notebook)
 
 
 def configure_training(

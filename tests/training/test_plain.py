@@ -1,21 +1,24 @@
-"""The benchmark's reference is PyTorch's own layers with the engine's weights; what is compiled computes the same."""
+"""The reference is PyTorch's own layers with the engine's weights; an engine that is compiled computes the same."""
 
 from functools import partial
 
 import pytest
 import torch
+from compiled_engine import compile_step
 
-from lib.benchmarks.training import checkpoint_seconds, compile_step
-from lib.model import ARCHITECTURES
+from lib.model import ARCHITECTURES, VAE, initialise
 from lib.training.engine import Engine
 from lib.training.lockstep import Lockstep
-from lib.training.plain import plain_model, reference_loop
+from lib.training.plain import reference_loop
+from lib.training.streams import WEIGHTS, stream_seed
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_reference_network_is_pytorchs_own_and_computes_the_same(architecture, tiny_config, few_images):
     engine = Engine(tiny_config(architecture=architecture, precision="float64"), few_images)
-    plain = plain_model(engine.config).double()
+    plain = VAE(architecture, engine.config.latents)
+    initialise(plain, stream_seed(engine.config.seed, WEIGHTS))
+    plain.double()
     assert {type(module).__module__.split(".")[0] for part in (plain.encoder, plain.decoder) for module in part} == {
         "torch"
     }
@@ -32,14 +35,6 @@ def test_reference_loop_learns(tiny_config, few_images):
     config = tiny_config("linear", precision="bfloat16", learning_rate=1e-3)
     losses = reference_loop(config, few_images.packed.numpy())(40)[:, 0]
     assert losses[-1] < losses[0] / 2
-
-
-def test_checkpoint_that_is_timed_is_a_full_one(tiny_config, few_images, tmp_path):
-    config = tiny_config(steps=40, trace_every=4)
-    assert checkpoint_seconds(config, few_images.packed.numpy(), tmp_path) > 0
-    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    assert len(state["trace"]["rows"]) == 9
-    assert len(state["engine"]["optimizer"]["state"]) == len(list(Engine(config, few_images).model.parameters()))
 
 
 def test_compiled_engines_compute_the_same_and_share_their_graphs(tiny_config, few_images, monkeypatch):

@@ -1,0 +1,147 @@
+"""What the training notebooks share: each call shows one part of a run, from the rule to what was reached.
+
+A caption takes what its cell displayed above it (lib/report/page), so that prose comes after it or in another cell.
+"""
+
+import inspect
+from collections.abc import Callable
+from textwrap import dedent
+
+from IPython.display import Markdown, display
+
+from lib.arms import ARMS, objective_of, schedule_of
+from lib.data import dataset
+from lib.data.dataset import Dataset
+from lib.evaluation.evaluate import evaluate
+from lib.evaluation.scores import measure_scores
+from lib.evaluation.snapshots import measure_snapshots
+from lib.objectives import Controlled
+from lib.pid import PIDController
+from lib.report import figures
+from lib.report.information_figures import over_training
+from lib.report.notebook import label
+from lib.report.tables import run_table
+from lib.runs.run import Run, read_trace
+from lib.runs.settings import EvaluationConfig, TrainingConfig
+from lib.schedules import INCREMENT, INCREMENTS, linear_reaches_maximum
+from lib.toy_plant import simulate
+from lib.training.train import train
+
+CONTROLLER = r"""
+The controller turns the error $e(t)$, its set point less $\mathrm{KL}(t)$, into the weight of the KL in the loss:
+
+$$ \beta(t) = \max\left( \beta_{\min},\; \frac{K_p}{1 + \exp e(t)} - K_i \sum_{s \le t} e(s) + \beta_{\min} \right).
+\tag{2} $$
+
+The sum is held while an anti-windup rule says so.
+"""
+
+TOY_PLANT = r"""
+To see the rule without a network, let the KL follow $\beta$ as a linear VAE's would on ten Gaussian sources: it moves
+towards $\sum_i \max(0, \log(\lambda_i / \beta)) / 2$, the optimum by reverse water-filling, with a lag.
+"""
+
+MEASURES = r"""
+The posterior of every image was measured, the reconstruction loss with $z$ sampled once per image from a fixed seed,
+and the mutual information gap (MIG). How long $\beta$ stood at its least value, how far the KL was from the capacity,
+and whether the controller locked are properties of the training. Three other measures of disentanglement stand beside
+the MIG: DCI, SAP and the FactorVAE score.
+
+What the KL consisted of while the network learnt is read from its weight snapshots: $I_q(x; z)$, the total correlation
+of the latents and the mismatch of each alone add up to the KL.
+"""
+
+
+def functions_of_the_rule(config: TrainingConfig) -> list[Callable]:
+    """The functions that compute what the run's arm adds to the loss, in the order in which a step calls them."""
+    objective, make_schedule = objective_of(config.arm, config), ARMS[config.arm].schedule
+    if not isinstance(objective, Controlled):
+        return [type(objective).control, type(objective).penalty]
+    schedule = type(objective.schedule)
+    control = [] if make_schedule is schedule else [make_schedule]  # gives a rule another t_max
+    return [*control, schedule.set_point, PIDController.step, schedule.advance]
+
+
+def when_the_linear_rule_arrives(config: TrainingConfig) -> str:
+    """A sentence: from which step of this run on the linear rule has C = C_max, whatever arm the run is of."""
+    setting = f"From {config.c_start:g} to {config.c_max:g} nats in {config.steps:,} steps, as here, the linear rule"
+    if config.c_max - config.c_start > INCREMENT * INCREMENTS:
+        return f"{setting} does not reach $C_{{\\max}}$."
+    reached = linear_reaches_maximum(config.c_start, config.c_max, config.steps)
+    share = reached / config.steps
+    return (
+        f"{setting} has $C_{{\\max}}$ after {reached:,} steps, {share:.0%} of training, and holds it for the other "
+        f"{1 - share:.0%}."
+    )
+
+
+def show_rule(config: TrainingConfig) -> None:
+    """The controller's equation, the functions that compute the rule as they stand in lib, and when C is C_max."""
+    controlled = isinstance(objective_of(config.arm, config), Controlled)
+    if controlled:
+        display(Markdown(CONTROLLER))
+    display(Markdown(f"This is what computes it, for the arm `{config.arm}` in the order in which a step calls it:"))
+    for function in functions_of_the_rule(config):
+        where = f"{function.__module__.replace('.', '/')}.py"
+        display(Markdown(f"`{function.__qualname__}` ({where})\n\n```python\n{dedent(inspect.getsource(function))}```"))
+    if controlled:
+        display(Markdown(when_the_linear_rule_arrives(config)))
+        display(Markdown(TOY_PLANT))
+
+
+def show_toy_plant(config: TrainingConfig, run: Run, what_to_see: str) -> None:
+    """Figure 1: the arm's rule on the toy plant, always in the same setting; an arm without a controller has none."""
+    if not isinstance(objective_of(config.arm, config), Controlled):
+        display(Markdown(f"The arm `{config.arm}` has no controller that the toy plant could follow."))
+        return
+    schedule = schedule_of(config.arm, 0.5, 16.0, 6_000)
+    controller = PIDController(ki=1.0, anti_windup="conditional")
+    figures.show(
+        figures.toy_plant(simulate(controller, schedule, steps=6_000, lag=100), config.arm),
+        run.path / "figures" / "toy_plant",
+        "**Figure 1.** The rule on the toy plant, a simulation without a network (6,000 steps, ki = 1, lag 100, "
+        f"conditional anti-windup). {what_to_see}",
+    )
+
+
+def train_and_show(config: TrainingConfig, run: Run) -> tuple[Run, Dataset]:
+    """Train the run, or load it where it stands complete, and show its trace (Figure 2); returns it with its data."""
+    data = dataset.load(dataset.ensure(config.data))
+    run = train(config, run, data)
+    trace = read_trace(run.path / "trace.h5")
+    empty = [name for name, column in (("beta", "beta"), ("C", "capacity")) if trace[column].isna().all()]
+    figures.show(
+        figures.traces({config.arm: [trace]}),
+        run.path / "figures" / "trace",
+        f"**Figure 2.** Training of the {ARMS[config.arm].label} arm: reconstruction loss, KL and beta (moving "
+        f"averages; pale, beta at every step) and capacity. {''.join(f'This arm has no {name}. ' for name in empty)}"
+        f"n = 1 run; {label(run)}.",
+    )
+    return run, data
+
+
+def show_measures(run: Run, data: Dataset, evaluation: EvaluationConfig) -> None:
+    """Measure the run on the data set, or read what was measured; Table 1."""
+    measured = evaluate(run, data, evaluation)
+    measure_scores(run, evaluation)
+    display(run_table([run]).T)
+    display(
+        Markdown(
+            "**Table 1.** The run in numbers. Losses and KL in nats per image; MIG by quadrature, over scale, "
+            f"orientation, x and y. Measured on {measured['images']:,} images; {label(run)}. DCI learns from "
+            f"{evaluation.dci_samples:,} images."
+        )
+    )
+    display(Markdown(MEASURES))
+
+
+def show_information(run: Run, data: Dataset, evaluation: EvaluationConfig) -> None:
+    """Measure the run's weight snapshots, or read what was measured; Figure 3."""
+    snapshots = measure_snapshots(run, data, evaluation)
+    figures.show(
+        over_training({run.config().arm: [snapshots]}),
+        run.path / "figures" / "information",
+        "**Figure 3.** The KL and its parts over training, C, and the MIG (quadrature) below; dotted, log N, the bound "
+        f"of the mutual information on the N = {snapshots['images'].iloc[0]:,} images that were measured at "
+        f"{len(snapshots)} snapshots, joined by straight lines. n = 1 run; {label(run)}.",
+    )

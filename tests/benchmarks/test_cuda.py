@@ -1,0 +1,28 @@
+"""The GPU benchmark in miniature, on a CPU; tests/training/test_cuda.py runs it on a GPU."""
+
+import pandas as pd
+import pytest
+
+from lib.benchmarks import cuda, floor
+from lib.files import read_json
+
+
+def test_cuda_benchmark_runs_on_a_cpu_too(tiny_config, few_images, monkeypatch, tmp_path):
+    monkeypatch.setattr(cuda, "TOGETHER", (1, 2))
+    monkeypatch.setitem(floor.PRODUCT, "cpu", 64)
+    cuda.benchmark(tiny_config(batch_size=4), few_images, 2, 1, tmp_path)
+    table, record = pd.read_csv(tmp_path / "cuda.csv"), read_json(tmp_path / "cuda.json")
+    assert table.groupby(["precision", "loop"]).size().to_dict() == {
+        (precision, loop): n for precision in ("float32", "bfloat16") for loop, n in (("reference", 1), ("engine", 4))
+    }
+    assert table.groupby("deterministic").size().to_dict() == {True: 6, False: 4}
+    rate = (table["steps_per_second"] * table["ms_per_step"] / 1e3).tolist()
+    assert rate == pytest.approx(table["runs"].tolist(), rel=1e-2)
+    assert (table.loc[table["loop"] == "reference", "ratio_to_reference"] == 1).all()
+    assert set(record["floor"]) == {"float32", "bfloat16"}
+    floors = [
+        max(values[f"ms_by_{what}"] for what in ("operations", "bytes", "launches"))
+        for values in record["floor"].values()
+    ]
+    single = table[table["loop"] == "reference"]
+    assert single["times_floor"].tolist() == pytest.approx((single["ms_per_step"] / floors).tolist(), rel=1e-2)

@@ -1,0 +1,100 @@
+"""The calls of the training notebooks: what they say of a run is right, and any arm of the table can be shown."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+
+from lib.arms import ARMS
+from lib.data import dataset
+from lib.pid import PIDController
+from lib.report import training_notebook as calls
+from lib.report.notebook import arms_of
+from lib.runs.profiles import load_profile
+from lib.runs.run import Run
+from lib.schedules import AdaptiveCapacity, LinearCapacity, linear_full_length
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A beta-VAE's objective, which has no C and records nothing but beta."""
+
+    columns = ("beta",)
+
+    def initial_state(self):
+        return torch.full((1,), 4.0, dtype=torch.float64)
+
+    def control(self, t, state, kl):
+        return state.clone(), state
+
+    def penalty(self, state, encoded):
+        return state[0].to(encoded.kl.dtype) * encoded.kl
+
+
+@pytest.fixture
+def constant(monkeypatch):
+    """An arm of another kind among those of notebook 02."""
+    row = replace(ARMS["linear"], name="constant", objective=lambda settings, schedule: Constant(), label="constant")
+    monkeypatch.setitem(ARMS, "constant", row)
+    return row
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """All that is displayed, as text."""
+    texts = []
+
+    def display(what):
+        texts.append(getattr(what, "data", None) if hasattr(what, "data") else what.to_string())
+
+    monkeypatch.setattr(calls, "display", display)
+    monkeypatch.setattr(calls.figures, "display", display)
+    return texts
+
+
+def test_a_notebook_trains_the_arms_whose_rows_name_it(constant):
+    assert arms_of("02_linear_training") == ("linear", "linear_full", "constant")
+    assert arms_of("03_adaptive_training") == ("adaptive", "adaptive_hold")
+
+
+def test_the_rule_is_shown_by_the_functions_that_a_step_calls(tiny_config, constant, shown):
+    step, linear = PIDController.step, LinearCapacity
+    assert calls.functions_of_the_rule(tiny_config("linear")) == [linear.set_point, step, linear.advance]
+    assert calls.functions_of_the_rule(tiny_config("linear_full"))[0] is linear_full_length
+    assert calls.functions_of_the_rule(tiny_config("adaptive_hold"))[-1] == AdaptiveCapacity.advance
+    assert calls.functions_of_the_rule(tiny_config("constant")) == [Constant.control, Constant.penalty]
+    calls.show_rule(tiny_config("linear"))
+    assert "clamp(max=self.c_max)\n```" in "".join(shown)
+
+
+@pytest.mark.parametrize("name", ["paper", "laptop", "hour"])
+def test_the_sentence_says_when_the_linear_rule_has_the_maximum(name):
+    config = load_profile(name).training_config("adaptive", 1)
+    rule = LinearCapacity(config.c_start, config.c_max, config.steps)
+    steps = torch.arange(config.steps + 1)
+    reached = int((rule.set_point(steps, steps) >= config.c_max).int().argmax())
+    sentence = calls.when_the_linear_rule_arrives(config)
+    assert f"after {reached:,} steps, {reached / config.steps:.0%} of training" in sentence
+    assert ("520,000 steps, 35% of training, and holds it for the other 65%" in sentence) == (name == "paper")
+    assert "does not reach" in calls.when_the_linear_rule_arrives(replace(config, c_max=46.0))
+
+
+@pytest.mark.parametrize("arm", ["linear_full", "constant"])
+def test_an_arm_is_shown_from_rule_to_measures(arm, constant, shown, tiny_config, all_images, tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset, "ensure", lambda source: None)
+    monkeypatch.setattr(dataset, "load", lambda path: all_images)
+    config, run = tiny_config(arm, steps=20), Run(tmp_path / arm)
+    changes = {"position_stride": 16, "snapshot_position_stride": 16, "dci_samples": 100}
+    evaluation = load_profile("smoke").evaluation_config(**changes)
+    calls.show_rule(config)
+    calls.show_toy_plant(config, run, "What to see.")
+    run, data = calls.train_and_show(config, run)
+    calls.show_measures(run, data, evaluation)
+    calls.show_information(run, data, evaluation)
+    text = "".join(str(each) for each in shown)
+    controlled = arm != "constant"
+    assert ("**Figure 1.**" in text) == ("What to see." in text) == (r"\tag{2}" in text) == controlled
+    assert ("This arm has no C." in text) == (not controlled)
+    assert all(caption in text for caption in ("**Figure 2.**", "**Table 1.**", "**Figure 3.**"))
+    made = {path.name for path in (run.path / "figures").glob("*.png")}
+    assert made == {"trace.png", "information.png"} | ({"toy_plant.png"} if controlled else set())
