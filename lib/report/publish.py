@@ -10,13 +10,15 @@ import shutil
 import sys
 from pathlib import Path
 
+import pandas as pd
+
 from lib.evaluation import evaluate as evaluation
 from lib.evaluation import scores, snapshots
 from lib.files import read_json
 from lib.report.readme import END, README, START, update_readme
 from lib.report.tables import trained_runs
 from lib.runs.profiles import Profile, load_profile
-from lib.runs.run import Run, read_trace
+from lib.runs.run import Run, write_trace
 from lib.runs.settings import EvaluationConfig
 
 LIMIT = 30e6  # bytes of results/published in all
@@ -80,7 +82,8 @@ def _publish_run(run: Run, target: Path, weights: bool) -> None:
         shutil.copy2(run.path / name, target)
     if weights:
         shutil.copy2(run.path / "weights.safetensors", target)
-    trace = read_trace(run.path / "trace.h5")
+    write_trace(target / "advanced.h5", pd.DataFrame(), run.advanced(), {})
+    trace = run.trace()
     every = max(1, len(trace) // TRACE_ROWS)
     # Window means of the full trace become means over the thinned rows' own windows.
     means = [name for name in trace if name.endswith("_mean")]
