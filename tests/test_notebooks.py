@@ -17,8 +17,8 @@ import torch
 from lib.benchmarks import cuda as benchmark_cuda
 from lib.benchmarks import floor
 from lib.files import ROOT, read_json, write_json
+from lib.report.analysis import dataset_entropy
 from lib.report.notebook import EVALUATION, TRAINING
-from lib.report.tables import dataset_entropy
 from lib.runs.profiles import load_profile
 
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
