@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from lib.pid import PIDController
 from lib.arms import schedule_of
+from lib.pid import PIDController
 from lib.schedules import LinearCapacity
 from lib.toy_plant import VARIANCES, rate, simulate
 

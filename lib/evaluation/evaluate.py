@@ -14,7 +14,8 @@ from lib import mig
 from lib.data.dataset import Dataset
 from lib.dsprites import FACTOR_NAMES
 from lib.evaluation.posteriors import check_measurable, evaluation_grid, measure_images, write_posterior
-from lib.files import read_json, write_json
+from lib.evaluation.records import kept
+from lib.files import write_json
 from lib.information import decompose
 from lib.model import kl_per_latent
 from lib.runs.provenance import provenance
@@ -65,8 +66,8 @@ def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool =
     """
     check_measurable(run, data)
     path, settings = run.path / "evaluation.json", config.only(SETTINGS)
-    if path.exists() and read_json(path)["config"] == settings:
-        return read_json(path)
+    if (found := kept(path, settings)) is not None:
+        return found
 
     training = run.config()
     started = time.perf_counter()

@@ -8,7 +8,8 @@ import torch
 
 from lib.disentanglement import dci, factor_vae_score, sap_score
 from lib.evaluation.posteriors import read_posterior
-from lib.files import read_json, write_json
+from lib.evaluation.records import kept
+from lib.files import write_json
 from lib.runs.provenance import provenance
 from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig
@@ -27,13 +28,11 @@ def measure_scores(run: Run, config: EvaluationConfig, progress: bool = True) ->
 
     Raises ValueError where the run was not evaluated, or on other images than the settings name.
     """
-    path, evaluation, settings = run.path / "scores.json", run.path / "evaluation.json", config.only(SETTINGS)
-    if not evaluation.exists() or {name: read_json(evaluation)["config"][name] for name in POSTERIOR} != config.only(
-        POSTERIOR
-    ):
+    path, settings = run.path / "scores.json", config.only(SETTINGS)
+    if kept(run.path / "evaluation.json", config.only(POSTERIOR)) is None:
         raise ValueError(f"{run.path} was not evaluated with these settings; evaluate it first.")
-    if path.exists() and read_json(path)["config"] == settings:
-        return read_json(path)
+    if (found := kept(path, settings)) is not None:
+        return found
 
     started = time.perf_counter()
     mean, _, sizes = read_posterior(run)

@@ -18,7 +18,8 @@ from tqdm import tqdm
 from lib import mig
 from lib.data.dataset import Dataset
 from lib.evaluation.posteriors import check_measurable, encode_images, evaluation_grid
-from lib.files import read_json, write_atomically, write_json
+from lib.evaluation.records import kept
+from lib.files import write_atomically, write_json
 from lib.information import decompose
 from lib.model import kl_per_latent
 from lib.runs.provenance import provenance
@@ -44,8 +45,8 @@ def chosen_snapshots(run: Run, config: EvaluationConfig) -> dict[int, Path]:
 
 def measured_rows(run: Run, config: EvaluationConfig) -> pd.DataFrame:
     """The rows of snapshots.csv that were measured with these SETTINGS, in order of steps; none where they differ."""
-    table, record = run.path / "snapshots.csv", run.path / "snapshots.json"
-    if table.exists() and record.exists() and read_json(record)["config"] == config.only(SETTINGS):
+    table = run.path / "snapshots.csv"
+    if table.exists() and kept(run.path / "snapshots.json", config.only(SETTINGS)) is not None:
         return pd.read_csv(table)
     return pd.DataFrame({"step": np.empty(0, dtype=np.int64)})
 

@@ -49,8 +49,18 @@ class Run:
         return TrainingConfig.from_mapping(read_json(self.path / "config.json"))
 
     def record(self) -> dict[str, Any]:
-        """run.json: {"provenance": ..., "summary": ...} of a complete run."""
+        """run.json: {"provenance": ..., "segments": ..., "summary": ...} of a complete run."""
         return read_json(self.path / "run.json")
+
+    def segments(self) -> list[dict[str, Any]]:
+        """One per process that trained the complete run, in order; what is not known of one is missing there.
+
+        Keys: first_step, last_step, seconds, threads, precision, products (what multiplied), trained_together, and
+        those of `lib.runs.provenance.provenance`: commit, dirty, versions, hardware.
+        """
+        record = self.record()
+        whole = record["provenance"] | {"first_step": 1, "last_step": record["summary"]["steps"]}
+        return record.get("segments", [whole])  # the first published runs have none
 
     def claim(self, config: TrainingConfig) -> None:
         """Make the directory this configuration's; raises ValueError where it holds another one's run."""

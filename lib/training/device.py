@@ -32,7 +32,7 @@ def device_of(config: TrainingConfig) -> torch.device:
 def reproducible(threads: int, tf32: bool = False):
     """Compute with this many CPU threads and, on CUDA, with deterministic convolutions, in true float32 unless `tf32`.
 
-    The thread count is restored. Freed memory is kept for reuse (lib/training/memory.py).
+    The thread count is restored. Freed memory is kept for reuse.
     """
     keep_freed_memory()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its bits only with this

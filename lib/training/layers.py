@@ -65,6 +65,13 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 FAST = Layers(Conv2d, ConvTranspose2d)
 
 
+def products(precision: str, device: torch.device) -> str:
+    """What multiplies in the network, in words for a run's record: the precision alone does not tell it."""
+    if precision == "bfloat16" and device.type == "cpu" and not BFLOAT16_PRODUCTS:
+        return "bfloat16 by float32 instructions"
+    return precision
+
+
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 import math
 import time
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from lib.runs.run import Run, write_trace
 from lib.runs.settings import TrainingConfig
 from lib.training.device import device_of, reproducible
 from lib.training.engine import Engine
+from lib.training.layers import products
 from lib.training.lockstep import Lockstep
 from lib.training.trace import Trace
 
@@ -108,11 +110,22 @@ class Training:
         self.trace = Trace(config, self.engine.columns)
         self.snapshots = snapshot_steps(config)
         self.origin = provenance(self.engine.device)  # now: the code may change while this trains
+        self.earlier: list[dict[str, Any]] = []  # segments of the processes before this one
         if run.checkpoint.exists():
             state = torch.load(run.checkpoint, map_location="cpu", weights_only=True)
             self.engine.load_state_dict(state["engine"])
             self.trace.load_state_dict(state["trace"])
             self.seconds = state["seconds"]
+            whole = {"first_step": 1, "last_step": self.engine.step, "seconds": self.seconds}
+            self.earlier = state.get("segments", [whole])  # the first runs' checkpoints have none
+        self.segment = self.origin | {
+            "first_step": self.engine.step + 1,
+            "threads": config.threads,
+            "precision": config.precision,
+            "products": products(config.precision, self.engine.device),
+            "trained_together": together,
+            "seconds": 0.0,
+        }
         self.checkpointed = time.perf_counter()
 
     def stops(self) -> tuple[int, ...]:
@@ -127,6 +140,7 @@ class Training:
         """
         self.trace.add(values)
         self.seconds += seconds
+        self.segment["seconds"] += seconds
         config, step = self.config, self.engine.step
         if step in self.snapshots:
             self.run.save_weights(self.engine.model, step)
@@ -135,8 +149,17 @@ class Training:
         elif step % config.checkpoint_every < len(values) and time.perf_counter() - self.checkpointed >= LEAST_SECONDS:
             self.checkpoint()
 
+    def segments(self) -> list[dict[str, Any]]:
+        """One per process that trained this run: its steps, code, versions, hardware, arithmetic and seconds."""
+        return [*self.earlier, self.segment | {"last_step": self.engine.step}]
+
     def checkpoint(self) -> None:
-        state = {"engine": self.engine.state_dict(), "trace": self.trace.state_dict(), "seconds": self.seconds}
+        state = {
+            "engine": self.engine.state_dict(),
+            "trace": self.trace.state_dict(),
+            "seconds": self.seconds,
+            "segments": self.segments(),
+        }
         write_atomically(self.run.checkpoint, lambda temporary: torch.save(state, temporary))
         self.checkpointed = time.perf_counter()
 
@@ -144,7 +167,8 @@ class Training:
         if not len(self.trace.rows[-1]):
             return ""
         values = dict(zip(["step", *self.trace.columns], self.trace.rows[-1][-1], strict=False))
-        return "loss {reconstruction:.1f}, KL {kl:.2f}, beta {beta:.2f}, C {capacity:.2f}".format(**values)
+        shown = {"loss": "reconstruction", "KL": "kl", "beta": "beta", "C": "capacity"}
+        return ", ".join(f"{label} {values[name]:.2f}" for label, name in shown.items() if name in values)
 
     def _finish(self) -> None:
         run, trace, config = self.run, self.trace, self.config
@@ -157,5 +181,7 @@ class Training:
             "steps_per_second": config.steps / self.seconds,
             "trained_together": self.together,
         }
-        write_json(run.path / "run.json", {"provenance": record, "summary": trace.summary()})
+        write_json(
+            run.path / "run.json", {"provenance": record, "segments": self.segments(), "summary": trace.summary()}
+        )
         run.checkpoint.unlink(missing_ok=True)

@@ -13,10 +13,10 @@ from torch.optim import Optimizer
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from lib.arms import ARMS
 from lib.benchmarks.floor import step_launches
 from lib.data.dataset import Dataset
 from lib.model import ARCHITECTURES
-from lib.arms import ARMS
 from lib.schedules import AdaptiveCapacity
 from lib.training import engine
 from lib.training.engine import Engine

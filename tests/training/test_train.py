@@ -10,9 +10,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from lib.arms import schedule_of
 from lib.model import VAE
 from lib.runs.run import Run, read_advanced, read_trace
-from lib.arms import schedule_of
 from lib.schedules import replay
 from lib.training.device import reproducible
 from lib.training.engine import Engine, trace_columns
@@ -164,6 +164,26 @@ def test_runs_that_cannot_train_together_are_refused(tiny_config, few_images, tm
     run_steps(engines[0], 3)
     with pytest.raises(ValueError, match=r"at steps \[3, 0, 0\]; bring them level first"):
         Lockstep(engines)
+
+
+def test_every_process_that_trains_a_run_is_a_segment_of_its_record(tiny_config, few_images, tmp_path, monkeypatch):
+    monkeypatch.setattr("lib.training.train.LOOK", {"cpu": 10})
+    commits, clock = iter(["first", "second", "third"]), itertools.count()
+    monkeypatch.setattr("lib.training.train.provenance", lambda device: {"commit": next(commits)})
+    config, run = tiny_config(steps=60, snapshots=0), Run(tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr("lib.training.train.time.perf_counter", lambda: float(next(clock)))
+        for _ in range(2):
+            train_together([config], [run], few_images, progress=False, time_limit=6)
+    assert not run.complete
+    train(config, run, few_images, progress=False)
+    segments = run.segments()
+    assert [segment["commit"] for segment in segments] == ["first", "second", "third"]
+    ends = [segment["last_step"] for segment in segments]
+    assert [segment["first_step"] for segment in segments] == [1, *(end + 1 for end in ends[:-1])]
+    assert ends[-1] == 60 and 0 < ends[0] < ends[1] < 60
+    assert sum(segment["seconds"] for segment in segments) == pytest.approx(run.record()["provenance"]["seconds"])
+    assert {segment["products"] for segment in segments} == {"float32"}
 
 
 def test_the_commit_on_record_is_that_of_the_start(tiny_config, few_images, tmp_path, monkeypatch):

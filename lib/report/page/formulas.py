@@ -14,33 +14,15 @@ from latex2mathml.converter import convert
 _NAMESPACE = "http://www.w3.org/1998/Math/MathML"
 ET.register_namespace("", _NAMESPACE)
 
-_ALIGNED = re.compile(r"\\(begin|end)\{(?:aligned|align|gathered|gather|split)\*?\}")
-_EQUATION = re.compile(r"\\(?:begin|end)\{equation\*?\}")
-_ENVIRONMENTS = {"align*", "cases", "array", "matrix", "pmatrix", "bmatrix", "vmatrix", "Vmatrix", "substack"}
-_FUNCTIONS = {"log", "ln", "exp", "sin", "cos", "tan", "tanh", "det", "dim", "ker", "arg", "deg", "erf"}
+_ALIGNED = re.compile(r"\\(begin|end)\{aligned\}")
+_ENVIRONMENTS = {"align*", "cases"}
+_FUNCTIONS = {"log", "exp", "sin", "cos", "tanh"}
 _LIMITS = {"msub": "munder", "msup": "mover", "msubsup": "munderover"}
-_LARGE = set("∑∏∐⋃⋂")
-_LIMIT_FUNCTIONS = {"max", "min", "sup", "inf", "lim", "argmax", "argmin"}
+_LARGE = set("∑∏")
+_LIMIT_FUNCTIONS = {"max", "min"}
 _SIGNS = set("±∓~⟺⟂;:⌊⌋⌈⌉")  # taken for letters
-_WIDE_ACCENTS = {"^": "\u0302", "~": "\u0303"}  # the forms that fonts can stretch
-_NAMED_SPACES = {"negativethinmathspace": "-0.167em", "negativemediummathspace": "-0.222em"}
-# First code points of the alphabets (A, a) in Unicode's block of mathematical letters, and the letters that
-# Unicode had already put elsewhere.
-_ALPHABETS = {
-    "bold": (0x1D400, 0x1D41A),
-    "bold-italic": (0x1D468, 0x1D482),
-    "script": (0x1D49C, 0x1D4B6),
-    "fraktur": (0x1D504, 0x1D51E),
-    "double-struck": (0x1D538, 0x1D552),
-    "sans-serif": (0x1D5A0, 0x1D5BA),
-    "monospace": (0x1D670, 0x1D68A),
-}
-_ELSEWHERE = {
-    "script": dict(zip("BEFHILMRego", "ℬℰℱℋℐℒℳℛℯℊℴ", strict=True)),
-    "fraktur": dict(zip("CHIRZ", "ℭℌℑℜℨ", strict=True)),
-    "double-struck": dict(zip("CHNPQRZ", "ℂℍℕℙℚℝℤ", strict=True)),
-}
-_BOLD_GREEK = {"bold": 0x1D6A8, "bold-italic": 0x1D71C}  # code points of capital alpha
+_NAMED_SPACES = {"negativethinmathspace": "-0.167em"}
+_DOUBLE_STRUCK = dict(zip("CHNPQRZ", "ℂℍℕℙℚℝℤ", strict=True))  # those outside the block that starts at 𝔸
 
 
 def to_mathml(tex: str, *, display: bool = False) -> str:
@@ -49,8 +31,7 @@ def to_mathml(tex: str, *, display: bool = False) -> str:
     Raises ValueError, quoting the formula, where braces do not match or a command or an environment is not
     known.
     """
-    source = _EQUATION.sub("", _ALIGNED.sub(r"\\\1{align*}", tex)).strip()
-    source = source.replace(r"\operatorname*", r"\operatorname")
+    source = _ALIGNED.sub(r"\\\1{align*}", tex).strip()
     _check_source(source, tex)
     try:
         root = ET.fromstring(convert(source, display="block" if display else "inline"))
@@ -71,7 +52,7 @@ def _check_source(source: str, tex: str) -> None:
     unknown = set(re.findall(r"\\begin\{(.+?)\}", source)) - _ENVIRONMENTS
     if unknown:
         names = ", ".join(sorted(unknown))
-        raise ValueError(f"The formula {tex!r} uses {names}; use aligned, cases or a matrix.")
+        raise ValueError(f"The formula {tex!r} uses {names}; use aligned or cases.")
 
 
 def _tag(element: ET.Element) -> str:
@@ -94,13 +75,13 @@ def _mend(element: ET.Element, tex: str) -> None:
         element.set("stretchy", "false")
     if tag == "mo" and text == "∞":
         element.tag = f"{{{_NAMESPACE}}}mi"
-    if tag in ("mi", "mn") and element.get("mathvariant") in _ALPHABETS:
-        variant = element.attrib.pop("mathvariant")
-        element.text = "".join(_styled(letter, variant) for letter in text)
+    variant = element.get("mathvariant", "normal")
+    if variant == "double-struck":
+        del element.attrib["mathvariant"]
+        element.text = "".join(_DOUBLE_STRUCK.get(letter, chr(ord("𝔸") + ord(letter) - ord("A"))) for letter in text)
+    elif variant != "normal":
+        raise ValueError(f"The formula {tex!r} uses letters of the kind {variant}; \\mathrm and \\mathbb are known.")
     children = list(element)
-    if tag == "mover" and children[1].text in _WIDE_ACCENTS and "accent" not in element.attrib:
-        element.set("accent", "true")
-        children[1].text = _WIDE_ACCENTS[children[1].text]
     if tag == "mrow" and len(children) == 1 and _tag(children[0]) == "mo":
         children[0].attrib.update(lspace="0", rspace="0")  # 737{,}280: braces make a sign an ordinary letter
     if len(children) > 1 and all(_tag(c) == "mi" and c.get("mathvariant") == "normal" for c in children):
@@ -108,21 +89,6 @@ def _mend(element: ET.Element, tex: str) -> None:
         children[0].text = "".join(c.text or "" for c in children)
         del children[0].attrib["mathvariant"]
         element[:] = children[:1]
-
-
-def _styled(letter: str, variant: str) -> str:
-    if letter in _ELSEWHERE.get(variant, {}):
-        return _ELSEWHERE[variant][letter]
-    if letter.isascii() and letter.isalpha():
-        upper, lower = _ALPHABETS[variant]
-        first, base = (upper, "A") if letter.isupper() else (lower, "a")
-        return chr(first + ord(letter) - ord(base))
-    if letter.isascii() and letter.isdigit() and variant.startswith("bold"):
-        return chr(0x1D7CE + int(letter))
-    if variant in _BOLD_GREEK and "Α" <= letter <= "ω":
-        start = ord("Α") if letter <= "Ω" else ord("α") - 26
-        return chr(_BOLD_GREEK[variant] + ord(letter) - start)
-    return letter
 
 
 def _place_limits(element: ET.Element, display: bool) -> None:

@@ -1,0 +1,70 @@
+"""How far long trainings are, kept beside what is published: a row per checkpoint that was looked at.
+
+    python -m lib.training.progress results/runs/paper/*seed1*
+
+Adds to results/published/<profile>/progress.csv, with <profile> the name of the runs' folder.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from lib.arms import objective_of
+from lib.files import RESULTS, write_csv
+from lib.runs.run import Run
+from lib.training.engine import trace_columns
+
+
+def progress(run: Run) -> dict[str, Any]:
+    """One row on an unfinished run, from its checkpoint: means over the last window of its trace, and hours.
+
+    `hours_left` is for the speed of the process that wrote the checkpoint. Raises ValueError where there is none.
+    """
+    if not run.checkpoint.exists():
+        raise ValueError(f"{run.path} holds no checkpoint; give the directory of a run that is being trained.")
+    state, config = torch.load(run.checkpoint, map_location="cpu", weights_only=True), run.config()
+    step, trace = state["engine"]["step"], state["trace"]
+    columns = trace_columns(config.latents, objective_of(config.arm, config).columns)
+    means = dict(zip(columns, trace["rows"][-1, 1 + len(columns) :].tolist(), strict=True))
+    whole = {"first_step": 1, "last_step": step, "seconds": state["seconds"]}
+    last = state.get("segments", [whole])[-1]  # the first runs' checkpoints have none
+    per_step = last["seconds"] / max(1, last["last_step"] - last["first_step"] + 1)
+    return {
+        "run": run.name,
+        "step": step,
+        "steps": config.steps,
+        **{name: means.get(name) for name in ("reconstruction", "kl", "beta", "capacity")},
+        "share_frozen": trace["sums"].get("frozen", 0) / step,
+        "locked_at": trace["locked_at"],
+        "hours": state["seconds"] / 3600,
+        "hours_left": per_step * (config.steps - step) / 3600,
+    }
+
+
+def add_progress(path: Path, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Add rows to the table at `path`, in place of those of the same run and step; returns the table."""
+    table = pd.DataFrame(rows)
+    if path.exists():
+        table = pd.concat([pd.read_csv(path), table]).drop_duplicates(["run", "step"], keep="last")
+    table = table.sort_values(["step", "run"], ignore_index=True)
+    write_csv(path, table, "%.6g")
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m lib.training.progress", description="Note how far trainings are.")
+    parser.add_argument("runs", nargs="+", type=Path, help="directories of runs of one profile")
+    runs = [Run(path.resolve()) for path in parser.parse_args().runs]
+    try:
+        rows = [progress(run) for run in runs]
+    except ValueError as error:
+        sys.exit(str(error))
+    print(add_progress(RESULTS / "published" / runs[0].path.parent.name / "progress.csv", rows).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

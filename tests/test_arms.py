@@ -1,0 +1,118 @@
+"""Arms are rows of one table: one more row is all that a new arm takes, from training to figure."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from matplotlib import pyplot as plt
+from matplotlib.colors import is_color_like
+
+from lib.arms import ARMS, Arm, objective_of
+from lib.evaluation.evaluate import evaluate
+from lib.evaluation.scores import measure_scores
+from lib.evaluation.snapshots import measure_snapshots
+from lib.files import ROOT
+from lib.model import VAE, initialise, kl_per_latent, reconstruction_loss, reparameterise
+from lib.objectives import COLUMNS
+from lib.report import figures
+from lib.report.information_figures import over_training
+from lib.report.tables import run_table
+from lib.runs.profiles import load_profile
+from lib.runs.run import Run, read_advanced, read_trace
+from lib.training.engine import Engine
+from lib.training.lockstep import Lockstep
+from lib.training.streams import WEIGHTS, epoch_permutation, noise_block, stream_seed
+from lib.training.train import train
+
+
+def test_every_row_is_complete_and_told_apart():
+    for name, arm in ARMS.items():
+        assert arm.name == name and arm.label and arm.cited
+        assert is_color_like(arm.colour)
+        assert (ROOT / "notebooks" / f"{arm.notebook}.ipynb").exists()
+    assert (
+        len({(arm.colour, arm.line) for arm in ARMS.values()}) == len({arm.label for arm in ARMS.values()}) == len(ARMS)
+    )
+
+
+def test_an_unknown_arm_is_refused(tiny_config):
+    with pytest.raises(ValueError, match="arm is 'cyclic'; choose one of linear, adaptive"):
+        objective_of("cyclic", tiny_config())
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """beta KL with a fixed beta: no controller and no C."""
+
+    beta: float
+
+    columns = ("beta",)
+
+    def initial_state(self):
+        return torch.zeros(0, dtype=torch.float64)
+
+    def control(self, t, state, kl):
+        return torch.full((1,), self.beta, dtype=torch.float64, device=kl.device), state
+
+    def penalty(self, state, encoded):
+        return self.beta * encoded.kl
+
+
+@pytest.fixture
+def made_up(monkeypatch):
+    """A row more in the table."""
+    row = Arm("made_up", lambda settings, schedule: Weighted(4.0), None, "made up", "#009E73", ":", "a test", "05_none")
+    monkeypatch.setitem(ARMS, row.name, row)
+    return row.name
+
+
+def test_its_objective_is_what_the_loss_gets(made_up, tiny_config, few_images):
+    """The first three steps against autograd and Adam written out, in double precision."""
+    config = tiny_config(made_up, precision="float64")
+    found = Lockstep([Engine(config, few_images)]).run(3)[0]  # [3, columns]: reconstruction, kl, ..., beta
+
+    model = VAE(config.architecture, config.latents)
+    initialise(model, stream_seed(config.seed, WEIGHTS))
+    model = model.double()
+    optimizer = torch.optim.Adam(model.parameters(), config.learning_rate)
+    order = epoch_permutation(config.seed, 0, len(few_images), torch.device("cpu")).view(-1)
+    noise = noise_block(config.seed, 0, config.batch_size, config.latents, torch.device("cpu")).double()
+    for step in range(3):
+        images = few_images.images(order[step * config.batch_size : (step + 1) * config.batch_size], torch.float64)
+        mean, logvar = model.encode(images)
+        reconstruction = reconstruction_loss(model.decode(reparameterise(mean, logvar, noise[step])), images).mean()
+        kl = kl_per_latent(mean, logvar).sum()
+        assert found[step, :2].tolist() == pytest.approx([reconstruction.item(), kl.item()], rel=1e-9)
+        assert found[step, -1] == 4.0
+        optimizer.zero_grad()
+        (reconstruction + 4.0 * kl).backward()
+        optimizer.step()
+
+
+def test_a_row_more_trains_is_measured_and_drawn(made_up, tiny_config, few_images, all_images, tmp_path):
+    config = tiny_config(made_up, trace_every=10)
+    run = train(config, Run(tmp_path / "made_up-seed1"), few_images, progress=False)
+    trace = read_trace(run.path / "trace.h5")
+    assert (trace["beta"] == 4).all() and (trace["beta_mean"] == 4).all()
+    missing = [name for name in COLUMNS if name != "beta"]
+    assert trace[missing].isna().all().all() and trace[[f"{name}_mean" for name in missing]].isna().all().all()
+    assert len(read_advanced(run.path / "trace.h5")) == 0
+    summary = run.record()["summary"]
+    assert summary["mean_beta"] == 4 and summary["final_capacity"] is None and summary["share_advanced"] is None
+
+    settings = load_profile("smoke").evaluation_config(position_stride=16, snapshot_position_stride=16, dci_samples=100)
+    evaluate(run, all_images, settings, progress=False)
+    snapshots = measure_snapshots(run, all_images, settings, progress=False)
+    measure_scores(run, settings, progress=False)
+    row = run_table([run]).loc["made_up-seed1"]
+    assert row["arm"] == made_up and row["mig_four"] >= 0 and row["mean_beta"] == 4
+
+    for figure in (figures.traces({made_up: [trace]}), over_training({made_up: [snapshots]})):
+        figure.canvas.draw()
+        assert any("made up" in text for text in figure_texts(figure))
+        plt.close(figure)
+
+
+def figure_texts(figure) -> list[str]:
+    found = [axis.get_title() for axis in figure.axes]
+    return found + [text.get_text() for axis in figure.axes if axis.get_legend() for text in axis.get_legend().texts]
