@@ -50,7 +50,7 @@ import pandas as pd
 import torch
 from IPython.display import Markdown, display
 
-from lib.data import dataset
+from lib.data import counts, dataset
 from lib.dsprites import FACTOR_NAMES, FACTOR_SIZES, FACTOR_VALUES, N_IMAGES, SHAPE_NAMES, factors_to_indices
 from lib.files import write_json
 from lib.report import figures
@@ -146,11 +146,11 @@ figures.show(
 # quarter (square) or nearly a half (small ellipse), too small a difference to move a pixel.
 
 # %%
-distinct = dataset.distinct_images(images.packed)
-counts = pd.DataFrame({"images": per_shape, "distinct": distinct.per_shape})
-counts.loc["all"] = [N_IMAGES, distinct.total]
-counts["share"] = (counts["distinct"] / counts["images"]).map("{:.1%}".format)
-display(counts)
+distinct = counts.distinct_images(images.packed)
+per_kind = pd.DataFrame({"images": per_shape, "distinct": distinct.per_shape})
+per_kind.loc["all"] = [N_IMAGES, distinct.total]
+per_kind["share"] = (per_kind["distinct"] / per_kind["images"]).map("{:.1%}".format)
+display(per_kind)
 display(Markdown("**Table 3.** Distinct images, counted exactly by comparing all pixels."))
 
 # %%
@@ -206,7 +206,7 @@ if source == "rendered":
         )
     )
 else:
-    differences = dataset.pixel_differences(dataset.ensure("rendered"), path)
+    differences = counts.pixel_differences(dataset.ensure("rendered"), path)
     display(differences)
     display(
         Markdown(

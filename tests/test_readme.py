@@ -95,6 +95,8 @@ class Checkout:
         for name, settings in {"training": training, "evaluation": evaluation}.items():
             lines += [f"[tiny.{name}]", *(f"{key} = {json.dumps(value)}" for key, value in settings.items())]
         (folder / "profiles.toml").write_text("\n".join(lines))
+        benchmarks = Path("results") / "benchmarks"  # notebook 04 shows what measuring costs
+        shutil.copytree(ROOT / benchmarks, folder / benchmarks)
 
     def run(self, *commands: str) -> None:
         """Run commands, two at a time: at the size of `tiny`, each executed notebook under a name of its own."""

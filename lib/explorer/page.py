@@ -1,7 +1,7 @@
 """The explorer of the rendered report: sliders that move the latents of trained networks, without any kernel.
 
-The decoders run in the page, in plain JavaScript (page/explorer.js); the encoders do not: posterior means of a
-thinned grid of images travel with the page. Both as base64 of 16-bit floats, about 1.3 MB per network `conv`.
+The decoders run in the page, in plain JavaScript (explorer.js); the encoders do not: posterior means of a thinned grid
+of images, encoded here, travel with the page. Both as base64 of 16-bit floats, about 1.3 MB per network `conv`.
 """
 
 import base64
@@ -13,11 +13,10 @@ import jinja2
 import numpy as np
 import torch
 from markupsafe import Markup
-from torch import Tensor, nn
+from torch import nn
 
 from lib.arms import ARMS
 from lib.dsprites import FACTOR_NAMES, FACTOR_SIZES, FACTOR_VALUES, SHAPE_NAMES, factors_to_indices, outline, render
-from lib.evaluation.posteriors import read_posterior
 from lib.model import VAE
 from lib.report import figures
 from lib.report.latents import class_labels, latent_table
@@ -25,7 +24,10 @@ from lib.report.pictures import traverse
 from lib.runs.run import Run
 
 _PAGE = Path(__file__).parent
-_THINNING = (1, 1, 4, 4, 4)  # every how many classes of each factor a start image can have
+# The start images' classes of each factor: all shapes and scales, every fourth orientation and position.
+_START = {
+    name: list(range(0, size, step)) for name, size, step in zip(FACTOR_NAMES, FACTOR_SIZES, (1, 1, 4, 4, 4), strict=True)
+}
 
 
 def explorer(runs: dict[str, Run]) -> str:
@@ -34,21 +36,19 @@ def explorer(runs: dict[str, Run]) -> str:
     The r-th slider moves the latent with the r-th largest KL of every arm. Without JavaScript, pictures of the
     traversals stand in its place. Raises ValueError where the runs have different numbers of latents.
     """
-    posteriors = {arm: read_posterior(run) for arm, run in runs.items()}
-    classes, means = _start_images({arm: (mean, sizes) for arm, (mean, _, sizes) in posteriors.items()})
     tables = {arm: latent_table(run) for arm, run in runs.items()}
     if len({len(table) for table in tables.values()}) != 1:
         raise ValueError("The runs have different numbers of latents; explore runs with the same number.")
     models = {arm: run.load_model() for arm, run in runs.items()}
-    start = [len(values) // 2 if name.startswith("position") else len(values) - 1 for name, values in classes.items()]
+    start = [len(values) // 2 if name.startswith("position") else len(values) - 1 for name, values in _START.items()]
     start[FACTOR_NAMES.index("orientation")] = 0
     content = {
-        "values": [FACTOR_VALUES[name][chosen].tolist() for name, chosen in classes.items()],
+        "values": [FACTOR_VALUES[name][chosen].tolist() for name, chosen in _START.items()],
         "outlines": [outline(shape).tolist() for shape in range(len(SHAPE_NAMES))],
         "arms": [
             {
                 "order": tables[arm]["latent"].tolist(),
-                "means": _halves(means[arm]),
+                "means": _halves(_start_means(model)),
                 "layers": (packed := pack_decoder(model))[0],
                 "weights": _halves(packed[1]),
             }
@@ -58,8 +58,8 @@ def explorer(runs: dict[str, Run]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_PAGE), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    labels = [class_labels(name, chosen) for name, chosen in classes.items()]
-    image = [chosen[position] for chosen, position in zip(classes.values(), start, strict=True)]
+    labels = [class_labels(name, chosen) for name, chosen in _START.items()]
+    image = [chosen[position] for chosen, position in zip(_START.values(), start, strict=True)]
     return environment.get_template("explorer.html.j2").render(
         arms=[(ARMS[arm].label, ARMS[arm].colour, _sprites(arm, models[arm], image, tables[arm]))
               for arm in runs],
@@ -103,27 +103,12 @@ def pack_decoder(model: VAE) -> tuple[list[dict], np.ndarray]:
     return layers, torch.cat(parts).numpy()
 
 
-def _start_images(
-    posteriors: dict[str, tuple[Tensor, tuple[int, ...]]],
-) -> tuple[dict[str, list[int]], dict[str, np.ndarray]]:
-    """The start images' classes of each factor, and arm -> their posterior means [n, J], position_y fastest.
-
-    posteriors: arm -> (mean [N, J], factor sizes of the measured grid).
-    """
-    steps = []  # a coarser measured grid has fewer start images
-    for k, (size, thinning) in enumerate(zip(FACTOR_SIZES, _THINNING, strict=True)):
-        steps.append(max(thinning, *(size // sizes[k] for _, sizes in posteriors.values())))
-    classes = {
-        name: list(range(0, size, step)) for name, size, step in zip(FACTOR_NAMES, FACTOR_SIZES, steps, strict=True)
-    }
-    means = {}
-    for arm, (mean, sizes) in posteriors.items():
-        every = tuple(
-            slice(None, None, step // (full // size))
-            for step, full, size in zip(steps, FACTOR_SIZES, sizes, strict=True)
-        )
-        means[arm] = mean.view(*sizes, -1)[every].reshape(-1, mean.shape[1]).numpy()
-    return classes, means
+@torch.inference_mode()
+def _start_means(model: VAE) -> np.ndarray:
+    """Posterior means [n, J] of the start images, position_y fastest."""
+    grid = torch.cartesian_prod(*(torch.tensor(classes) for classes in _START.values()))
+    images = torch.from_numpy(render(factors_to_indices(grid.numpy())))[:, None].float()  # [n, 1, 64, 64]
+    return torch.cat([model.encode(batch)[0] for batch in images.split(256)]).numpy()
 
 
 def _halves(values: np.ndarray) -> str:

@@ -19,15 +19,14 @@ DOTS_PER_INCH = 160
 sns.set_theme(context="paper", style="whitegrid", rc={
     "font.size": 9, "axes.titlesize": 9.5, "axes.labelsize": 9, "xtick.labelsize": 8, "ytick.labelsize": 8,
     "legend.fontsize": 8, "axes.edgecolor": "#333333", "grid.color": "#e3e3e3", "grid.linewidth": 0.6,
-    "figure.constrained_layout.use": True, "svg.hashsalt": "figures", "svg.fonttype": "path",
+    "figure.constrained_layout.use": True,
 })  # fmt: skip
 
 
 def show(figure: Figure, path: Path, caption: str) -> None:
-    """Save a figure as path.png and path.svg, display the PNG in the notebook, then the caption, and close it."""
+    """Save a figure as path.png, display that in the notebook, then the caption, and close the figure."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path.with_suffix(".png"), dpi=DOTS_PER_INCH, metadata={"Software": None})
-    figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
     width = round(figure.get_size_inches()[0] * 96)
     plt.close(figure)
     display(Image(filename=path.with_suffix(".png"), width=width))

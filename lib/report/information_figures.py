@@ -24,8 +24,8 @@ FURTHER = {"markersize": 2.0, "linewidth": 0.6, "alpha": 0.6}
 def over_training(snapshots: dict[str, list[pd.DataFrame]]) -> Figure:
     """KL, its parts and C in nats over the training steps, and the MIG below, one column of panels per arm.
 
-    snapshots: arm -> tables of `lib.evaluation.snapshots.measure_snapshots`, one per seed; the first seed's lines are thicker. A
-    dotted line marks log N, the bound of I_q(x; z) on the N images that were measured.
+    snapshots: arm -> tables of `lib.evaluation.snapshots.measure_snapshots`, one per seed; the first seed's lines are
+    thicker. A dotted line marks log N, the bound of I_q(x; z) on the N images that were measured.
     """
     figure, axes = plt.subplots(
         2, len(snapshots), figsize=(7.2 if len(snapshots) > 1 else 5.0, 5.2), sharex=True, sharey="row",

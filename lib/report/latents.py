@@ -9,6 +9,8 @@ from lib.dsprites import FACTOR_NAMES, FACTOR_VALUES, SHAPE_NAMES
 from lib.files import read_json
 from lib.runs.run import Run
 
+IN_USE = 0.1  # nats of KL above which a latent is said to be in use
+
 
 def latent_table(run: Run) -> pd.DataFrame:
     """One row per latent, largest KL first, so that the latents without information come last.
@@ -27,6 +29,14 @@ def latent_table(run: Run) -> pd.DataFrame:
         }
     )
     return table.sort_values("kl", ascending=False, kind="stable", ignore_index=True)
+
+
+def latent_labels(table: pd.DataFrame) -> list[str]:
+    """What stands beside each row of traversals, in order of the latents' numbers; table: `latent_table`."""
+    return [
+        f"{row.latent}: {row.kl:.1f}" + (f"\n{row.factor}" if row.kl > IN_USE else "")
+        for row in table.sort_values("latent").itertuples()
+    ]
 
 
 def class_labels(factor: str, classes: Sequence[int]) -> list[str]:

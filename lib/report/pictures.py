@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lib.data.dataset import Dataset
+from lib.dsprites import N_IMAGES, factors_to_indices
 from lib.model import VAE
 
 
@@ -24,3 +26,13 @@ def traverse(model: VAE, image: Tensor, values: np.ndarray) -> np.ndarray:
     for j in range(latents):
         grid[j, :, j] = torch.from_numpy(values)
     return torch.sigmoid(model.decode(grid.flatten(0, 1))).view(latents, steps, 64, 64).numpy()
+
+
+def some_images(images: Dataset, count: int = 9) -> Tensor:
+    """Images [n, 1, 64, 64] picked at random, the same ones every time."""
+    return images.images(torch.from_numpy(np.random.default_rng(0).choice(N_IMAGES, count, replace=False)))
+
+
+def middle_heart(images: Dataset) -> Tensor:
+    """[1, 64, 64]: a large upright heart in the middle, from which traversals start."""
+    return images.images(torch.from_numpy(factors_to_indices([[2, 5, 0, 16, 16]])))[0]

@@ -10,13 +10,16 @@ import shutil
 import sys
 from pathlib import Path
 
+import pandas as pd
+
 from lib.evaluation import evaluate as evaluation
 from lib.evaluation import scores, snapshots
 from lib.files import read_json
+from lib.report.analysis import trained_runs
+from lib.report.effects import COMPARED
 from lib.report.readme import END, README, START, update_readme
-from lib.report.tables import trained_runs
 from lib.runs.profiles import Profile, load_profile
-from lib.runs.run import Run, read_trace
+from lib.runs.run import Run, write_trace
 from lib.runs.settings import EvaluationConfig
 
 LIMIT = 30e6  # bytes of results/published in all
@@ -29,8 +32,10 @@ def publish(profile: Profile) -> Path:
     Raises ValueError where something is missing or the published results would exceed 30 MB, and then leaves what was
     published before as it is.
     """
+    if profile.only_published:
+        raise ValueError(f"No run of {profile.name} is here; run make report PROFILE={profile.name} first.")
     runs = trained_runs(profile)
-    wanted = [profile.directory / "report.html", profile.directory / "table.csv", profile.directory / "dataset.json"]
+    wanted = [profile.directory / name for name in ("report.html", "table.csv", "findings.json", "dataset.json")]
     missing = [path for path in wanted if not path.exists()]
     if missing:
         raise ValueError(f"{missing[0]} is missing; run make report PROFILE={profile.name} first.")
@@ -50,7 +55,7 @@ def publish(profile: Profile) -> Path:
     shutil.copytree(profile.directory / "figures", fresh / "figures")
     for run in runs:
         config = run.config()
-        shown = config.seed == profile.seeds[0] and config.arm in ("linear", "adaptive")  # by the report's figures
+        shown = config.seed == profile.seeds[0] and config.arm in COMPARED  # by the report's figures
         _publish_run(run, fresh / run.name, weights=shown)
 
     others = [path for path in target.parent.rglob("*") if target not in path.parents and path.is_file()]
@@ -80,7 +85,8 @@ def _publish_run(run: Run, target: Path, weights: bool) -> None:
         shutil.copy2(run.path / name, target)
     if weights:
         shutil.copy2(run.path / "weights.safetensors", target)
-    trace = read_trace(run.path / "trace.h5")
+    write_trace(target / "advanced.h5", pd.DataFrame(), run.advanced(), {})
+    trace = run.trace()
     every = max(1, len(trace) // TRACE_ROWS)
     # Window means of the full trace become means over the thinned rows' own windows.
     means = [name for name in trace if name.endswith("_mean")]

@@ -2,20 +2,22 @@
 
 import pandas as pd
 
-from lib.files import ROOT, write_atomically
-from lib.report.effects import ARRIVAL, DIFFERENCE, LATE_DIFFERENCE, RULE, effect_text, side_by_side
+from lib.files import ROOT, read_json, write_atomically
+from lib.report.effects import number, side_by_side
+from lib.report.findings import headline_findings
 from lib.report.tables import REPORTED, departures
+from lib.report.wording import sentences
 from lib.runs.profiles import Profile, load_profile, published_profiles
 
 README = ROOT / "README.md"
 START, END = "<!-- results: written by make publish -->", "<!-- results end -->"
 COLUMNS = {
-    "MIG, four factors": ("mig_four", "{:.3f}".format),
-    "reconstruction (nats)": ("reconstruction", "{:.1f}".format),
-    "KL (nats)": ("kl", "{:.2f}".format),
-    "final C (nats)": ("final_capacity", "{:.2f}".format),
-    "steps": ("steps", "{:,.0f}".format),
-    "n images": ("images", "{:,.0f}".format),
+    "MIG, four factors": ("mig_four", number(".3f")),
+    "reconstruction (nats)": ("reconstruction", number(".1f")),
+    "KL (nats)": ("kl", number(".2f")),
+    "final C (nats)": ("final_capacity", number(".2f")),
+    "steps": ("steps", number(",.0f")),
+    "n images": ("images", number(",.0f")),
 }
 
 
@@ -52,33 +54,18 @@ def readme_results(profiles: list[Profile]) -> str:
 
 
 def _summary(profile: Profile, table: pd.DataFrame, paper_steps: int) -> str:
-    """A published profile in some sentences."""
+    """A published profile in some sentences: the paper's own, or made from the table where none were published."""
+    path = profile.published / "findings.json"
+    found = read_json(path) if path.exists() else headline_findings(table)
     steps, n = profile.training["steps"], len(profile.seeds)
     reduced = f", a **reduced run** instead of {paper_steps:,}" if steps < paper_steps else ""
-
-    def found(column: str, weights: dict[str, float], form: str) -> str:
-        return effect_text(table, column, weights, form)
-
-    text = (
-        f"`{profile.name}`: {steps:,} steps{reduced}; {n} seed{'s' if n > 1 else ''} per arm, "
-        f"{table['training_seconds'].mean() / 60:.0f} minutes of training per run. "
-        f"Adaptive − linear: MIG {found('mig_four', DIFFERENCE, '.3f')}, "
-        f"reconstruction {found('reconstruction', DIFFERENCE, '.1f')} nats, KL {found('kl', DIFFERENCE, '.1f')} nats. "
-    )
-    if set(RULE) == set(profile.arms):
-        text += (
-            "Two control arms tell the rule from the time at capacity. C steered by β instead of by the clock: "
-            f"MIG {found('mig_four', RULE, '.3f')}; C at its maximum only at the end instead of early: "
-            f"{found('mig_four', ARRIVAL, '.3f')}. Adaptive − linear with the ramp stretched over all of training: "
-            f"{found('mig_four', LATE_DIFFERENCE, '.3f')}. "
-        )
-    text += (
-        "In brackets 95% confidence intervals, paired by seed. "
-        if n > 1
-        else "With one seed, chance cannot be told from effect. "
-    )
     changed = ", ".join(f"`{name}` {row.iloc[1]} ({row.iloc[0]})" for name, row in departures(profile).iterrows())
-    return text + (f"Changed for all arms alike, the report's value in brackets: {changed}." if changed else "")
+    return sentences(
+        f"`{profile.name}`: {steps:,} steps{reduced}; {n} seed{'s' if n > 1 else ''} per arm, "
+        f"{table['training_seconds'].mean() / 60:.0f} minutes of training per run.",
+        *(found[name] for name in ("differences", "controls", "brackets")),
+        f"Changed for all arms alike, the report's value in brackets: {changed}." if changed else "",
+    )
 
 
 def update_readme() -> None:

@@ -2,12 +2,11 @@
 
 import math
 
-import numpy as np
 import pandas as pd
 import torch
 
 from lib.dsprites import FACTOR_NAMES
-from lib.files import read_json
+from lib.files import RESULTS, read_json
 from lib.mig import factor_gaps
 from lib.runs.profiles import Profile, load_profile
 from lib.runs.run import Run
@@ -17,48 +16,18 @@ REPORTED = pd.DataFrame({"arm": ["linear", "adaptive"], "mig": [0.5279, 0.5273],
 
 # Last epoch of public training logs on dSprites, nats per image: YannDubs/disentangling-vae at commit fe65e19,
 # results/*_dsprites/train_losses.log (345,600 iterations, batch 64, learning rate 5e-4, Burgess network, one seed).
-PUBLIC_LOGS = pd.DataFrame(
-    {"reconstruction": [17.99, 35.61, 81.06], "kl": [25.40, 15.35, 25.00]},
-    index=["VAE, beta = 1", "beta-VAE, beta = 4", "capacity rule of [6], gamma = 100, C to 25"],
-)
-
-
-def trained_runs(profile: Profile) -> list[Run]:
-    """The profile's runs; raises ValueError unless all are complete, evaluated, and have the profile's own settings."""
-    runs = profile.runs()
-    for run in runs:
-        if not (run.complete and (run.path / "evaluation.json").exists()):
-            raise ValueError(
-                f"The run {run.name} is not trained and evaluated yet; run make report PROFILE={profile.name}."
-            )
-        config = run.config()
-        if config != profile.training_config(config.arm, config.seed):
-            raise ValueError(
-                f"{run.path} was trained with other settings than profiles.toml has now under [{profile.name}]; remove "
-                "it, or undo the change."
-            )
-    return runs
-
-
-def dataset_entropy(profile: Profile) -> float:
-    """Entropy of the images that the profile's runs were trained on, in nats, as notebook 01 counted it.
-
-    Raises ValueError where it has not been counted.
-    """
-    path = profile.directory / "dataset.json"
-    if not path.exists():
-        raise ValueError(
-            f"The data set has not been described yet; run notebook 01, or make report PROFILE={profile.name}."
-        )
-    return read_json(path)["entropy_nats"]
+PUBLIC_LOGS = pd.DataFrame({"reconstruction": [17.99, 35.61], "kl": [25.40, 15.35]}, index=["beta = 1", "beta = 4"])
 
 
 def run_table(runs: list[Run]) -> pd.DataFrame:
     """One row per complete, evaluated and scored run; every column is explained in results/README.md.
 
-    Losses, KL and capacity in nats per image, as means over the images or the steps named there.
+    Losses, KL and capacity in nats per image, as means over the images or the steps named there. What an arm's
+    objective does not record is missing.
     """
-    return pd.DataFrame([_row(run) for run in runs]).set_index("run")
+    table = pd.DataFrame([_row(run) for run in runs]).set_index("run")
+    # A column that no run fills holds None, of no type: missing numbers, like one that some run fills.
+    return table.apply(lambda column: column.astype(float) if column.isna().all() else column)
 
 
 def _row(run: Run) -> dict[str, object]:
@@ -94,6 +63,7 @@ def _row(run: Run) -> dict[str, object]:
         "mean_beta": summary["mean_beta"],
         "share_at_beta_min": summary["share_at_beta_min"],
         "mean_kl_to_set_point": summary["mean_kl_to_set_point"],
+        "share_frozen": summary["share_frozen"],
         "share_advanced": summary["share_advanced"],
         "locked_at": summary["locked_at"],
         "precision": config.precision,
@@ -112,7 +82,7 @@ def factor_table(run: Run) -> pd.DataFrame:
     measured = read_json(run.path / "evaluation.json")
     information, sizes = torch.tensor(measured["information"], dtype=torch.float64), measured["factor_sizes"]
     values, latents = information.topk(2, dim=1)
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "latent": latents[:, 0],
             "information": values[:, 0],
@@ -123,66 +93,28 @@ def factor_table(run: Run) -> pd.DataFrame:
         },
         index=pd.Index(FACTOR_NAMES, name="factor"),
     )
-    return table
 
 
-def information_gaps(snapshots: pd.DataFrame, apart: float = 0.5) -> pd.Series:
-    """How far C and KL stand from I_q(x; z) over the snapshots of a run (`lib.evaluation.snapshots.measure_snapshots`), in nats.
-
-    `mean_distance`: mean of |C - I_q|; `largest_gap` of C - I_q, at step `largest_at`; at the last snapshot `last_gap`
-    of C - I_q and its two parts, `last_lag` of C - KL and `last_mismatch` of KL - I_q; `apart_from`: the step of the
-    snapshot from which on KL - I_q stays above `apart` until the end, not a number where it ends below; `over_bound`:
-    the step of the first snapshot at which C exceeds log N, likewise.
-    """
-    step, information = snapshots["step"], snapshots["mutual_information"]
-    gap, mismatch = snapshots["capacity"] - information, snapshots["kl"] - information
-    last_together = step[mismatch <= apart].max()  # not a number where there is none
-    return pd.Series(
-        {
-            "mean_distance": gap.abs().mean(),
-            "largest_gap": gap.max(),
-            "largest_at": step[gap.idxmax()],
-            "last_gap": gap.iloc[-1],
-            "last_lag": gap.iloc[-1] - mismatch.iloc[-1],
-            "last_mismatch": mismatch.iloc[-1],
-            "apart_from": step[~(step <= last_together)].min(),
-            "over_bound": step[snapshots["capacity"] > np.log(snapshots["images"])].min(),
-        }
-    )
+BOOKKEEPING = ("device", "threads", "trace_every", "snapshots", "checkpoint_every")  # decide last bits at most
 
 
-BOOKKEEPING = (
-    "device",
-    "threads",
-    "trace_every",
-    "snapshots",
-    "checkpoint_every",
-)  # decide no result but the last bits
+def settings_table(profile: Profile) -> pd.DataFrame:
+    """The settings that decide a result, one row each: of the profile `paper`, of this profile, whether they differ."""
+    names = [name for name in profile.training if name not in BOOKKEEPING]
+    paper = load_profile("paper").training
+    table = pd.DataFrame(
+        {"paper": [paper[name] for name in names], profile.name: [profile.training[name] for name in names]},
+        index=pd.Index(names, name="setting"), dtype=object,
+    )  # fmt: skip
+    return table.assign(changed=table.iloc[:, 0] != table.iloc[:, -1])
 
 
 def departures(profile: Profile) -> pd.DataFrame:
-    """Settings of a profile's training that are not the report's own (profile `paper`), one row each.
-
-    Settings that decide only what is recorded, and where it is computed, are left out.
-    """
-    paper = load_profile("paper").training
-    changed = {
-        name: (paper[name], value)
-        for name, value in profile.training.items()
-        if value != paper[name] and name not in BOOKKEEPING
-    }
-    return pd.DataFrame.from_dict(changed, orient="index", columns=["paper", profile.name]).rename_axis("setting")
+    """The rows of `settings_table` that differ, with the columns `paper` and the profile's name."""
+    table = settings_table(profile)
+    return table[table.pop("changed")]
 
 
-def holds(advanced: np.ndarray, capacity: np.ndarray) -> pd.DataFrame:
-    """The stretches of steps at which C did not change, one row each: first step, length in steps, capacity (nats).
-
-    advanced: bool [steps]; capacity [steps]: C(t).
-    """
-    held = ~pd.Series(advanced)
-    stretch = (held != held.shift()).cumsum()
-    frame = pd.DataFrame({"step": range(1, len(held) + 1), "capacity": capacity})[held.to_numpy()]
-    grouped = frame.groupby(stretch[held].to_numpy())
-    return grouped.agg(first=("step", "min"), length=("step", "size"), capacity=("capacity", "first")).reset_index(
-        drop=True
-    )
+def measured_costs() -> pd.DataFrame:
+    """What estimators of the MIG cost on all images: rows of results/benchmarks/measures.csv, by `measure`."""
+    return pd.read_csv(RESULTS / "benchmarks" / "measures.csv", index_col="measure")

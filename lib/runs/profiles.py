@@ -53,6 +53,16 @@ class Profile:
         """The profile's own runs, arm by arm for every seed."""
         return [self.run(self.training_config(arm, seed)) for seed in self.seeds for arm in self.arms]
 
+    @property
+    def only_published(self) -> bool:
+        """Whether none of the profile's runs was begun here, while its results are published."""
+        return not any(run.path.exists() for run in self.runs()) and (self.published / "table.csv").exists()
+
+    def runs_to_read(self) -> list[Run]:
+        """The profile's own runs, or the published ones where none was begun here; these are read only."""
+        runs = self.runs()
+        return [Run(self.published / run.name) for run in runs] if self.only_published else runs
+
 
 def load_profile(name: str) -> Profile:
     """A profile by name; raises ValueError for an unknown one or an unknown setting in the file."""

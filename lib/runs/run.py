@@ -9,6 +9,7 @@ run.json              provenance and summary; written last: where it stands, the
 posterior.h5, evaluation.json  what lib/evaluation/evaluate.py measured
 snapshots.csv, snapshots.json  what lib/evaluation/snapshots.py measured on the snapshots, and with which settings
 scores.json           what lib/evaluation/scores.py measured: DCI, SAP, FactorVAE
+trace.csv.gz, advanced.h5   of a published run, instead of trace.h5: the thinned trace, whether C changed at each step
 """
 
 from dataclasses import dataclass
@@ -88,6 +89,16 @@ class Run:
         """Step -> weight file, in order of steps."""
         return {int(path.stem[5:]): path for path in sorted((self.path / "snapshots").glob("step_*.safetensors"))}
 
+    def trace(self) -> pd.DataFrame:
+        """The trace, of a published run the thinned one; see `read_trace`."""
+        own = self.path / "trace.h5"
+        return read_trace(own if own.exists() else self.path / "trace.csv.gz")
+
+    def advanced(self) -> np.ndarray | None:
+        """Whether C changed at each step, see `read_advanced`; None where that was not published."""
+        there = [path for path in (self.path / "trace.h5", self.path / "advanced.h5") if path.exists()]
+        return read_advanced(there[0]) if there else None
+
     def load_model(self, weights: Path | None = None, layers: Layers = PLAIN) -> VAE:
         """The network with its final weights, or with those of a snapshot file; in evaluation mode, on the CPU."""
         config = self.config()
@@ -113,12 +124,16 @@ def write_trace(path: Path, trace: pd.DataFrame, advanced: np.ndarray, attribute
 
 
 def read_trace(path: Path) -> pd.DataFrame:
-    """The trace of a run, one row every `trace_every` steps; every column is explained in results/README.md.
+    """The trace of a run from trace.h5, one row every `trace_every` steps, or from a published, thinned trace.csv.gz.
 
-    Columns that the run's objective does not fill are missing values, in every row.
+    Every column is explained in results/README.md. Those that the run's objective does not fill are missing values, in
+    every row.
     """
-    with h5py.File(path) as file:
-        trace = pd.DataFrame({name: values[...] for name, values in file["columns"].items()})
+    if path.suffix == ".h5":
+        with h5py.File(path) as file:
+            trace = pd.DataFrame({name: values[...] for name, values in file["columns"].items()})
+    else:
+        trace = pd.read_csv(path)
     wanted = [f"{name}{suffix}" for suffix in ("", "_mean") for name in COLUMNS]
     return trace.reindex(columns=[*trace.columns, *(name for name in wanted if name not in trace.columns)])
 

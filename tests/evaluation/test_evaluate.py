@@ -12,7 +12,8 @@ from lib.dsprites import FACTOR_SIZES, N_IMAGES, indices_to_factors
 from lib.evaluation.evaluate import evaluate
 from lib.evaluation.posteriors import evaluation_grid, measure_images, read_posterior
 from lib.model import VAE, initialise
-from lib.report.tables import factor_table, holds, run_table
+from lib.report.controller_tables import holds
+from lib.report.tables import factor_table, run_table
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run
 from lib.training.train import train

@@ -19,8 +19,8 @@ from lib.evaluation.snapshots import chosen_snapshots, measure_snapshots, measur
 from lib.files import ROOT, read_json
 from lib.information import decompose
 from lib.model import VAE
+from lib.report.controller_tables import information_gaps
 from lib.report.information_figures import over_training
-from lib.report.tables import information_gaps
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run, read_trace
 from lib.training.train import train
@@ -243,14 +243,20 @@ def made_up(**changes) -> pd.DataFrame:
 
 def test_gaps_over_training():
     gaps = information_gaps(made_up())
-    assert gaps["mean_distance"] == pytest.approx((0.2 + 0.1 + 1.5 + 2.0) / 4)
+    assert gaps["mean_distance"] == pytest.approx(
+        (100 * 0.15 + 200 * 0.8 + 400 * 1.75) / 700
+    )  # steps 100, 200, 400, 800
     assert (gaps["largest_gap"], gaps["largest_at"]) == (2.0, 800)
     assert (gaps["last_gap"], gaps["last_lag"], gaps["last_mismatch"]) == (2.0, -0.5, 2.5)
     assert gaps["apart_from"] == 400  # at 100 as well, but together again at 200
     assert gaps["over_bound"] == 800  # log 1000 = 6.9
     calm = information_gaps(made_up(kl=[3.0, 3.0, 5.5, 6.1], images=[10_000] * 4))
-    assert calm[["apart_from", "over_bound"]].isna().all()
+    assert calm[["apart_from", "over_bound"]].tolist() == [math.inf] * 2
     assert information_gaps(made_up(kl=[9.0] * 4))["apart_from"] == 100
+    uncapped = information_gaps(made_up(capacity=[math.nan] * 4))
+    assert uncapped.drop(["last_mismatch", "apart_from"]).isna().all()
+    assert (uncapped["last_mismatch"], uncapped["apart_from"]) == (2.5, 400)
+    assert information_gaps(made_up().iloc[:1])["mean_distance"] == pytest.approx(0.2)
 
 
 def test_the_figure_shows_every_part_and_the_bound_of_the_measured_grid():

@@ -13,7 +13,6 @@ import sys
 import time
 from pathlib import Path
 
-import h5py
 import nbformat
 import numpy as np
 import pytest
@@ -21,9 +20,8 @@ import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from lib.dsprites import FACTOR_SIZES, factors_to_indices, indices_to_factors, render
-from lib.evaluation.posteriors import evaluation_grid
-from lib.explorer.page import _start_images, explorer
+from lib.dsprites import FACTOR_SIZES, factors_to_indices, render
+from lib.explorer.page import _start_means, explorer
 from lib.explorer.sliders import Explorer, runs_to_explore
 from lib.files import ROOT
 from lib.model import VAE, initialise
@@ -38,7 +36,7 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-STRIDE = 8  # of the invented runs' measured positions
+STEPS = (1, 1, 4, 4, 4)  # between the classes of each factor that a start image can have
 
 
 def images_of(factors: list) -> torch.Tensor:
@@ -59,12 +57,6 @@ def invented_run(path: Path, arm: str, architecture: str, seed: int) -> Run:
     last.bias.copy_((last.bias - logits.mean()) * 3 / logits.std())
     model.to_posterior.weight *= 0.1  # posterior means as small as a trained network's
     run.save_weights(model)
-    indices, sizes = evaluation_grid(STRIDE)
-    images = torch.from_numpy(render(indices.numpy())).float()[:, None]
-    with h5py.File(path / "posterior.h5", "w") as file:
-        file.attrs["factor_sizes"] = sizes
-        mean, logvar = (torch.cat(parts) for parts in zip(*map(model.encode, images.split(256)), strict=True))
-        file["mean"], file["logvar"] = mean.numpy(), logvar.numpy()
     generator = np.random.default_rng(seed)
     measured = {"kl_latents": generator.uniform(0, 4, 10).tolist(), "information": generator.random((5, 10)).tolist()}
     (path / "evaluation.json").write_text(json.dumps(measured))
@@ -184,19 +176,15 @@ def test_latent_table_is_ordered_by_kl_and_names_the_best_known_factor(tmp_path)
     assert table["information"].tolist() == [0.7, 0.4, 0.1]
 
 
-@pytest.mark.parametrize("strides", [(1, 1), (4, 4), (1, 16)])
-def test_start_images_lie_on_every_measured_grid(strides):
-    posteriors = {}
-    for arm, stride in enumerate(strides):
-        indices, sizes = evaluation_grid(stride)
-        posteriors[str(arm)] = (indices[:, None].double(), sizes)  # the "mean" is the image's flat index
-    classes, means = _start_images(posteriors)
-    step = max(4, *strides)
-    wanted = [range(3), range(6), range(0, 40, 4), range(0, 32, step), range(0, 32, step)]
-    assert list(classes.values()) == [list(chosen) for chosen in wanted]
-    for mean in means.values():
-        factors = indices_to_factors(mean[:, 0].astype(int))
-        assert factors.tolist() == np.stack(np.meshgrid(*wanted, indexing="ij"), -1).reshape(-1, 5).tolist()
+def test_the_page_carries_the_posterior_means_of_its_start_images(runs):
+    """In the order in which explorer.js counts them: position_y fastest."""
+    model = runs["linear"].load_model()
+    means = _start_means(model).reshape(3, 6, 10, 8, 8, 10)
+    with torch.no_grad():
+        for place in ((0, 0, 0, 0, 0), (2, 1, 9, 0, 7), (1, 5, 3, 6, 2)):
+            factors = [position * step for position, step in zip(place, STEPS, strict=True)]
+            expected, _ = model.encode(images_of([factors]))
+            assert means[place] == pytest.approx(expected[0].numpy(), abs=1e-5)
 
 
 @pytest.fixture
@@ -220,13 +208,12 @@ def test_every_decoder_agrees_with_torch(visit, tmp_path):
     (tmp_path / "page.html").write_text(f"<!DOCTYPE html><meta charset=utf-8>{explorer(runs)}")
     page = visit(tmp_path / "page.html")
     generator = np.random.default_rng(0)
-    steps = [1, 1, 4, STRIDE, STRIDE]
     for _ in range(6):
-        positions = [int(generator.integers(size // step)) for size, step in zip(FACTOR_SIZES, steps, strict=True)]
+        positions = [int(generator.integers(size // step)) for size, step in zip(FACTOR_SIZES, STEPS, strict=True)]
         offsets = generator.uniform(-3, 3, 10).round(1).tolist()
         move(page, "factors", positions)
         move(page, "latents", offsets)
-        factors = [position * step for position, step in zip(positions, steps, strict=True)]
+        factors = [position * step for position, step in zip(positions, STEPS, strict=True)]
         expected = decoded(runs, factors, offsets)
         assert expected.std(axis=(1, 2)).min() > 0.1  # not grey all over, which would agree with anything
         assert np.abs(canvases(page, "decoded") - expected).max() < 1e-2

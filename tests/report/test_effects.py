@@ -5,8 +5,19 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from lib.arms import ARMS
-from lib.report.effects import ARRIVAL, DIFFERENCE, RULE, effect, side_by_side, told_from_chance
+from lib.report.effects import (
+    ARRIVAL,
+    DIFFERENCE,
+    RULE,
+    effect,
+    effect_text,
+    has_design,
+    number,
+    per_arm,
+    side_by_side,
+    told_from_chance,
+    with_spread,
+)
 
 
 def table(values: dict[str, list[float]]) -> pd.DataFrame:
@@ -41,7 +52,8 @@ def test_rule_and_arrival_are_told_apart():
     values = {
         "linear": base, "adaptive": base + rule + arrival, "linear_full": base + arrival, "adaptive_hold": base + rule,
     }  # fmt: skip
-    assert set(values) == set(ARMS) == set(RULE) == set(ARRIVAL)
+    assert set(values) == set(RULE) == set(ARRIVAL)
+    assert has_design([*values, "another"]) and not has_design(list(values)[1:])
     for weights, expected in ((RULE, rule), (ARRIVAL, arrival), (DIFFERENCE, rule + arrival)):
         estimate, half = effect(table(values), "mig", weights)
         assert estimate == pytest.approx(expected)
@@ -55,6 +67,26 @@ def test_one_seed_has_no_interval():
     assert not told_from_chance(estimate, half)
 
 
+def test_a_seed_without_a_value_is_not_counted():
+    whole = table({"linear": [5, 1, 0], "adaptive": [6, 3, 3]})
+    more = table({"linear": [5, 1, 0, 9], "adaptive": [6, 3, 3, np.nan]})
+    assert effect(more, "mig", DIFFERENCE) == effect(whole, "mig", DIFFERENCE)
+    lacking = table({"linear": [5, 1], "adaptive": [np.nan, 2]})
+    assert effect_text(lacking, "mig", DIFFERENCE, ".1f") == "+1.0"  # one seed left, no interval
+    assert effect_text(lacking[lacking["seed"] == 1], "mig", DIFFERENCE, ".1f") == "not measured"
+
+
+def test_a_spread_is_written_where_there_is_one():
+    write = number(".1f")
+    assert with_spread(pd.Series([1.0, 2.0]), write) == "1.5 ± 0.7"
+    assert with_spread(pd.Series([1.01, 1.02]), write) == "1.0"
+    assert with_spread(pd.Series([np.nan, np.nan]), write) == ""
+    assert with_spread(pd.Series([np.nan, 2.0, 3.0]), write) == "2.0, 3.0"
+    values = table({"linear": [1.0, 2.0], "adaptive": [3.0, 3.0], "linear_full": [np.nan, np.nan]})
+    values = values.sort_values("arm", ascending=False)
+    assert per_arm(values, "mig", ".1f") == "linear 1.5 ± 0.7, adaptive 3.0"
+
+
 def test_runs_or_arms_stand_side_by_side():
     frame = pd.DataFrame(
         {"kl": [1.0, 2.0, 4.0, 4.0], "locked": [np.nan, 7, np.nan, np.nan]}, index=["a1", "a2", "b1", "b2"]
@@ -64,11 +96,10 @@ def test_runs_or_arms_stand_side_by_side():
         "KL": ("kl", "{:.1f}".format),
         "locked": ("locked", lambda step: "never" if np.isnan(step) else f"{step:.0f}"),
     }
-    labels = {"linear": "Linear", "adaptive": "Adaptive"}
-    assert side_by_side(frame, arms, rows, labels).to_dict() == {
-        "Linear": {"KL": "1.5 ± 0.7", "locked": "never, 7"}, "Adaptive": {"KL": "4.0", "locked": "never"},
+    assert side_by_side(frame, arms, rows).to_dict() == {
+        "linear": {"KL": "1.5 ± 0.7", "locked": "never, 7"}, "adaptive": {"KL": "4.0", "locked": "never"},
     }  # fmt: skip
     one = ["a2", "b1"]
-    assert side_by_side(frame.loc[one], arms[one], rows, labels).to_dict() == {
+    assert side_by_side(frame.loc[one], arms[one], rows).to_dict() == {
         "a2": {"KL": "2.0", "locked": "7"}, "b1": {"KL": "4.0", "locked": "never"},
     }  # fmt: skip

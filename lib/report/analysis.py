@@ -1,0 +1,156 @@
+"""What the paper speaks of: the runs of a profile and all that was measured on them, gathered once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from lib.arms import schedule_of
+from lib.data.dataset import Dataset
+from lib.evaluation.evaluate import evaluate
+from lib.evaluation.posteriors import check_measurable
+from lib.evaluation.scores import measure_scores
+from lib.evaluation.snapshots import measure_snapshots
+from lib.files import read_json
+from lib.model import VAE
+from lib.report.controller_tables import holds, information_gaps
+from lib.report.effects import COMPARED
+from lib.report.tables import run_table
+from lib.runs.profiles import Profile, published_profiles
+from lib.runs.run import Run
+from lib.schedules import replay
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The runs of a profile, arm by arm for every seed, with what was measured on them.
+
+    `table`: one row per run (`lib.report.tables.run_table`). `snapshots` and `measured`: run's name -> the table of its
+    snapshots, its evaluation.json. `settings`: of all measurements, by the names of `EvaluationConfig`, as far as
+    results depend on them. `entropy`: of the data set's images, in nats.
+    """
+
+    profile: Profile
+    runs: list[Run]
+    published: bool  # whether these are published results, read where they lie
+    table: pd.DataFrame
+    snapshots: dict[str, pd.DataFrame]
+    measured: dict[str, dict[str, Any]]
+    settings: dict[str, Any]
+    entropy: float
+
+    @property
+    def folder(self) -> Path:
+        """Where the figures go: never among published results."""
+        return self.profile.directory / "figures"
+
+    @property
+    def several_seeds(self) -> bool:
+        return len(self.profile.seeds) > 1
+
+    @property
+    def first(self) -> dict[str, Run]:
+        """Arm -> its run with the first seed, for what can show one run only."""
+        return {run.config().arm: run for run in self.runs if run.config().seed == self.profile.seeds[0]}
+
+    @property
+    def pair(self) -> dict[str, Run]:
+        """Of these the two arms that the report compared."""
+        return {arm: self.first[arm] for arm in COMPARED}
+
+    @cached_property
+    def models(self) -> dict[str, VAE]:
+        """Arm -> the trained network, of the pair."""
+        return {arm: run.load_model() for arm, run in self.pair.items()}
+
+    @cached_property
+    def gaps(self) -> pd.DataFrame:
+        """`information_gaps`, one row per run."""
+        return pd.DataFrame({name: information_gaps(frame) for name, frame in self.snapshots.items()}).T
+
+    def by_arm(self, of_run: Mapping[str, T]) -> dict[str, list[T]]:
+        """Arm -> what a mapping by runs' names holds for each of its seeds."""
+        arms = self.table["arm"]
+        return {arm: [of_run[name] for name in arms.index[arms == arm]] for arm in self.profile.arms}
+
+    def traces(self) -> dict[str, list[pd.DataFrame]]:
+        """Arm -> the traces of its runs, one per seed."""
+        return self.by_arm({run.name: run.trace() for run in self.runs})
+
+    def held(self) -> pd.DataFrame | None:
+        """The stretches at which C stood still in the adaptive arm's first run; None where they were not published."""
+        run = self.pair["adaptive"]
+        config, advanced = run.config(), run.advanced()
+        if advanced is None:
+            return None
+        schedule = schedule_of(config.arm, config.c_start, config.c_max, config.steps)
+        return holds(advanced, replay(schedule, advanced))
+
+
+def analyse(profile: Profile, images: Dataset) -> Analysis:
+    """Gather a profile's runs, measuring what was not measured with its settings yet; published ones are only read.
+
+    images: the data set that the runs were trained on. Raises ValueError, in one sentence, where a run is not complete,
+    was trained with other settings or on other data, or where the data set was not described.
+    """
+    runs, published = trained_runs(profile), profile.only_published
+    entropy = dataset_entropy(profile)
+    for run in runs:
+        check_measurable(run, images)
+    if not published:
+        config = profile.evaluation_config()
+        for run in runs:
+            evaluate(run, images, config)
+            measure_scores(run, config)
+    read = {name: [read_json(run.path / name) for run in runs] for name in ("evaluation.json", "scores.json")}
+    snapshots = {
+        run.name: pd.read_csv(run.path / "snapshots.csv") if published else measure_snapshots(run, images, config)
+        for run in runs
+    }
+    settings = [
+        *(content[0]["config"] for content in read.values()),
+        read_json(runs[0].path / "snapshots.json")["config"],
+    ]
+    return Analysis(
+        profile, runs, published, run_table(runs), snapshots,
+        {run.name: content for run, content in zip(runs, read["evaluation.json"], strict=True)},
+        {name: value for part in settings for name, value in part.items()}, entropy,
+    )  # fmt: skip
+
+
+def trained_runs(profile: Profile) -> list[Run]:
+    """The runs to read; raises ValueError unless all are complete, evaluated, and have the profile's own settings."""
+    runs = profile.runs_to_read()
+    for run in runs:
+        if not (run.complete and (run.path / "evaluation.json").exists()):
+            others = ", ".join(other.name for other in published_profiles())
+            raise ValueError(
+                f"The run {run.name} is not trained and evaluated yet; run make report PROFILE={profile.name}"
+                + (f", or read a published profile: {others}." if others else ".")
+            )
+        config = run.config()
+        if config != profile.training_config(config.arm, config.seed):
+            raise ValueError(
+                f"{run.path} was trained with other settings than profiles.toml has now under [{profile.name}]; remove "
+                "it, or undo the change."
+            )
+    return runs
+
+
+def dataset_entropy(profile: Profile) -> float:
+    """Entropy of the images that the profile's runs were trained on, in nats, as notebook 01 counted it.
+
+    Raises ValueError where it has not been counted.
+    """
+    folder = profile.published if profile.only_published else profile.directory
+    path = folder / "dataset.json"
+    if not path.exists():
+        raise ValueError(
+            f"The data set has not been described yet; run notebook 01, or make report PROFILE={profile.name}."
+        )
+    return read_json(path)["entropy_nats"]

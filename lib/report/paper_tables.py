@@ -1,0 +1,160 @@
+"""The tables of the paper: values as text, ready to be displayed; one column per arm or per run."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from lib.arms import ARMS
+from lib.report.controller_tables import APART
+from lib.report.effects import (
+    ARRIVAL,
+    DIFFERENCE,
+    LATE_DIFFERENCE,
+    RULE,
+    effect_text,
+    number,
+    side_by_side,
+    step_or_never,
+)
+from lib.report.findings import MEASURES
+from lib.report.notebook import PAPER_STEPS
+from lib.report.tables import REPORTED, factor_table, settings_table
+from lib.runs.profiles import Profile
+from lib.runs.run import Run
+
+CONTRASTS = {
+    "adaptive − linear, as the report compared": DIFFERENCE,
+    "adaptive − linear full-length, both arriving at the end": LATE_DIFFERENCE,
+    "the rule: steered by β − by the clock": RULE,
+    "arrival at C_max: at the end − early, then held": ARRIVAL,
+}
+
+
+def headline(table: pd.DataFrame) -> pd.DataFrame:
+    """Our runs beside the report's own figures."""
+    rows = {
+        "MIG, four factors": ("mig_four", number(".3f")),
+        "reconstruction (all images)": ("reconstruction", number(".2f")),
+        "reconstruction (last 1% of steps)": ("reconstruction_last_percent", number(".2f")),
+        "KL": ("kl", number(".2f")),
+        "final C": ("final_capacity", number(".2f")),
+        "β (last 1% of steps)": ("beta_last_percent", number(".2f")),
+        "n images": ("images", number(",.0f")),
+        "steps": ("steps", number(",.0f")),
+    }
+    shown = side_by_side(table, table["arm"], rows)
+    for row in REPORTED.itertuples():
+        known = [f"{row.mig:.4f}", f"{row.reconstruction:.2f}", f"{PAPER_STEPS:,}"]
+        names = ["MIG, four factors", "reconstruction (all images)", "steps"]
+        shown[f"report, {ARMS[row.arm].label}"] = pd.Series(known, names)
+    return shown.fillna("")
+
+
+def settings(profile: Profile) -> pd.DataFrame:
+    """The profile's settings beside those of the profile `paper`; what differs is marked."""
+    table = settings_table(profile).rename_axis(None)
+    changed = np.where(table.pop("changed"), "changed", "")
+    return table.astype(str).set_axis(["paper", f"these runs ({profile.name})"], axis=1).assign(**{"": changed})
+
+
+def controller(table: pd.DataFrame) -> pd.DataFrame:
+    """How the controller behaved; blank where an arm has none."""
+    locked = table["locked_at"].fillna(np.inf).where(table["share_frozen"].notna())
+    rows = {
+        "mean β over all steps": ("mean_beta", number(".2f")),
+        "steps at β = β_min": ("share_at_beta_min", number(".1%")),
+        "mean |KL − C| over all steps (nats)": ("mean_kl_to_set_point", number(".2f")),
+        "steps at which C advanced": ("share_advanced", number(".1%")),
+        "controller locked at step": ("locked_at", step_or_never),
+        "training time (min)": ("minutes", number(".1f")),
+    }
+    return side_by_side(table.assign(minutes=table["training_seconds"] / 60, locked_at=locked), table["arm"], rows)
+
+
+def estimators(table: pd.DataFrame) -> pd.DataFrame:
+    """The MIG by each estimator, and the sampler's distance from quadrature beside its standard error."""
+    rows = {
+        "quadrature, four factors": ("mig_four", number(".4f")),
+        "sampled as in [12], four factors": ("mig_four_monte_carlo", number(".4f")),
+        "sampled − quadrature": ("bias", number("+.4f")),
+        "standard error of the sampled": ("mig_four_monte_carlo_standard_error", number(".4f")),
+        "quadrature, five factors": ("mig_five", number(".4f")),
+        "histogram of [15], five factors": ("mig_five_histogram", number(".3f")),
+    }
+    return side_by_side(table.assign(bias=table["mig_four_monte_carlo"] - table["mig_four"]), table["arm"], rows)
+
+
+def measures(table: pd.DataFrame) -> pd.DataFrame:
+    """The MIG beside the other measures of disentanglement."""
+    return side_by_side(table, table["arm"], {name: (column, number(".3f")) for column, name in MEASURES.items()})
+
+
+def channels(runs: Mapping[str, Run]) -> pd.DataFrame:
+    """For each factor the latent that knows most about it; runs: arm -> measured run."""
+    table = pd.concat({ARMS[arm].label: factor_table(run) for arm, run in runs.items()}, names=["arm"])
+    return table.rename(columns=lambda name: name.replace("_", " ")).round(2)
+
+
+def split(table: pd.DataFrame, snapshots: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The KL and its parts of the trained networks, and below, where it had other images, at the last snapshot."""
+    last = pd.DataFrame({name: frame.iloc[-1] for name, frame in snapshots.items()}).T
+    rows = {
+        "KL": ("kl", number(".2f")),
+        "mutual information I(x; z)": ("mutual_information", number(".2f")),
+        "total correlation": ("total_correlation", number(".2f")),
+        "dimension-wise KL": ("dimension_wise_kl", number(".2f")),
+        "standard error of the sampled parts": ("decomposition_standard_error", number(".3f")),
+        "MIG, four factors": ("mig_four", number(".3f")),
+    }
+    whole = side_by_side(table, table["arm"], rows)
+    if (last["images"] == table["images"]).all():
+        return whole
+    place = f", N = {last['images'].iloc[0]:,.0f}"
+    return pd.concat([whole, side_by_side(last, table["arm"], {f"{name}{place}": row for name, row in rows.items()})])
+
+
+def gaps(frame: pd.DataFrame, arms: pd.Series) -> pd.DataFrame:
+    """How far C and KL stood from the information; frame: `Analysis.gaps`."""
+    rows = {
+        "mean |C − I(x; z)| over the steps": ("mean_distance", number(".2f")),
+        "largest C − I(x; z)": ("largest_gap", number(".2f")),
+        "at step": ("largest_at", number(",.0f")),
+        "last C − I(x; z)": ("last_gap", number(".2f")),
+        "of which C − KL": ("last_lag", number(".2f")),
+        "of which KL − I(x; z)": ("last_mismatch", number(".2f")),
+        f"KL − I(x; z) above {APART} from step": ("apart_from", step_or_never),
+        "C above log N from step": ("over_bound", step_or_never),
+    }
+    return side_by_side(frame, arms, rows)
+
+
+def design(table: pd.DataFrame) -> pd.DataFrame:
+    """The effects of the 2 x 2 design."""
+    quantities = {
+        "MIG, four factors": ("mig_four", ".3f"),
+        "DCI disentanglement": ("dci_disentanglement", ".3f"),
+        "reconstruction (nats)": ("reconstruction", ".1f"),
+        "KL (nats)": ("kl", ".2f"),
+        "mean β": ("mean_beta", ".1f"),
+    }
+    return pd.DataFrame(
+        {
+            name: {
+                quantity: effect_text(table, column, weights, form) for quantity, (column, form) in quantities.items()
+            }
+            for name, weights in CONTRASTS.items()
+        }
+    )
+
+
+def costs(measured: pd.DataFrame) -> pd.DataFrame:
+    """Quadrature at each resolution and the published sampler; measured: `lib.report.tables.measured_costs`."""
+    chosen = measured[measured.index.str.startswith(("quadrature", "sampler"))]
+    rows = {
+        "seconds": chosen["seconds"].map(number(".1f")),
+        "peak memory (MB)": chosen["peak_memory_mb"].map(number(".0f")),
+        "MIG, four factors": chosen["mig_four"].map(number(".6f")),
+        "standard error": chosen["standard_error"].map(number(".5f")),
+    }
+    return pd.DataFrame(rows).rename_axis(None)

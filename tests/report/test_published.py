@@ -1,0 +1,103 @@
+"""Published results are read where they lie: analysed, written about and explored without a run or an image."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lib.data.dataset import Dataset
+from lib.files import ROOT, read_json, write_json
+from lib.report import paper_tables
+from lib.report.analysis import analyse, trained_runs
+from lib.report.paper import write_paper
+from lib.report.publish import _publish_run, publish
+from lib.report.readme import _summary
+from lib.report.tables import measured_costs
+from lib.runs.profiles import load_profile, published_profiles
+from lib.runs.run import Run, write_trace
+
+NAMES = [profile.name for profile in published_profiles()]
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """A fresh clone's results: published ones alone."""
+    (tmp_path / "published").symlink_to(ROOT / "results" / "published")
+    monkeypatch.setattr("lib.runs.profiles.RESULTS", tmp_path)
+    return tmp_path
+
+
+def data_of(profile) -> Dataset:
+    """Stands in for the data set that the published runs were trained on; holds no image."""
+    sha256 = read_json(profile.published / "dataset.json")["sha256"]
+    return Dataset(torch.empty(0, 512, dtype=torch.uint8), sha256, "rendered", None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_published_results_are_analysed_as_they_are(name, results):
+    profile = load_profile(name)
+    a = analyse(profile, data_of(profile))
+    assert a.published and len(a.runs) == len(profile.arms) * len(profile.seeds)
+    published = pd.read_csv(profile.published / "table.csv", index_col="run")
+    both = [column for column in published if column in a.table]
+    pd.testing.assert_frame_equal(a.table[both], published[both], check_dtype=False)
+    paper = write_paper(a)
+    assert read_json(results / "runs" / name / "findings.json").items() <= paper.values.items()
+    assert sorted(path.name for path in (results / "runs" / name).iterdir()) == ["findings.json", "table.csv"]
+    assert all(len(frames) == len(profile.seeds) for frames in a.traces().values())
+    assert "nothing was measured again" in paper.values["source"]
+    if not (profile.published / a.pair["adaptive"].name / "advanced.h5").exists():
+        assert a.held() is None and "was not published" in paper.values["held"]
+    for table in (
+        paper_tables.headline(a.table), paper_tables.settings(profile), paper_tables.controller(a.table),
+        paper_tables.estimators(a.table), paper_tables.measures(a.table), paper_tables.channels(a.pair),
+        paper_tables.split(a.table, a.snapshots), paper_tables.gaps(a.gaps, a.table["arm"]),
+        paper_tables.costs(measured_costs()),
+    ):  # fmt: skip
+        assert len(table) > 1 and not table.astype(str).isin(["nan", "inf", "None"]).any().any()
+
+
+def test_a_run_begun_here_comes_before_published_ones(results):
+    hour = load_profile(NAMES[0])
+    assert hour.only_published and {run.path.parent for run in hour.runs_to_read()} == {hour.published}
+    hour.runs()[0].path.mkdir(parents=True)
+    assert not hour.only_published and hour.runs_to_read() == hour.runs()
+    with pytest.raises(ValueError, match="not trained and evaluated yet; run make report") as refusal:
+        trained_runs(hour)
+    assert str(refusal.value).endswith(f"read a published profile: {', '.join(NAMES)}.")
+
+
+def test_published_results_of_other_data_are_refused_and_never_published_again(results):
+    profile = load_profile(NAMES[0])
+    with pytest.raises(ValueError, match="was trained on other data"):
+        analyse(profile, Dataset(torch.empty(0, 512, dtype=torch.uint8), "0" * 64, "rendered", None))
+    with pytest.raises(ValueError, match="No run of .* is here"):
+        publish(profile)
+
+
+def test_a_published_trace_is_thinner_and_its_advances_are_whole(tmp_path):
+    run, copy = Run(tmp_path / "run"), Run(tmp_path / "copy")
+    steps = np.arange(1, 2501)
+    trace = pd.DataFrame({"step": steps, "kl": steps / 7, "kl_mean": steps / 7, "frozen": steps % 2 == 0})
+    advanced = np.random.default_rng(0).random(2500) < 0.4
+    write_trace(run.path / "trace.h5", trace, advanced, {})
+    for name in ("config", "run", "evaluation", "scores", "snapshots"):
+        write_json(run.path / f"{name}.json", {})
+    (run.path / "snapshots.csv").write_text("step\n")
+    _publish_run(run, copy.path, weights=False)
+    assert copy.advanced().tolist() == advanced.tolist()
+    thin = copy.trace()
+    assert thin["step"].tolist() == steps[1::2].tolist()
+    assert thin["kl_mean"].tolist() == pytest.approx((steps[1::2] - 0.5) / 7, rel=1e-5)
+    assert thin["frozen"].all() and thin["beta"].isna().all()
+    (copy.path / "advanced.h5").unlink()
+    assert copy.advanced() is None
+
+
+def test_the_readme_takes_the_published_findings(tmp_path, monkeypatch):
+    monkeypatch.setattr("lib.runs.profiles.RESULTS", tmp_path)
+    profile, table = load_profile("smoke"), pd.DataFrame({"training_seconds": [60.0, 180.0]})
+    found = {"differences": "One.", "controls": "", "brackets": "Two."}
+    write_json(profile.published / "findings.json", found)
+    text = _summary(profile, table, 1_500_000)
+    assert "1 seed per arm, 2 minutes of training per run. One. Two. Changed for all arms alike" in text
