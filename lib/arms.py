@@ -1,4 +1,4 @@
-"""The arms of the experiment, one row each: what is added to the reconstruction loss, by which rule, and how it is shown.
+"""The arms of the experiment, one row each: what is added to the reconstruction loss, by which rule, how it is shown.
 
 An arm is a name in settings, profiles and commands; everything else about it stands here, and nowhere else.
 """

@@ -1,4 +1,4 @@
-"""The contract by which measures are kept: a JSON record holds the settings that it depends on, and counts for those."""
+"""The contract by which measures are kept: a JSON record holds the settings it depends on, and counts for those."""
 
 from pathlib import Path
 from typing import Any

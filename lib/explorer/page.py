@@ -26,7 +26,8 @@ from lib.runs.run import Run
 _PAGE = Path(__file__).parent
 # The start images' classes of each factor: all shapes and scales, every fourth orientation and position.
 _START = {
-    name: list(range(0, size, step)) for name, size, step in zip(FACTOR_NAMES, FACTOR_SIZES, (1, 1, 4, 4, 4), strict=True)
+    name: list(range(0, size, step))
+    for name, size, step in zip(FACTOR_NAMES, FACTOR_SIZES, (1, 1, 4, 4, 4), strict=True)
 }
 
 

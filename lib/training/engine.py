@@ -80,7 +80,7 @@ class Engine:
         return self._trace[end - steps : end].clone()
 
     def train_step(self) -> None:
-        """One step on the device; `prepare` has been called, and `step` is counted by the caller (lib/training/lockstep.py).
+        """One step on the device; `prepare` has been called, and `step` is counted by the caller (lockstep.py).
 
         The trace's values are those at the step itself: the losses before the update, the set point that the
         controller's error used, and the capacity after the step.

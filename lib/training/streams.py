@@ -1,4 +1,4 @@
-"""A run's random streams: initial weights, batches and noise as functions of (seed, step) alone, the same for every arm."""
+"""A run's random streams: weights, batches and noise as functions of (seed, step) alone, the same for every arm."""
 
 import numpy as np
 import torch

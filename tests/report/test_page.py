@@ -215,11 +215,11 @@ def words(tex: str, *, display: bool = False) -> list[tuple[str, str]]:
 
 def test_formula_uses_only_what_browsers_know() -> None:
     """MathML Core has no mathvariant but normal and no named spaces; operators are no words."""
-    tex = r"\mathbb R, \mathbb E, D_{\mathrm{KL}}\!\left(q\right), \max_x \log p"
+    tex = r"\mathbb R, \mathbb E, \mathcal N, \mathcal L, D_{\mathrm{KL}}\!\left(q\right), \max_x \log p"
     root = ET.fromstring(to_mathml(tex))
     assert {e.get("mathvariant") for e in root.iter()} <= {None, "normal"}
     text = "".join(root.itertext())
-    assert all(letter in text for letter in "ℝ𝔼")
+    assert all(letter in text for letter in "ℝ𝔼𝒩ℒ")
     assert ("mi", "KL") in words(tex) and ("mi", "max") in words(tex)
     assert not [word for word in words(tex) if word[0] == "mo" and word[1].isalpha()]
     assert all(re.fullmatch(r"-?[\d.]+em", e.get("width")) for e in root.iter() if e.tag.endswith("mspace"))

@@ -22,7 +22,11 @@ _LARGE = set("∑∏")
 _LIMIT_FUNCTIONS = {"max", "min"}
 _SIGNS = set("±∓~⟺⟂;:⌊⌋⌈⌉")  # taken for letters
 _NAMED_SPACES = {"negativethinmathspace": "-0.167em"}
-_DOUBLE_STRUCK = dict(zip("CHNPQRZ", "ℂℍℕℙℚℝℤ", strict=True))  # those outside the block that starts at 𝔸
+# Unicode's alphabets of mathematical capitals by their first letter, and those that it had put elsewhere before.
+_ALPHABETS = {
+    "double-struck": ("𝔸", dict(zip("CHNPQRZ", "ℂℍℕℙℚℝℤ", strict=True))),
+    "script": ("𝒜", dict(zip("BEFHILMR", "ℬℰℱℋℐℒℳℛ", strict=True))),
+}
 
 
 def to_mathml(tex: str, *, display: bool = False) -> str:
@@ -76,11 +80,12 @@ def _mend(element: ET.Element, tex: str) -> None:
     if tag == "mo" and text == "∞":
         element.tag = f"{{{_NAMESPACE}}}mi"
     variant = element.get("mathvariant", "normal")
-    if variant == "double-struck":
+    if variant in _ALPHABETS and text.isupper():
+        first, elsewhere = _ALPHABETS[variant]
         del element.attrib["mathvariant"]
-        element.text = "".join(_DOUBLE_STRUCK.get(letter, chr(ord("𝔸") + ord(letter) - ord("A"))) for letter in text)
+        element.text = "".join(elsewhere.get(letter, chr(ord(first) + ord(letter) - ord("A"))) for letter in text)
     elif variant != "normal":
-        raise ValueError(f"The formula {tex!r} uses letters of the kind {variant}; \\mathrm and \\mathbb are known.")
+        raise ValueError(f"The formula {tex!r} uses letters of a kind that cannot be set; use \\mathrm, or capitals.")
     children = list(element)
     if tag == "mrow" and len(children) == 1 and _tag(children[0]) == "mo":
         children[0].attrib.update(lspace="0", rspace="0")  # 737{,}280: braces make a sign an ordinary letter
