@@ -243,7 +243,7 @@ def test_aligned_lines_become_a_table() -> None:
 
 
 @pytest.mark.parametrize(
-    "tex", [r"\frac{a", r"\nosuchcommand x", r"\begin{tikzcd} a \end{tikzcd}", "a & b", r"\mathcal N"]
+    "tex", [r"\frac{a", r"\nosuchcommand x", r"\begin{tikzcd} a \end{tikzcd}", "a & b", r"\mathbf x"]
 )
 def test_unknown_tex_is_refused_with_its_place(page, tex: str) -> None:
     with pytest.raises(ValueError, match=r"^paper\.ipynb, cell 2: [^\n]*formula"):
