@@ -5,7 +5,7 @@ import pandas as pd
 from lib.files import ROOT, read_json, write_atomically
 from lib.report.effects import number, side_by_side
 from lib.report.findings import headline_findings
-from lib.report.tables import REPORTED, departures
+from lib.report.tables import REPORTED
 from lib.report.wording import sentences
 from lib.runs.profiles import Profile, load_profile, published_profiles
 
@@ -39,14 +39,12 @@ def readme_results(profiles: list[Profile]) -> str:
         "|---" * (len(COLUMNS) + 3) + "|",
         *rows,
     ]
-    folders = {profile.name: profile.published.relative_to(ROOT) for profile in profiles}
-    links = ", ".join(f"[`{folder}/report.html`]({folder}/report.html)" for folder in folders.values())
-    folder = folders[profiles[0].name]
+    folder = profiles[0].published.relative_to(ROOT)
+    links = (f"[`{profile.name}`]({profile.published.relative_to(ROOT)}/report.html)" for profile in profiles)
     lines += [
         "",
-        f"The rendered reports, each one file that opens offline: {links}. From `{profiles[0].name}`:",
-        "",
-        f"![Reconstruction loss, KL, beta and capacity over the training steps]({folder}/figures/traces.png)",
+        f"The rendered reports, each one file that opens offline once downloaded: {', '.join(links)}. "
+        f"From `{profiles[0].name}`:",
         "",
         f"![Traversals of the latents, linear left, adaptive right]({folder}/figures/traversal.gif)",
     ]
@@ -59,12 +57,9 @@ def _summary(profile: Profile, table: pd.DataFrame, paper_steps: int) -> str:
     found = read_json(path) if path.exists() else headline_findings(table)
     steps, n = profile.training["steps"], len(profile.seeds)
     reduced = f", a **reduced run** instead of {paper_steps:,}" if steps < paper_steps else ""
-    changed = ", ".join(f"`{name}` {row.iloc[1]} ({row.iloc[0]})" for name, row in departures(profile).iterrows())
     return sentences(
-        f"`{profile.name}`: {steps:,} steps{reduced}; {n} seed{'s' if n > 1 else ''} per arm, "
-        f"{table['training_seconds'].mean() / 60:.0f} minutes of training per run.",
+        f"`{profile.name}`, {steps:,} steps{reduced}, {n} seed{'s' if n > 1 else ''} per arm.",
         *(found[name] for name in ("differences", "controls", "brackets")),
-        f"Changed for all arms alike, the report's value in brackets: {changed}." if changed else "",
     )
 
 
