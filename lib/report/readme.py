@@ -59,7 +59,7 @@ def _summary(profile: Profile, table: pd.DataFrame, paper_steps: int) -> str:
     found = read_json(path) if path.exists() else headline_findings(table)
     steps, n = profile.training["steps"], len(profile.seeds)
     reduced = f", a **reduced run** instead of {paper_steps:,}" if steps < paper_steps else ""
-    changed = ", ".join(f"`{name}` {row.iloc[1]} ({row.iloc[0]})" for name, row in departures(profile).iterrows())
+    changed = ", ".join(f"`{row.Index}` {row.here} ({row.paper})" for row in departures(profile).itertuples())
     return sentences(
         f"`{profile.name}`: {steps:,} steps{reduced}; {n} seed{'s' if n > 1 else ''} per arm, "
         f"{table['training_seconds'].mean() / 60:.0f} minutes of training per run.",
