@@ -24,11 +24,9 @@ from lib.report.pictures import traverse
 from lib.runs.run import Run
 
 _PAGE = Path(__file__).parent
-# The start images' classes of each factor: all shapes and scales, every fourth orientation and position.
-_START = {
-    name: list(range(0, size, step))
-    for name, size, step in zip(FACTOR_NAMES, FACTOR_SIZES, (1, 1, 4, 4, 4), strict=True)
-}
+# Classes of each factor that a start image can have: all shapes and scales, every fourth orientation and position.
+_STEPS = (1, 1, 4, 4, 4)
+_START = {name: list(range(0, size, step)) for name, size, step in zip(FACTOR_NAMES, FACTOR_SIZES, _STEPS, strict=True)}
 
 
 def explorer(runs: dict[str, Run]) -> str:

@@ -157,7 +157,9 @@ def reasons(profile: Profile) -> str:
 
 
 def apart_or_not(table: pd.DataFrame) -> str:
-    """Whether the MIGs of the two arms compared overlap."""
+    """Whether the MIGs of the two arms compared overlap, where an arm has several."""
+    if table["seed"].nunique() == 1:
+        return how_sure(table, "mig_four")
     linear, adaptive = (table.loc[table["arm"] == arm, "mig_four"] for arm in COMPARED)
     overlap = linear.max() >= adaptive.min() and adaptive.max() >= linear.min()
     every = "overlap" if overlap else "do not overlap"

@@ -99,18 +99,18 @@ BOOKKEEPING = ("device", "threads", "trace_every", "snapshots", "checkpoint_ever
 
 
 def settings_table(profile: Profile) -> pd.DataFrame:
-    """The settings that decide a result, one row each: of the profile `paper`, of this profile, whether they differ."""
+    """The settings that decide a result, one row each: `paper`, that profile's; `here`, this one's; `changed`."""
     names = [name for name in profile.training if name not in BOOKKEEPING]
     paper = load_profile("paper").training
     table = pd.DataFrame(
-        {"paper": [paper[name] for name in names], profile.name: [profile.training[name] for name in names]},
+        {"paper": [paper[name] for name in names], "here": [profile.training[name] for name in names]},
         index=pd.Index(names, name="setting"), dtype=object,
     )  # fmt: skip
-    return table.assign(changed=table.iloc[:, 0] != table.iloc[:, -1])
+    return table.assign(changed=table["paper"] != table["here"])
 
 
 def departures(profile: Profile) -> pd.DataFrame:
-    """The rows of `settings_table` that differ, with the columns `paper` and the profile's name."""
+    """The rows of `settings_table` that differ."""
     table = settings_table(profile)
     return table[table.pop("changed")]
 

@@ -57,6 +57,9 @@ def test_the_answer_has_brackets_only_over_several_seeds():
 def test_overlap_of_the_arms():
     apart = runs(mig_four=[0.1, 0.5, 0.2, 0.6, 0.3, 0.7])
     assert findings.apart_or_not(apart).startswith("The MIGs of the adaptive and the linear runs do not overlap.")
+    assert findings.apart_or_not(apart.iloc[:2]) == findings.certainty(
+        apart.iloc[:2]
+    )  # one run each: nothing to overlap
     assert "runs overlap." in findings.apart_or_not(apart.assign(mig_four=[0.1, 0.5, 0.2, 0.6, 0.5, 0.3]))
 
 
@@ -102,7 +105,7 @@ def test_measures_are_ordered_and_told_from_chance():
 def test_the_design_tells_rule_from_arrival(rule, arrival, end):
     arms = ("linear", "adaptive", "linear_full", "adaptive_hold")
     noise = np.random.default_rng(0).normal(0, 0.01, (3, 4))
-    table = runs(arms=arms, mig_four=([0.0, rule + arrival, arrival, rule] + noise).ravel(), kl=10.0)
+    table = runs(arms=arms, mig_four=(np.array([0.0, rule + arrival, arrival, rule]) + noise).ravel(), kl=10.0)
     assert findings.design(table).endswith(end)
     assert findings.controls(table).startswith("Two control arms tell the rule from the time at capacity.")
     pair = table[table["arm"].isin(("linear", "adaptive"))]

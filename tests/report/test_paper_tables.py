@@ -1,0 +1,75 @@
+"""The paper's tables: what is shown of made-up runs, and that what an arm lacks stays blank."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.report import paper_tables
+from lib.report.notebook import PAPER_STEPS
+from lib.report.tables import measured_costs, settings_table
+from lib.runs.profiles import load_profile
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    """Two runs; the second arm has no controller, and records nothing of one."""
+    return pd.DataFrame(
+        {
+            "arm": ["linear", "adaptive"], "seed": 1, "steps": 100, "images": 50, "mig_four": [0.25, 0.5],
+            "mig_four_monte_carlo": [0.24, 0.52], "mig_four_monte_carlo_standard_error": 0.01, "mig_five": 0.2,
+            "mig_five_histogram": 0.1, "reconstruction": [20.0, 30.0], "reconstruction_last_percent": 21.0, "kl": 9.0,
+            "final_capacity": [10.0, np.nan], "beta_last_percent": [2.0, 4.0], "mean_beta": [3.0, 4.0],
+            "share_at_beta_min": [0.5, 0.0], "share_advanced": [0.1, np.nan], "share_frozen": [0.2, np.nan],
+            "mean_kl_to_set_point": [0.3, np.nan], "locked_at": np.nan, "training_seconds": 90.0,
+        },
+        index=["a", "b"],
+    )  # fmt: skip
+
+
+def test_the_report_stands_beside_our_runs(table):
+    shown = paper_tables.headline(table)
+    assert list(shown) == ["a", "b", "report, linear", "report, adaptive"]
+    assert shown.loc["MIG, four factors"].tolist() == ["0.250", "0.500", "0.5279", "0.5273"]
+    assert shown.loc["final C"].tolist() == ["10.00", "", "", ""]
+    assert shown.loc["steps"].tolist() == ["100", "100", f"{PAPER_STEPS:,}", f"{PAPER_STEPS:,}"]
+
+
+def test_what_an_arm_does_not_record_is_blank(table):
+    shown = paper_tables.controller(table)
+    assert shown.loc["controller locked at step"].tolist() == ["never", ""]
+    assert shown.loc["steps at which C advanced"].tolist() == ["10.0%", ""]
+    assert paper_tables.controller(table.assign(locked_at=[70, np.nan])).loc["controller locked at step", "a"] == "70"
+
+
+def test_the_samplers_bias_stands_beside_its_error(table):
+    shown = paper_tables.estimators(table)
+    assert shown.loc["sampled − quadrature"].tolist() == ["-0.0100", "+0.0200"]
+    assert list(shown.index).index("standard error of the sampled") == 3
+
+
+def test_settings_are_marked_where_they_differ():
+    seeds, paper = (load_profile(name) for name in ("seeds", "paper"))
+    marked = paper_tables.settings(seeds)[""]
+    assert (
+        set(marked[marked != ""].index)
+        == {name for name in settings_table(seeds).index if seeds.training[name] != paper.training[name]}
+        and "steps" in marked[marked != ""]
+    )
+    assert (paper_tables.settings(paper)[""] == "").all()
+
+
+def test_a_lower_half_shows_the_snapshots_images(table):
+    parts = {"mutual_information": 8.0, "total_correlation": 0.5, "dimension_wise_kl": 0.5}
+    table = table.assign(decomposition_standard_error=0.1, **parts)
+    row = pd.DataFrame([{"images": 50, "kl": 9.5, "mig_four": 0.3, "decomposition_standard_error": 0.1, **parts}])
+    assert len(paper_tables.split(table, {"a": row, "b": row})) == 6
+    fewer = paper_tables.split(table, {"a": row.assign(images=10), "b": row.assign(images=10)})
+    assert fewer.loc[["KL", "KL, N = 10"], "a"].tolist() == ["9.00", "9.50"]
+
+
+def test_costs_are_those_of_the_benchmark():
+    measured, shown = measured_costs(), paper_tables.costs(measured_costs())
+    assert set(shown.index) == {name for name in measured.index if name.startswith(("quadrature", "sampler"))}
+    name = "sampler, 10000 samples"
+    assert shown.loc[name, "seconds"] == f"{measured.loc[name, 'seconds']:.1f}"
+    assert shown.loc["quadrature, resolution 4", "standard error"] == ""
