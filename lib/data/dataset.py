@@ -7,7 +7,6 @@ sha256, the SHA-256 of the 377,487,360 bytes of `images` in order.
 """
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +29,7 @@ from lib.dsprites import (
     indices_to_factors,
     render_packed,
 )
-from lib.files import ROOT
+from lib.files import ROOT, write_hdf5
 
 DIRECTORY = ROOT / "results" / "data"
 FORMAT = "dSprites, one bit per pixel, version 1"
@@ -171,32 +170,30 @@ def stored_blocks(path: Path) -> Iterator[tuple[int, np.ndarray]]:
 
 def _write(path: Path, blocks: Iterable[np.ndarray], source: str, progress: bool, **attributes: str) -> None:
     """Writes a data file from packed images, uint8 [4096, 512] at a time; it appears at `path` when complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     digest = hashlib.sha256()
     bar = tqdm(total=N_IMAGES, unit=" images", unit_scale=True, desc="Data set", disable=not progress)
-    try:
-        with h5py.File(temporary, "w") as file, bar:
-            # Level 1 suffices: the images are nearly empty.
-            compressed = {"compression": "gzip", "compression_opts": 1}
-            shape = (N_IMAGES, PACKED_BYTES)
-            images = file.create_dataset("images", shape, "u1", chunks=(_ROWS, PACKED_BYTES), **compressed)
-            for start, block in zip(range(0, N_IMAGES, _ROWS), blocks, strict=True):
-                images[start : start + _ROWS] = block
-                digest.update(block)
-                bar.update(len(block))
-            classes = indices_to_factors(np.arange(N_IMAGES))
-            file.create_dataset("factors/classes", data=classes.astype(np.uint8), **compressed)
-            file.create_dataset("factors/values", data=factor_values(classes), shuffle=True, **compressed)
-            file.attrs.update(
-                format=FORMAT,
-                factor_names=FACTOR_NAMES,
-                factor_sizes=FACTOR_SIZES,
-                shape_names=SHAPE_NAMES,
-                source=source,
-                sha256=digest.hexdigest(),
-                **attributes,
-            )
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    def fill(file: h5py.File) -> None:
+        # Level 1 suffices: the images are nearly empty.
+        compressed = {"compression": "gzip", "compression_opts": 1}
+        shape = (N_IMAGES, PACKED_BYTES)
+        images = file.create_dataset("images", shape, "u1", chunks=(_ROWS, PACKED_BYTES), **compressed)
+        for start, block in zip(range(0, N_IMAGES, _ROWS), blocks, strict=True):
+            images[start : start + _ROWS] = block
+            digest.update(block)
+            bar.update(len(block))
+        classes = indices_to_factors(np.arange(N_IMAGES))
+        file.create_dataset("factors/classes", data=classes.astype(np.uint8), **compressed)
+        file.create_dataset("factors/values", data=factor_values(classes), shuffle=True, **compressed)
+        file.attrs.update(
+            format=FORMAT,
+            factor_names=FACTOR_NAMES,
+            factor_sizes=FACTOR_SIZES,
+            shape_names=SHAPE_NAMES,
+            source=source,
+            sha256=digest.hexdigest(),
+            **attributes,
+        )
+
+    with bar:
+        write_hdf5(path, fill)

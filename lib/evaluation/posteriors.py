@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from lib.data.dataset import Dataset
 from lib.dsprites import FACTOR_SIZES, factors_to_indices
-from lib.files import write_atomically
+from lib.files import write_hdf5
 from lib.model import VAE, reconstruction_loss, reparameterise
 from lib.runs.run import Run
 
@@ -73,13 +73,12 @@ def check_measurable(run: Run, data: Dataset) -> None:
 def write_posterior(
     run: Run, indices: Tensor, mean: Tensor, logvar: Tensor, loss: Tensor, sizes: tuple[int, ...]
 ) -> None:
-    def write(temporary) -> None:
-        with h5py.File(temporary, "w") as file:
-            file.attrs["factor_sizes"] = sizes
-            for name, values in (("indices", indices), ("mean", mean), ("logvar", logvar), ("reconstruction", loss)):
-                file[name] = values.numpy()
+    def fill(file: h5py.File) -> None:
+        file.attrs["factor_sizes"] = sizes
+        for name, values in (("indices", indices), ("mean", mean), ("logvar", logvar), ("reconstruction", loss)):
+            file[name] = values.numpy()
 
-    write_atomically(run.path / "posterior.h5", write)
+    write_hdf5(run.path / "posterior.h5", fill)
 
 
 def read_posterior(run: Run) -> tuple[Tensor, Tensor, tuple[int, ...]]:

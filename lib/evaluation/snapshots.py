@@ -6,7 +6,6 @@ measured, and where posteriors are narrower than the grid's spacing it is lower 
 
 import math
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from tqdm import tqdm
 from lib import mig
 from lib.data.dataset import Dataset
 from lib.evaluation.posteriors import check_measurable, encode_images, evaluation_grid
-from lib.files import read_json, write_atomically, write_json
+from lib.files import read_json, write_csv, write_json
 from lib.information import decompose
 from lib.model import kl_per_latent
 from lib.runs.provenance import provenance
@@ -95,7 +94,7 @@ def _measure(
             }
             fresh = pd.DataFrame([row])  # alone where it is the first: an empty table has no types to keep
             rows = fresh if rows.empty else pd.concat([rows, fresh]).sort_values("step", ignore_index=True)
-            write_atomically(run.path / "snapshots.csv", partial(rows.to_csv, index=False))
+            write_csv(run.path / "snapshots.csv", rows)
     return rows
 
 

@@ -18,9 +18,9 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
-from lib.files import read_json, write_atomically, write_json
+from lib.files import read_json, write_bytes, write_hdf5, write_json
 from lib.model import PLAIN, VAE, Layers
 from lib.objectives import COLUMNS
 from lib.runs.settings import TrainingConfig
@@ -72,7 +72,7 @@ class Run:
         """The final weights, or with `step` a snapshot's."""
         path = self.path / ("weights.safetensors" if step is None else f"snapshots/step_{step:07d}.safetensors")
         weights = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
-        write_atomically(path, lambda temporary: save_file(weights, temporary))
+        write_bytes(path, save(weights))
 
     def snapshots(self) -> dict[int, Path]:
         """Step -> weight file, in order of steps."""
@@ -89,17 +89,16 @@ class Run:
 def write_trace(path: Path, trace: pd.DataFrame, advanced: np.ndarray, attributes: dict[str, Any]) -> None:
     """The trace's columns as HDF5 data sets, and `advanced` (bool [steps]) as packed bits, unless it is empty."""
 
-    def write(temporary: Path) -> None:
-        with h5py.File(temporary, "w") as file:
-            file.attrs.update(attributes)
-            columns = file.create_group("columns", track_order=True)
-            for name in trace.columns:
-                columns.create_dataset(name, data=trace[name].to_numpy(), compression="gzip", shuffle=True)
-            if len(advanced):
-                bits = file.create_dataset("advanced_bits", data=np.packbits(advanced), compression="gzip")
-                bits.attrs["steps"] = len(advanced)
+    def fill(file: h5py.File) -> None:
+        file.attrs.update(attributes)
+        columns = file.create_group("columns", track_order=True)
+        for name in trace.columns:
+            columns.create_dataset(name, data=trace[name].to_numpy(), compression="gzip", shuffle=True)
+        if len(advanced):
+            bits = file.create_dataset("advanced_bits", data=np.packbits(advanced), compression="gzip")
+            bits.attrs["steps"] = len(advanced)
 
-    write_atomically(path, write)
+    write_hdf5(path, fill)
 
 
 def read_trace(path: Path) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Train runs into their directories: trace, snapshots, checkpoints, resume, summary."""
 
+import io
 import math
 import time
 
@@ -8,7 +9,7 @@ import torch
 from tqdm import tqdm
 
 from lib.data.dataset import Dataset
-from lib.files import write_atomically, write_json
+from lib.files import write_bytes, write_json
 from lib.runs.provenance import provenance
 from lib.runs.run import Run, write_trace
 from lib.runs.settings import TrainingConfig
@@ -137,7 +138,9 @@ class Training:
 
     def checkpoint(self) -> None:
         state = {"engine": self.engine.state_dict(), "trace": self.trace.state_dict(), "seconds": self.seconds}
-        write_atomically(self.run.checkpoint, lambda temporary: torch.save(state, temporary))
+        content = io.BytesIO()  # so that an error of the disk is one, and not one of the library's own kinds
+        torch.save(state, content)
+        write_bytes(self.run.checkpoint, content.getvalue())
         self.checkpointed = time.perf_counter()
 
     def progress_line(self) -> str:
