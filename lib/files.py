@@ -87,13 +87,32 @@ def write_hdf5(path: Path, fill: Callable[[h5py.File], None]) -> None:
     write_bytes(path, content)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A file's JSON mapping; raises Refusal where it is missing, damaged or holds something else."""
+def write_sealed(path: Path, content: dict[str, Any]) -> None:
+    """`write_json` with a last entry `seal`, the SHA-256 of the others, so that `read_json` finds a changed number."""
+    write_json(path, content | {"seal": _seal(content)})
+
+
+def read_json(path: Path, entries: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A file's JSON mapping without its seal, where it has one (`write_sealed`).
+
+    Raises Refusal where it is missing or damaged, was changed after it was sealed, or lacks one of `entries`.
+    """
     with reading(path):
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
         if not isinstance(content, dict):
             raise ValueError("it holds no JSON mapping")
+        seal = content.pop("seal", None)
+        if seal is not None and seal != _seal(content):
+            raise ValueError("it was changed after it was written")
+        missing = [entry for entry in entries if entry not in content]
+        if missing:
+            raise ValueError(f"it lacks {missing[0]}")
     return content
+
+
+def _seal(content: dict[str, Any]) -> str:
+    as_read = json.loads(json.dumps(content))  # with every key a string
+    return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()
 
 
 def sha256(path: Path) -> str:

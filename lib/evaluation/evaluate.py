@@ -14,7 +14,7 @@ from lib import mig
 from lib.data.dataset import Dataset
 from lib.dsprites import FACTOR_NAMES
 from lib.evaluation.posteriors import check_measurable, evaluation_grid, measure_images, write_posterior
-from lib.files import read_json, write_json
+from lib.files import read_json, write_sealed
 from lib.information import decompose
 from lib.model import kl_per_latent
 from lib.runs.provenance import provenance
@@ -31,6 +31,11 @@ SETTINGS = (
     "evaluation_seed",
     "evaluation_batch",
 )
+# What every evaluation.json has, whichever version of this file wrote it.
+ENTRIES = (
+    "config", "images", "factor_sizes", "reconstruction", "reconstruction_standard_error", "kl", "kl_latents",
+    "information", "factor_gaps", "mig_four", "mig_five", "decomposition",
+)  # fmt: skip
 
 
 def measure_information(
@@ -65,8 +70,8 @@ def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool =
     """
     check_measurable(run, data)
     path, settings = run.path / "evaluation.json", config.only(SETTINGS)
-    if path.exists() and read_json(path)["config"] == settings:
-        return read_json(path)
+    if path.exists() and (measured := read_json(path, ENTRIES))["config"] == settings:
+        return measured
 
     training = run.config()
     started = time.perf_counter()
@@ -99,5 +104,5 @@ def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool =
         "seconds": time.perf_counter() - started,
         "provenance": provenance(device),
     }
-    write_json(path, content)
+    write_sealed(path, content)
     return content

@@ -1,5 +1,6 @@
 """The posteriors of a grid of images under a trained network: computed once, written into the run's directory, read."""
 
+import math
 from collections.abc import Iterator
 
 import h5py
@@ -9,7 +10,7 @@ from tqdm import tqdm
 
 from lib.data.dataset import Dataset
 from lib.dsprites import FACTOR_SIZES, factors_to_indices
-from lib.files import write_hdf5
+from lib.files import reading, write_hdf5
 from lib.model import VAE, reconstruction_loss, reparameterise
 from lib.runs.run import Run
 
@@ -83,6 +84,12 @@ def write_posterior(
 
 def read_posterior(run: Run) -> tuple[Tensor, Tensor, tuple[int, ...]]:
     """mean [N, J], logvar [N, J] of a measured run in data-set order, and the factor sizes of its grid."""
-    with h5py.File(run.path / "posterior.h5") as file:
+    path = run.path / "posterior.h5"
+    with reading(path, "delete evaluation.json beside it, and the run is measured again"), h5py.File(path) as file:
         mean, logvar = (torch.from_numpy(file[name][...]) for name in ("mean", "logvar"))
-        return mean, logvar, tuple(int(size) for size in file.attrs["factor_sizes"])
+        sizes = tuple(int(size) for size in file.attrs["factor_sizes"])
+        if mean.ndim != 2 or mean.shape != logvar.shape or len(mean) != math.prod(sizes):
+            raise ValueError(
+                f"its shapes {list(mean.shape)} and {list(logvar.shape)} do not fit its grid {list(sizes)}"
+            )
+        return mean, logvar, sizes

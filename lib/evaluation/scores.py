@@ -8,7 +8,7 @@ import torch
 
 from lib.disentanglement import dci, factor_vae_score, sap_score
 from lib.evaluation.posteriors import read_posterior
-from lib.files import read_json, write_json
+from lib.files import read_json, write_sealed
 from lib.runs.provenance import provenance
 from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig
@@ -17,6 +17,7 @@ from lib.training.device import reproducible
 # What scores.json depends on: the posteriors, and the draws made from them.
 POSTERIOR = ("position_stride", "evaluation_batch")
 SETTINGS = (*POSTERIOR, "evaluation_seed", "dci_samples")
+ENTRIES = ("config", "images", "dci", "sap", "factor_vae")  # of scores.json
 
 
 def measure_scores(run: Run, config: EvaluationConfig, progress: bool = True) -> dict[str, Any]:
@@ -28,12 +29,12 @@ def measure_scores(run: Run, config: EvaluationConfig, progress: bool = True) ->
     Raises ValueError where the run was not evaluated, or on other images than the settings name.
     """
     path, evaluation, settings = run.path / "scores.json", run.path / "evaluation.json", config.only(SETTINGS)
-    if not evaluation.exists() or {name: read_json(evaluation)["config"][name] for name in POSTERIOR} != config.only(
-        POSTERIOR
-    ):
+    if not evaluation.exists() or {
+        name: read_json(evaluation, ("config",))["config"].get(name) for name in POSTERIOR
+    } != config.only(POSTERIOR):
         raise ValueError(f"{run.path} was not evaluated with these settings; evaluate it first.")
-    if path.exists() and read_json(path)["config"] == settings:
-        return read_json(path)
+    if path.exists() and (scored := read_json(path, ENTRIES))["config"] == settings:
+        return scored
 
     started = time.perf_counter()
     mean, _, sizes = read_posterior(run)
@@ -52,5 +53,5 @@ def measure_scores(run: Run, config: EvaluationConfig, progress: bool = True) ->
             "seconds": time.perf_counter() - started,
             "provenance": provenance(torch.device("cpu")),
         }
-    write_json(path, content)
+    write_sealed(path, content)
     return content

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from lib import mig
 from lib.data.dataset import Dataset
 from lib.evaluation.posteriors import check_measurable, encode_images, evaluation_grid
-from lib.files import read_json, write_csv, write_json
+from lib.files import read_json, reading, write_csv, write_sealed
 from lib.information import decompose
 from lib.model import kl_per_latent
 from lib.runs.provenance import provenance
@@ -44,8 +44,12 @@ def chosen_snapshots(run: Run, config: EvaluationConfig) -> dict[int, Path]:
 def measured_rows(run: Run, config: EvaluationConfig) -> pd.DataFrame:
     """The rows of snapshots.csv that were measured with these SETTINGS, in order of steps; none where they differ."""
     table, record = run.path / "snapshots.csv", run.path / "snapshots.json"
-    if table.exists() and record.exists() and read_json(record)["config"] == config.only(SETTINGS):
-        return pd.read_csv(table)
+    if table.exists() and record.exists() and read_json(record, ("config",))["config"] == config.only(SETTINGS):
+        with reading(table):
+            rows = pd.read_csv(table)
+            if "step" not in rows or not all(values.dtype.kind in "if" for _, values in rows.items()):
+                raise ValueError("its columns are not those of measured snapshots")
+        return rows
     return pd.DataFrame({"step": np.empty(0, dtype=np.int64)})
 
 
@@ -75,7 +79,7 @@ def _measure(
     if rows.empty:  # rows of other settings go first, so that the new record never stands beside them
         (run.path / "snapshots.csv").unlink(missing_ok=True)
         record = {"config": config.only(SETTINGS), "factor_sizes": list(sizes), "provenance": provenance(device)}
-        write_json(run.path / "snapshots.json", record)
+        write_sealed(run.path / "snapshots.json", record)
     trace, data = read_trace(run.path / "trace.h5"), data.to(device)
     with reproducible(training.threads), tqdm(
         total=len(files) * len(indices), desc="snapshots", unit="image", unit_scale=True, mininterval=2,

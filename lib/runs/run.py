@@ -11,6 +11,10 @@ snapshots.csv, snapshots.json  what lib/evaluation/snapshots.py measured on the 
 scores.json           what lib/evaluation/scores.py measured: DCI, SAP, FactorVAE
 """
 
+import io
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +22,16 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
+import torch
 from safetensors.torch import load_file, save
 
-from lib.files import read_json, write_bytes, write_hdf5, write_json
+from lib.files import read_json, reading, sha256, write_bytes, write_hdf5, write_json
 from lib.model import PLAIN, VAE, Layers
 from lib.objectives import COLUMNS
+from lib.refusal import Refusal
 from lib.runs.settings import TrainingConfig
+
+CHECKPOINT_REMEDY = "delete it, and the run trains again from its first step"
 
 
 @dataclass(frozen=True)
@@ -45,11 +53,34 @@ class Run:
         return self.path / "checkpoint.pt"
 
     def config(self) -> TrainingConfig:
-        return TrainingConfig.from_mapping(read_json(self.path / "config.json"))
+        """The run's settings; raises Refusal where config.json is damaged, as the readers below do for their files."""
+        path = self.checked("config.json")
+        with reading(path):
+            return TrainingConfig.from_mapping(read_json(path))
 
     def record(self) -> dict[str, Any]:
-        """run.json: {"provenance": ..., "summary": ...} of a complete run."""
-        return read_json(self.path / "run.json")
+        """run.json: {"provenance": ..., "summary": ..., "files": ...} of a complete run; old ones lack `files`."""
+        return read_json(self.path / "run.json", ("provenance", "summary"))
+
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of what the training wrote, by the file's path in the directory: `files` of run.json."""
+        names = ("config.json", "trace.h5", "weights.safetensors")
+        paths = [*(self.path / name for name in names), *self.snapshots().values()]
+        return {path.relative_to(self.path).as_posix(): sha256(path) for path in paths}
+
+    def checked(self, name: str) -> Path:
+        """The path of one of the run's files; raises Refusal if its bytes are not those that run.json states.
+
+        To be called before a parser opens the file. An unfinished run, and one without `files`, states nothing.
+        """
+        path = self.path / name
+        stated = self.record().get("files", {}).get(name) if self.complete else None
+        if stated is not None and path.exists() and sha256(path) != stated:
+            raise Refusal(
+                f"{path} is not the file that the training wrote (run.json states another SHA-256); restore it, or "
+                f"remove {self.path} and train again."
+            )
+        return path
 
     def claim(self, config: TrainingConfig) -> None:
         """Make the directory this configuration's; raises ValueError where it holds another one's run."""
@@ -57,7 +88,7 @@ class Run:
         if not path.exists():
             write_json(path, config.as_mapping())
             return
-        held, wanted = read_json(path), config.as_mapping()
+        held, wanted = read_json(self.checked("config.json")), config.as_mapping()
         if held != wanted:
             differences = [
                 f"{name} {held.get(name)!r} instead of {wanted.get(name)!r}"
@@ -82,8 +113,24 @@ class Run:
         """The network with its final weights, or with those of a snapshot file; in evaluation mode, on the CPU."""
         config = self.config()
         model = VAE(config.architecture, config.latents, layers)
-        model.load_state_dict(load_file(weights or self.path / "weights.safetensors"))
+        name = "weights.safetensors" if weights is None else weights.relative_to(self.path).as_posix()
+        path = self.checked(name)
+        with reading(path):
+            model.load_state_dict(load_file(path))
         return model.eval()
+
+    def save_checkpoint(self, state: dict[str, Any]) -> None:
+        content = io.BytesIO()  # so that an error of the disk is one, and not one of the library's own kinds
+        torch.save(state, content)
+        write_bytes(self.checkpoint, content.getvalue())
+
+    def load_checkpoint(self) -> dict[str, Any]:
+        """What `save_checkpoint` wrote, on the CPU; raises Refusal where the file is damaged."""
+        with reading(self.checkpoint, CHECKPOINT_REMEDY), zipfile.ZipFile(self.checkpoint) as archive:
+            damaged = archive.testzip()  # the sums of its parts, which torch.load does not look at
+            if damaged is not None:
+                raise ValueError(f"its part {damaged} has another checksum than it states")
+            return torch.load(self.checkpoint, map_location="cpu", weights_only=True)
 
 
 def write_trace(path: Path, trace: pd.DataFrame, advanced: np.ndarray, attributes: dict[str, Any]) -> None:
@@ -106,16 +153,26 @@ def read_trace(path: Path) -> pd.DataFrame:
 
     Columns that the run's objective does not fill are missing values, in every row.
     """
-    with h5py.File(path) as file:
+    with _reading_run_file(path), h5py.File(path) as file:
         trace = pd.DataFrame({name: values[...] for name, values in file["columns"].items()})
+        if "step" not in trace or any(values.dtype.kind not in "bif" for _, values in trace.items()):
+            raise ValueError("its columns are not those of a trace")
     wanted = [f"{name}{suffix}" for suffix in ("", "_mean") for name in COLUMNS]
     return trace.reindex(columns=[*trace.columns, *(name for name in wanted if name not in trace.columns)])
 
 
 def read_advanced(path: Path) -> np.ndarray:
     """Whether C changed at each step, bool [steps], or [0] where there is no C; `lib.schedules.replay` gives C(t)."""
-    with h5py.File(path) as file:
+    with _reading_run_file(path), h5py.File(path) as file:
         if "advanced_bits" not in file:
             return np.empty(0, dtype=bool)
         bits = file["advanced_bits"]
         return np.unpackbits(bits[...], count=bits.attrs["steps"]).astype(bool)
+
+
+@contextmanager
+def _reading_run_file(path: Path) -> Iterator[None]:
+    """Check a file in a run's directory against the run's record, then turn whatever goes wrong into a Refusal."""
+    Run(path.parent).checked(path.name)
+    with reading(path):
+        yield

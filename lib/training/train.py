@@ -1,17 +1,19 @@
 """Train runs into their directories: trace, snapshots, checkpoints, resume, summary."""
 
-import io
 import math
 import time
+from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from lib.data.dataset import Dataset
-from lib.files import write_bytes, write_json
+from lib.files import reading, write_sealed
+from lib.locks import only_one
+from lib.refusal import Refusal
 from lib.runs.provenance import provenance
-from lib.runs.run import Run, write_trace
+from lib.runs.run import CHECKPOINT_REMEDY, Run, write_trace
 from lib.runs.settings import TrainingConfig
 from lib.training.device import device_of, reproducible
 from lib.training.engine import Engine
@@ -50,7 +52,7 @@ def train_together(
 
     Ends after about `time_limit` seconds; what is unfinished then has a checkpoint. A run that diverges leaves the
     others alone: its error is raised when they have ended. Raises ValueError unless all share device, threads and
-    precision.
+    precision, and where another process trains one of them.
     """
     for config, run in zip(configs, runs, strict=True):
         device_of(config)
@@ -63,7 +65,11 @@ def train_together(
     if len(shared) > 1:
         raise ValueError("Runs that train together need the same device, threads and precision; train them apart.")
     (_, threads, precision), errors = shared.pop(), []
-    with reproducible(threads, precision == "tf32"):
+    with ExitStack() as locks, reproducible(threads, precision == "tf32"):
+        for _, run in unfinished:
+            locks.enter_context(only_one(run.path / ".lock"))
+            if run.complete:
+                raise Refusal(f"{run.path} was completed by another process just now; run the same command again.")
         data = data.to(device_of(unfinished[0][0]))
         trainings = [Training(config, run, data, len(unfinished)) for config, run in unfinished]
         lockstep = None
@@ -110,10 +116,13 @@ class Training:
         self.snapshots = snapshot_steps(config)
         self.origin = provenance(self.engine.device)  # now: the code may change while this trains
         if run.checkpoint.exists():
-            state = torch.load(run.checkpoint, map_location="cpu", weights_only=True)
-            self.engine.load_state_dict(state["engine"])
-            self.trace.load_state_dict(state["trace"])
-            self.seconds = state["seconds"]
+            state = run.load_checkpoint()
+            with reading(run.checkpoint, CHECKPOINT_REMEDY):
+                if state.get("of", self._origin()) != self._origin():
+                    raise ValueError("it belongs to other settings or other data")
+                self.engine.load_state_dict(state["engine"])
+                self.trace.load_state_dict(state["trace"])
+                self.seconds = state["seconds"]
         self.checkpointed = time.perf_counter()
 
     def stops(self) -> tuple[int, ...]:
@@ -138,9 +147,7 @@ class Training:
 
     def checkpoint(self) -> None:
         state = {"engine": self.engine.state_dict(), "trace": self.trace.state_dict(), "seconds": self.seconds}
-        content = io.BytesIO()  # so that an error of the disk is one, and not one of the library's own kinds
-        torch.save(state, content)
-        write_bytes(self.run.checkpoint, content.getvalue())
+        self.run.save_checkpoint(state | {"of": self._origin()})
         self.checkpointed = time.perf_counter()
 
     def progress_line(self) -> str:
@@ -148,6 +155,10 @@ class Training:
             return ""
         values = dict(zip(["step", *self.trace.columns], self.trace.rows[-1][-1], strict=False))
         return "loss {reconstruction:.1f}, KL {kl:.2f}, beta {beta:.2f}, C {capacity:.2f}".format(**values)
+
+    def _origin(self) -> dict[str, Any]:
+        """What a checkpoint belongs to: it continues nothing else."""
+        return {"config": self.config.as_mapping(), "data_sha256": self.data.sha256}
 
     def _finish(self) -> None:
         run, trace, config = self.run, self.trace, self.config
@@ -160,5 +171,6 @@ class Training:
             "steps_per_second": config.steps / self.seconds,
             "trained_together": self.together,
         }
-        write_json(run.path / "run.json", {"provenance": record, "summary": trace.summary()})
+        content = {"provenance": record, "summary": trace.summary(), "files": run.hashes()}
+        write_sealed(run.path / "run.json", content)
         run.checkpoint.unlink(missing_ok=True)
