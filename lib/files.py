@@ -131,8 +131,6 @@ def reading(path: Path, remedy: str = "restore it, or delete it and make it agai
         yield
     except FileNotFoundError as error:
         raise Refusal(f"{path} is missing; {remedy}.") from error
-    except Refusal:
-        raise
     except Exception as error:
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise Refusal(f"{path} cannot be read ({reason[:200]}); {remedy}.") from error

@@ -51,6 +51,7 @@ import torch
 from IPython.display import Markdown, display
 
 from lib.data import dataset
+from lib.data.counts import distinct_images, pixel_differences
 from lib.dsprites import FACTOR_NAMES, FACTOR_SIZES, FACTOR_VALUES, N_IMAGES, SHAPE_NAMES, factors_to_indices
 from lib.files import write_json
 from lib.report import figures
@@ -146,7 +147,7 @@ figures.show(
 # quarter (square) or nearly a half (small ellipse), too small a difference to move a pixel.
 
 # %%
-distinct = dataset.distinct_images(images.packed)
+distinct = distinct_images(images.packed)
 counts = pd.DataFrame({"images": per_shape, "distinct": distinct.per_shape})
 counts.loc["all"] = [N_IMAGES, distinct.total]
 counts["share"] = (counts["distinct"] / counts["images"]).map("{:.1%}".format)
@@ -206,7 +207,7 @@ if source == "rendered":
         )
     )
 else:
-    differences = dataset.pixel_differences(dataset.ensure("rendered"), path)
+    differences = pixel_differences(dataset.ensure("rendered"), path)
     display(differences)
     display(
         Markdown(

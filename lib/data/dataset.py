@@ -111,9 +111,14 @@ def check_source(source: str) -> None:
 
 
 def _official_file(source: str) -> Path:
-    path = ROOT / Path(source).expanduser()
-    if not path.is_file():
-        raise ValueError(f'{path} is not a file; give "rendered", "download" or the path of a published file.')
+    path = ROOT / source
+    try:
+        path = ROOT / Path(source).expanduser()
+        found = path.is_file()
+    except (OSError, RuntimeError):  # a name too long, the home of nobody
+        found = False
+    if not found:
+        raise Refusal(f'{path} is not a file; give "rendered", "download" or the path of a published file.')
     return path
 
 
@@ -177,7 +182,7 @@ def _sample_sha256() -> str:
 def read_header(path: Path) -> dict[str, str]:
     """Attributes of a data file. Raises ValueError unless it is there, complete and of this format."""
     if not path.is_file():
-        raise ValueError(f"There is no data set at {path}; lib.data.dataset.ensure() makes one.")
+        raise Refusal(f"There is no data set at {path}; lib.data.dataset.ensure() makes one.")
     with reading(path, _REMEDY), h5py.File(path) as file:
         header = dict(file.attrs)
         form = (file["images"].shape, file["images"].dtype) if "images" in file else None

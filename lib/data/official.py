@@ -14,6 +14,7 @@ import numpy as np
 
 from lib.dsprites import N_IMAGES, SIDE, indices_to_factors
 from lib.files import reading
+from lib.refusal import Refusal
 
 OFFICIAL_NAME = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.hdf5"
 OFFICIAL_URL = f"https://github.com/google-deepmind/dsprites-dataset/raw/master/{OFFICIAL_NAME}"
@@ -32,10 +33,10 @@ def download(directory: Path, progress: bool = True) -> None:
         pooch.retrieve(OFFICIAL_URL, f"sha256:{OFFICIAL_SHA256}", OFFICIAL_NAME, directory, progressbar=progress)
     except OSError as error:
         reason = "could not be downloaded"
-        raise ValueError(f"{OFFICIAL_URL} {reason}; fetch the file yourself and give its path.") from error
+        raise Refusal(f"{OFFICIAL_URL} {reason}; fetch the file yourself and give its path.") from error
     except ValueError as error:  # pooch's word for another SHA-256
         reason = "gave something else than the published file (another SHA-256)"
-        raise ValueError(f"{OFFICIAL_URL} {reason}; fetch the file yourself and give its path.") from error
+        raise Refusal(f"{OFFICIAL_URL} {reason}; fetch the file yourself and give its path.") from error
 
 
 def official_blocks(path: Path, rows: int) -> Iterator[np.ndarray]:

@@ -12,6 +12,7 @@ from lib.data.dataset import Dataset
 from lib.dsprites import FACTOR_SIZES, factors_to_indices
 from lib.files import reading, write_hdf5
 from lib.model import VAE, reconstruction_loss, reparameterise
+from lib.refusal import Refusal
 from lib.runs.run import Run
 
 
@@ -65,10 +66,10 @@ def measure_images(
 def check_measurable(run: Run, data: Dataset) -> None:
     """Raises ValueError where the run is not complete or was trained on other data."""
     if not run.complete:
-        raise ValueError(f"{run.path} holds no complete run; train it first.")
+        raise Refusal(f"{run.path} holds no complete run; train it first.")
     trained_on = run.record()["provenance"]["data_sha256"]
     if trained_on != data.sha256:
-        raise ValueError(f"{run.path} was trained on other data (SHA-256 {trained_on}); evaluate it on those.")
+        raise Refusal(f"{run.path} was trained on other data (SHA-256 {trained_on}); evaluate it on those.")
 
 
 def write_posterior(
@@ -89,7 +90,5 @@ def read_posterior(run: Run) -> tuple[Tensor, Tensor, tuple[int, ...]]:
         mean, logvar = (torch.from_numpy(file[name][...]) for name in ("mean", "logvar"))
         sizes = tuple(int(size) for size in file.attrs["factor_sizes"])
         if mean.ndim != 2 or mean.shape != logvar.shape or len(mean) != math.prod(sizes):
-            raise ValueError(
-                f"its shapes {list(mean.shape)} and {list(logvar.shape)} do not fit its grid {list(sizes)}"
-            )
+            raise Refusal(f"its shapes {list(mean.shape)} and {list(logvar.shape)} do not fit its grid {list(sizes)}")
         return mean, logvar, sizes

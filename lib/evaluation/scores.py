@@ -9,6 +9,7 @@ import torch
 from lib.disentanglement import dci, factor_vae_score, sap_score
 from lib.evaluation.posteriors import read_posterior
 from lib.files import read_json, write_sealed
+from lib.refusal import Refusal
 from lib.runs.provenance import provenance
 from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig
@@ -32,7 +33,7 @@ def measure_scores(run: Run, config: EvaluationConfig, progress: bool = True) ->
     if not evaluation.exists() or {
         name: read_json(evaluation, ("config",))["config"].get(name) for name in POSTERIOR
     } != config.only(POSTERIOR):
-        raise ValueError(f"{run.path} was not evaluated with these settings; evaluate it first.")
+        raise Refusal(f"{run.path} was not evaluated with these settings; evaluate it first.")
     if path.exists() and (scored := read_json(path, ENTRIES))["config"] == settings:
         return scored
 

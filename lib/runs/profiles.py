@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.files import RESULTS, ROOT, reading
+from lib.refusal import Refusal
 from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig, TrainingConfig
 
@@ -62,27 +63,27 @@ def load_profile(name: str) -> Profile:
     """
     profiles = _sections()
     if not isinstance(name, str) or name not in profiles:
-        raise ValueError(f"profile is {name!r}; choose one of {', '.join(profiles)}.")
+        raise Refusal(f"profile is {name!r}; choose one of {', '.join(profiles)}.")
     section = _resolved(profiles, name)
     missing = [key for key in _SECTION if key not in section]
     if missing:
-        raise ValueError(f"profiles.toml: [{name}] lacks {missing[0]}; give it, or the profile it is `like`.")
+        raise Refusal(f"profiles.toml: [{name}] lacks {missing[0]}; give it, or the profile it is `like`.")
     profile = Profile(
         name, tuple(section["arms"]), tuple(section["seeds"]), section["training"],
         section["evaluation"],
     )  # fmt: skip
     for key, values in (("arms", section["arms"]), ("seeds", section["seeds"])):
         if not values or any(value in values[:i] for i, value in enumerate(values)):
-            raise ValueError(f"profiles.toml: [{name}] {key} is {values}; list each once, and at least one.")
+            raise Refusal(f"profiles.toml: [{name}] {key} is {values}; list each once, and at least one.")
     if not all(arm in profile.arms for arm in ("linear", "adaptive")):
-        raise ValueError(f"profiles.toml: [{name}] arms is {list(profile.arms)}; linear and adaptive must be listed.")
+        raise Refusal(f"profiles.toml: [{name}] arms is {list(profile.arms)}; linear and adaptive must be listed.")
     try:
         profile.evaluation_config()
         for arm in profile.arms:
             for seed in profile.seeds:
                 profile.training_config(arm, seed)
     except ValueError as error:
-        raise ValueError(f"profiles.toml: [{name}]: {error}") from error
+        raise Refusal(f"profiles.toml: [{name}]: {error}") from error
     return profile
 
 
@@ -99,23 +100,23 @@ def _resolved(profiles: dict[str, Any], name: str, chain: tuple[str, ...] = ()) 
     """
     section = profiles[name]
     if not isinstance(section, dict):
-        raise ValueError(f"profiles.toml: {name} is no section; write [{name}].")
+        raise Refusal(f"profiles.toml: {name} is no section; write [{name}].")
     unknown = [key for key in section if key not in ("like", *_SECTION)]
     if unknown:
-        raise ValueError(
+        raise Refusal(
             f"profiles.toml: [{name}] has {unknown[0]!r}; it may hold arms, seeds, training, evaluation and like."
         )
     for key, kind in _SECTION.items():
         if not isinstance(section.get(key, kind()), kind):
             expected = "a list" if kind is list else "a table"
-            raise ValueError(f"profiles.toml: [{name}] {key} is {section[key]!r}; give {expected}.")
+            raise Refusal(f"profiles.toml: [{name}] {key} is {section[key]!r}; give {expected}.")
     if "like" not in section:
         return section
     other, chain = section["like"], (*chain, name)
     if not isinstance(other, str) or other not in profiles:
-        raise ValueError(f"profiles.toml: [{name}] is like {other!r}; name one of {', '.join(profiles)}.")
+        raise Refusal(f"profiles.toml: [{name}] is like {other!r}; name one of {', '.join(profiles)}.")
     if other in chain:
-        raise ValueError(f"profiles.toml: {' is like '.join((*chain, other))}; one of them must say everything.")
+        raise Refusal(f"profiles.toml: {' is like '.join((*chain, other))}; one of them must say everything.")
     base = _resolved(profiles, other, chain)
     return {
         key: base.get(key, {}) | section[key] if kind is dict and key in section else section.get(key, base.get(key))

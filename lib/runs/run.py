@@ -55,8 +55,9 @@ class Run:
     def config(self) -> TrainingConfig:
         """The run's settings; raises Refusal where config.json is damaged, as the readers below do for their files."""
         path = self.checked("config.json")
+        values = read_json(path)
         with reading(path):
-            return TrainingConfig.from_mapping(read_json(path))
+            return TrainingConfig.from_mapping(values)
 
     def record(self) -> dict[str, Any]:
         """run.json: {"provenance": ..., "summary": ..., "files": ...} of a complete run; old ones lack `files`."""
@@ -95,7 +96,7 @@ class Run:
                 for name in dict.fromkeys([*wanted, *held])
                 if held.get(name) != wanted.get(name)
             ]
-            raise ValueError(
+            raise Refusal(
                 f"{self.path} holds a run with {', '.join(differences)}; remove that directory or train elsewhere."
             )
 

@@ -252,8 +252,8 @@ def test_distinct_images_of_the_data_set(data):
     assert found.total == len(np.unique(hashes))
     assert list(found.per_shape.values()) == [len(np.unique(part)) for part in hashes.reshape(3, -1)]
     assert (hashes[found.first] == hashes).all() and (found.first <= np.arange(N)).all()
-    _, counts = np.unique(hashes, return_counts=True)
-    assert found.entropy == pytest.approx(-(counts / N * np.log(counts / N)).sum(), abs=1e-9)
+    _, times = np.unique(hashes, return_counts=True)
+    assert found.entropy == pytest.approx(-(times / N * np.log(times / N)).sum(), abs=1e-9)
     # The bound that merging the first and last angle alone gives, and the one with every image distinct.
     assert found.entropy < np.log(N) - np.log(2) * 2 / 40 < np.log(N)
 
