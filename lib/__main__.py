@@ -17,6 +17,7 @@ from lib.arms import ARMS
 from lib.data import dataset
 from lib.evaluation.evaluate import evaluate
 from lib.evaluation.snapshots import measure_snapshots
+from lib.refusal import Refusal
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig, TrainingConfig
@@ -32,13 +33,13 @@ def changed_settings(assignments: list[str]) -> dict[str, Any]:
     for assignment in assignments:
         name, _, value = assignment.partition("=")
         if name not in known:
-            raise ValueError(f"There is no setting {name!r} to --set; the settings are {', '.join(known)}.")
+            raise Refusal(f"There is no setting {name!r} to --set; the settings are {', '.join(known)}.")
+        if name in settings:
+            raise Refusal(f"{name} is set twice; --set it once.")
         try:
             settings[name] = types[name](value)
         except ValueError:
-            raise ValueError(
-                f"{name} is {value!r}; give {'an integer' if types[name] is int else 'a number'}."
-            ) from None
+            raise Refusal(f"{name} is {value!r}; give {'an integer' if types[name] is int else 'a number'}.") from None
     return settings
 
 
@@ -49,6 +50,9 @@ def plan(
 
     Raises ValueError for an unknown profile, an impossible value, or a device or data file that is not there.
     """
+    for option, values in (("--arms", arms or []), ("--seeds", seeds or [])):
+        if len(set(values)) < len(values):
+            raise Refusal(f"{option} is {' '.join(map(str, values))}; list each once.")
     profile = load_profile(profile_name)
     training = {field.name: settings.get(field.name) for field in fields(TrainingConfig)}
     evaluation = {field.name: settings.get(field.name) for field in fields(EvaluationConfig)}
@@ -106,6 +110,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=float("inf"), help="then leave checkpoints and end")
     arguments = parser.parse_args()
     try:
+        if not arguments.minutes >= 0:
+            raise Refusal(f"--minutes is {arguments.minutes}; give a number of 0 or more.")
         planned = plan(arguments.profile, arguments.arms, arguments.seeds, changed_settings(arguments.set))
         unfinished = train_profile(*planned, arguments.minutes)
     except (ValueError, FloatingPointError) as error:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lib.objectives import Objective, ObjectiveSettings, controlled
+from lib.refusal import Refusal
 from lib.schedules import AdaptiveCapacity, LinearCapacity, Schedule, adaptive_then_held, linear_full_length
 
 
@@ -41,7 +42,7 @@ ARMS = {arm.name: arm for arm in _ROWS}
 def arm_named(name: str) -> Arm:
     """The arm's row; raises ValueError for an unknown name."""
     if name not in ARMS:
-        raise ValueError(f"arm is {name!r}; choose one of {', '.join(ARMS)}.")
+        raise Refusal(f"arm is {name!r}; choose one of {', '.join(ARMS)}.")
     return ARMS[name]
 
 

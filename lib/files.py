@@ -1,38 +1,189 @@
-"""The one door to disk: where the results stand, and writing so that a file is whole or not there."""
+"""The one door to disk: where the results stand, and writing so that a file is whole or not there.
 
+A file gets its name when its bytes, and then its name, are on the disk and not in a cache alone: a power cut or a kill
+leaves the file as it was before, or the new one. What stops in between leaves a temporary file of the same folder,
+which the next writer of that name removes. Every error of the disk becomes one sentence, a Refusal.
+"""
+
+import errno
+import hashlib
 import json
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pandas as pd
+
+from lib.refusal import Refusal
 
 ROOT = Path(__file__).resolve().parent.parent  # the repository
 RESULTS = ROOT / "results"
 
+# What to do about an error of the disk, by its number; another number asks for a look at the disk.
+_REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make space there"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "make the folder writable"),
+    **dict.fromkeys((errno.ENOTDIR, errno.EISDIR, errno.EEXIST), "move away what stands in its place"),
+}
+
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Call write(temporary path), then give the file its name; an interruption leaves no half-written file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Call write(temporary path), then give the file its name; an interruption leaves no half-written file.
+
+    Raises Refusal, with the file as it was before, where the disk does not take it.
+    """
+    with _refusing(path):
+        _make_folder(path.parent)
+        _remove_stale(path)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            write(temporary)
+            _sync(temporary)
+            os.replace(temporary, path)
+            _sync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file's whole content, atomically; errors as `write_atomically`."""
+
+    def write(temporary: Path) -> None:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+
+    write_atomically(path, write)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8, atomically, with the line ends that it has."""
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a mapping as indented JSON, atomically; refuses NaN, which JSON does not have."""
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text))
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text())
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def write_csv(path: Path, table: pd.DataFrame, float_format: str | None = None) -> None:
     """Write a table without its index as CSV, atomically."""
-    write_atomically(path, lambda temporary: table.to_csv(temporary, index=False, float_format=float_format))
+    write_text(path, table.to_csv(index=False, float_format=float_format))
+
+
+def write_hdf5(path: Path, fill: Callable[[h5py.File], None]) -> None:
+    """Write the HDF5 file that `fill` fills, atomically.
+
+    It is made in memory: a full disk then meets plain bytes, and not HDF5's caches, which it would leave half-closed.
+    """
+    with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
+        fill(file)
+        file.flush()
+        content = file.id.get_file_image()
+    write_bytes(path, content)
+
+
+def write_sealed(path: Path, content: dict[str, Any]) -> None:
+    """`write_json` with a last entry `seal`, the SHA-256 of the others, so that `read_json` finds a changed number."""
+    write_json(path, content | {"seal": _seal(content)})
+
+
+def read_json(path: Path, entries: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A file's JSON mapping without its seal, where it has one (`write_sealed`).
+
+    Raises Refusal where it is missing or damaged, was changed after it was sealed, or lacks one of `entries`.
+    """
+    with reading(path):
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+        if not isinstance(content, dict):
+            raise ValueError("it holds no JSON mapping")
+        seal = content.pop("seal", None)
+        if seal is not None and seal != _seal(content):
+            raise ValueError("it was changed after it was written")
+        missing = [entry for entry in entries if entry not in content]
+        if missing:
+            raise ValueError(f"it lacks {missing[0]}")
+    return content
+
+
+def _seal(content: dict[str, Any]) -> str:
+    as_read = json.loads(json.dumps(content))  # with every key a string
+    return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def reading(path: Path, remedy: str = "restore it, or delete it and make it again") -> Iterator[None]:
+    """Whatever goes wrong while `path` is read becomes a Refusal of one sentence that ends in the `remedy`.
+
+    A parser may meet bytes of any kind, and its library then raises errors of any kind.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise Refusal(f"{path} is missing; {remedy}.") from error
+    except Exception as error:
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise Refusal(f"{path} cannot be read ({reason[:200]}); {remedy}.") from error
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON number")
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Errors of the disk while `path` is written as one sentence."""
+    try:
+        yield
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno, "check the disk")
+        raise Refusal(
+            f"{path} could not be written ({error.strerror or error}); {remedy} and try again, what stood there before "
+            "is left as it was."
+        ) from error
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, each name on the disk before the next is made."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync(folder.parent)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file's bytes, or a folder's names, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove the temporary files of `path` that killed processes have left."""
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.(\d+)\.tmp")
+    for name in os.listdir(path.parent):
+        match = pattern.fullmatch(name)
+        if match and not _alive(int(match[1])):
+            path.with_name(name).unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # another user's process, or no process's number
+        pass
+    return True

@@ -154,9 +154,8 @@ def test_figures_and_tables_of_the_analysis_count_from_one(smoke):
 def test_several_seeds_and_the_controls_are_analysed_as_arms(checkout, smoke):
     """Copies of the two runs stand in for other arms and seeds, so that every effect is known."""
     text = (checkout / "profiles.toml").read_text()
-    section = text[text.index("[smoke]") : text.index("[hour]")].replace("[smoke", "[copies")
     arms = {"linear": "linear", "linear_full": "linear", "adaptive": "adaptive", "adaptive_hold": "adaptive"}
-    section = re.sub("arms = .*", f"arms = {list(arms)}", section).replace("seeds = [1]", "seeds = [1, 2]")
+    section = f'[copies]\nlike = "smoke"\narms = {list(arms)}\nseeds = [1, 2]\n'
     (checkout / "profiles.toml").write_text(f"{text}\n{section}")
     copies = smoke.with_name("copies")
     for arm, original in arms.items():

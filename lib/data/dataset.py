@@ -6,8 +6,8 @@ factor table. Attributes: format, factor_names, factor_sizes, shape_names, sourc
 sha256, the SHA-256 of the 377,487,360 bytes of `images` in order.
 """
 
+import contextlib
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,13 +30,15 @@ from lib.dsprites import (
     indices_to_factors,
     render_packed,
 )
-from lib.files import ROOT
+from lib.files import ROOT, read_json, reading, sha256, write_hdf5, write_json
+from lib.refusal import Refusal
 
 DIRECTORY = ROOT / "results" / "data"
 FORMAT = "dSprites, one bit per pixel, version 1"
 
 _ROWS = 4096  # images in a chunk of the file, 2 MB; a divisor of N
 _SAMPLE = range(0, N_IMAGES, 997)
+_REMEDY = "delete it and make the data set again"
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ def ensure(source: str = "rendered", directory: str | Path = DIRECTORY, progress
         official, digest = directory / OFFICIAL_NAME, OFFICIAL_SHA256
     else:
         official = _official_file(source)
-        with official.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        with reading(official, "give a published file"):
+            digest = sha256(official)
     path = directory / f"dsprites_official_{digest[:12]}.h5"
     if path.exists():
         read_header(path)  # refuses a file that is not a data set
@@ -109,22 +111,35 @@ def check_source(source: str) -> None:
 
 
 def _official_file(source: str) -> Path:
-    path = ROOT / Path(source).expanduser()
-    if not path.is_file():
-        raise ValueError(f'{path} is not a file; give "rendered", "download" or the path of a published file.')
+    path = ROOT / source
+    try:
+        path = ROOT / Path(source).expanduser()
+        found = path.is_file()
+    except (OSError, RuntimeError):  # a name too long, the home of nobody
+        found = False
+    if not found:
+        raise Refusal(f'{path} is not a file; give "rendered", "download" or the path of a published file.')
     return path
 
 
 def load(path: str | Path, device: torch.device | str = "cpu") -> Dataset:
     """The data file at `path`, read chunk by chunk straight into one uint8 tensor [N, 512] on `device` (377 MB).
 
-    Raises ValueError unless it is a complete data file. The pixels are not hashed; see `verify`.
+    Raises ValueError unless it is a complete data file whose pixels have the SHA-256 that it states. They are hashed
+    when the file is first read, or has changed since (`_mark`).
     """
     path = Path(path)
-    header = read_header(path)
+    header, mark = read_header(path), _mark(path)
+    digest = None if mark == _verified(path) else hashlib.sha256()
     packed = torch.empty((N_IMAGES, PACKED_BYTES), dtype=torch.uint8, device=device)
     for start, block in stored_blocks(path):
         packed[start : start + len(block)] = torch.from_numpy(block)
+        if digest is not None:
+            digest.update(block)
+    if digest is not None:
+        _compare(path, header["sha256"], digest.hexdigest())
+        with contextlib.suppress(Refusal):  # in a folder that cannot be written to it is hashed each time
+            write_json(_marker(path), mark)
     return Dataset(packed, header["sha256"], header["source"], path)
 
 
@@ -133,9 +148,30 @@ def verify(path: str | Path) -> str:
     stated, digest = read_header(Path(path))["sha256"], hashlib.sha256()
     for _, block in stored_blocks(Path(path)):
         digest.update(block)
-    if digest.hexdigest() != stated:
-        raise ValueError(f"The pixels in {path} do not have the SHA-256 that the file states; delete it and try again.")
+    _compare(Path(path), stated, digest.hexdigest())
     return stated
+
+
+def _compare(path: Path, stated: str, found: str) -> None:
+    if found != stated:
+        raise Refusal(f"The pixels in {path} do not have the SHA-256 that the file states; {_REMEDY}.")
+
+
+def _mark(path: Path) -> dict[str, int]:
+    """What tells a data file that was written to since its pixels were hashed, without reading it."""
+    status = path.stat()
+    return {"bytes": status.st_size, "modified_ns": status.st_mtime_ns, "changed_ns": status.st_ctime_ns}
+
+
+def _marker(path: Path) -> Path:
+    return path.with_name(f".{path.name}.verified")
+
+
+def _verified(path: Path) -> dict[str, int] | None:
+    """The mark of the data file whose pixels were found right; None where there is none that can be read."""
+    with contextlib.suppress(Refusal):
+        return read_json(_marker(path))
+    return None
 
 
 def _sample_sha256() -> str:
@@ -146,24 +182,22 @@ def _sample_sha256() -> str:
 def read_header(path: Path) -> dict[str, str]:
     """Attributes of a data file. Raises ValueError unless it is there, complete and of this format."""
     if not path.is_file():
-        raise ValueError(f"There is no data set at {path}; lib.data.dataset.ensure() makes one.")
-    try:
-        with h5py.File(path) as file:
-            header = dict(file.attrs)
-            shape = file["images"].shape if "images" in file else None
-    except OSError as error:
-        raise ValueError(f"{path} is not a readable HDF5 file; delete it and make the data set again.") from error
-    names, sizes = header.get("factor_names", ()), header.get("factor_sizes", ())
-    same = header.get("format") == FORMAT and tuple(names) == FACTOR_NAMES and tuple(sizes) == FACTOR_SIZES
-    if not same or shape != (N_IMAGES, PACKED_BYTES) or "sha256" not in header:
-        raise ValueError(f"{path} is not a complete data set of this project; delete it and make the data set again.")
+        raise Refusal(f"There is no data set at {path}; lib.data.dataset.ensure() makes one.")
+    with reading(path, _REMEDY), h5py.File(path) as file:
+        header = dict(file.attrs)
+        form = (file["images"].shape, file["images"].dtype) if "images" in file else None
+        names, sizes = header.get("factor_names", ()), header.get("factor_sizes", ())
+        same = header.get("format") == FORMAT and tuple(names) == FACTOR_NAMES and tuple(sizes) == FACTOR_SIZES
+        texts = all(isinstance(header.get(name), str) for name in ("sha256", "source"))
+        if not same or not texts or form != ((N_IMAGES, PACKED_BYTES), np.uint8):
+            raise ValueError("it is not a complete data set of this project")
     return header
 
 
 def stored_blocks(path: Path) -> Iterator[tuple[int, np.ndarray]]:
     """Chunks of the packed images with the index of their first; each is valid until the next is taken."""
     block = np.empty((_ROWS, PACKED_BYTES), dtype=np.uint8)
-    with h5py.File(path) as file:
+    with reading(path, _REMEDY), h5py.File(path) as file:
         for start in range(0, N_IMAGES, _ROWS):
             file["images"].read_direct(block, np.s_[start : start + _ROWS])
             yield start, block
@@ -171,32 +205,30 @@ def stored_blocks(path: Path) -> Iterator[tuple[int, np.ndarray]]:
 
 def _write(path: Path, blocks: Iterable[np.ndarray], source: str, progress: bool, **attributes: str) -> None:
     """Writes a data file from packed images, uint8 [4096, 512] at a time; it appears at `path` when complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     digest = hashlib.sha256()
     bar = tqdm(total=N_IMAGES, unit=" images", unit_scale=True, desc="Data set", disable=not progress)
-    try:
-        with h5py.File(temporary, "w") as file, bar:
-            # Level 1 suffices: the images are nearly empty.
-            compressed = {"compression": "gzip", "compression_opts": 1}
-            shape = (N_IMAGES, PACKED_BYTES)
-            images = file.create_dataset("images", shape, "u1", chunks=(_ROWS, PACKED_BYTES), **compressed)
-            for start, block in zip(range(0, N_IMAGES, _ROWS), blocks, strict=True):
-                images[start : start + _ROWS] = block
-                digest.update(block)
-                bar.update(len(block))
-            classes = indices_to_factors(np.arange(N_IMAGES))
-            file.create_dataset("factors/classes", data=classes.astype(np.uint8), **compressed)
-            file.create_dataset("factors/values", data=factor_values(classes), shuffle=True, **compressed)
-            file.attrs.update(
-                format=FORMAT,
-                factor_names=FACTOR_NAMES,
-                factor_sizes=FACTOR_SIZES,
-                shape_names=SHAPE_NAMES,
-                source=source,
-                sha256=digest.hexdigest(),
-                **attributes,
-            )
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    def fill(file: h5py.File) -> None:
+        # Level 1 suffices: the images are nearly empty.
+        compressed = {"compression": "gzip", "compression_opts": 1}
+        shape = (N_IMAGES, PACKED_BYTES)
+        images = file.create_dataset("images", shape, "u1", chunks=(_ROWS, PACKED_BYTES), **compressed)
+        for start, block in zip(range(0, N_IMAGES, _ROWS), blocks, strict=True):
+            images[start : start + _ROWS] = block
+            digest.update(block)
+            bar.update(len(block))
+        classes = indices_to_factors(np.arange(N_IMAGES))
+        file.create_dataset("factors/classes", data=classes.astype(np.uint8), **compressed)
+        file.create_dataset("factors/values", data=factor_values(classes), shuffle=True, **compressed)
+        file.attrs.update(
+            format=FORMAT,
+            factor_names=FACTOR_NAMES,
+            factor_sizes=FACTOR_SIZES,
+            shape_names=SHAPE_NAMES,
+            source=source,
+            sha256=digest.hexdigest(),
+            **attributes,
+        )
+
+    with bar:
+        write_hdf5(path, fill)

@@ -5,14 +5,16 @@ Axis letters: N images, B images of a block.
 """
 
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import h5py
 import numpy as np
 
 from lib.dsprites import N_IMAGES, SIDE, indices_to_factors
+from lib.files import reading
+from lib.refusal import Refusal
 
 OFFICIAL_NAME = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.hdf5"
 OFFICIAL_URL = f"https://github.com/google-deepmind/dsprites-dataset/raw/master/{OFFICIAL_NAME}"
@@ -31,10 +33,10 @@ def download(directory: Path, progress: bool = True) -> None:
         pooch.retrieve(OFFICIAL_URL, f"sha256:{OFFICIAL_SHA256}", OFFICIAL_NAME, directory, progressbar=progress)
     except OSError as error:
         reason = "could not be downloaded"
-        raise ValueError(f"{OFFICIAL_URL} {reason}; fetch the file yourself and give its path.") from error
+        raise Refusal(f"{OFFICIAL_URL} {reason}; fetch the file yourself and give its path.") from error
     except ValueError as error:  # pooch's word for another SHA-256
         reason = "gave something else than the published file (another SHA-256)"
-        raise ValueError(f"{OFFICIAL_URL} {reason}; fetch the file yourself and give its path.") from error
+        raise Refusal(f"{OFFICIAL_URL} {reason}; fetch the file yourself and give its path.") from error
 
 
 def official_blocks(path: Path, rows: int) -> Iterator[np.ndarray]:
@@ -42,27 +44,27 @@ def official_blocks(path: Path, rows: int) -> Iterator[np.ndarray]:
 
     Raises ValueError for a file that is damaged or is not one of the two published ones.
     """
-    try:
+    with reading(path, "give a published file"):
         if zipfile.is_zipfile(path):
             blocks = _npz_blocks(path, rows)
         elif h5py.is_hdf5(path):
             blocks = _hdf5_blocks(path, rows)
         else:
-            raise ValueError(f"{path} is neither .npz nor .hdf5; give one of the two published files.")
+            raise ValueError("it is neither .npz nor .hdf5")
         for block in blocks:
             if block.max() > 1:
-                raise ValueError(f"The images in {path} have values other than 0 and 1; give a published file.")
+                raise ValueError("its images have values other than 0 and 1")
             yield block
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is damaged ({error}); give a published file.") from error
 
 
 def _hdf5_blocks(path: Path, rows: int) -> Iterator[np.ndarray]:
     with h5py.File(path) as file:
         if "imgs" not in file or "latents/classes" not in file:
-            raise ValueError(f"{path} lacks /imgs or /latents/classes; give a published file.")
-        images = file["imgs"]
-        _check(path, images.shape, images.dtype, file["latents/classes"][:])
+            raise ValueError("it lacks /imgs or /latents/classes")
+        images, classes = file["imgs"], file["latents/classes"]
+        _check_images(images.shape, images.dtype)
+        _check_classes_shape(classes.shape, classes.dtype)
+        _check_classes(classes[:])
         for start in range(0, N_IMAGES, rows):
             yield images[start : start + rows]
 
@@ -70,27 +72,43 @@ def _hdf5_blocks(path: Path, rows: int) -> Iterator[np.ndarray]:
 def _npz_blocks(path: Path, rows: int) -> Iterator[np.ndarray]:
     with zipfile.ZipFile(path) as archive:
         if not {"imgs.npy", "latents_classes.npy"} <= set(archive.namelist()):
-            raise ValueError(f"{path} lacks imgs or latents_classes; give a published file.")
+            raise ValueError("it lacks imgs or latents_classes")
         with archive.open("latents_classes.npy") as member:
-            classes = np.lib.format.read_array(member, allow_pickle=False)
+            shape, _, dtype = _npy_header(member)
+            _check_classes_shape(shape, dtype)
+        with archive.open("latents_classes.npy") as member:
+            _check_classes(np.lib.format.read_array(member, allow_pickle=False))
         with archive.open("imgs.npy") as member:
-            version = np.lib.format.read_magic(member)
-            read_header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[version[0]]
-            shape, fortran_order, dtype = read_header(member)
-            _check(path, shape[::-1] if fortran_order else shape, dtype, classes)
+            shape, fortran_order, dtype = _npy_header(member)
+            _check_images(shape[::-1] if fortran_order else shape, dtype)
             for _ in range(0, N_IMAGES, rows):
                 data = member.read(rows * SIDE * SIDE)
                 if len(data) < rows * SIDE * SIDE:
-                    raise ValueError(
-                        f"{path} is damaged (it holds fewer images than it states); give a published file."
-                    )
+                    raise ValueError("it holds fewer images than it states")
                 yield np.frombuffer(data, dtype=np.uint8).reshape(rows, SIDE, SIDE)
 
 
-def _check(path: Path, shape: tuple[int, ...], dtype: np.dtype, classes: np.ndarray) -> None:
-    """Raises ValueError unless images and factor table are as published: a constant colour, then the five factors."""
+def _npy_header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, order and type of an array, from the head of its .npy file; nothing in it is executed."""
+    version = np.lib.format.read_magic(member)
+    read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}.get(version[0])
+    if read is None:
+        raise ValueError(f"its .npy files have version {version[0]}")
+    return read(member)
+
+
+def _check_images(shape: tuple[int, ...], dtype: np.dtype) -> None:
     if shape != (N_IMAGES, SIDE, SIDE) or dtype != np.uint8:
-        raise ValueError(f"The images in {path} are {dtype} {list(shape)}, not uint8 [{N_IMAGES}, 64, 64].")
-    expected = indices_to_factors(np.arange(N_IMAGES))
-    if classes.shape != (N_IMAGES, 6) or (classes[:, 1:] != expected).any() or (classes[:, 0] != 0).any():
-        raise ValueError(f"The factor table in {path} is not in the published order; give a published file.")
+        raise ValueError(f"its images are {dtype} {list(shape)}, not uint8 [{N_IMAGES}, 64, 64]")
+
+
+def _check_classes_shape(shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Before the table is read: a foreign file may state any size."""
+    if shape != (N_IMAGES, 6) or dtype.kind not in "iu":
+        raise ValueError(f"its factor table is {dtype} {list(shape)}, not integers [{N_IMAGES}, 6]")
+
+
+def _check_classes(classes: np.ndarray) -> None:
+    """classes [N, 6]: a constant colour, then the five factors, in the published order."""
+    if (classes[:, 1:] != indices_to_factors(np.arange(N_IMAGES))).any() or (classes[:, 0] != 0).any():
+        raise ValueError("its factor table is not in the published order")

@@ -15,7 +15,7 @@ from lib.data.dataset import Dataset
 from lib.dsprites import FACTOR_NAMES
 from lib.evaluation.posteriors import check_measurable, evaluation_grid, measure_images, write_posterior
 from lib.evaluation.records import kept
-from lib.files import write_json
+from lib.files import write_sealed
 from lib.information import decompose
 from lib.model import kl_per_latent
 from lib.runs.provenance import provenance
@@ -32,6 +32,11 @@ SETTINGS = (
     "evaluation_seed",
     "evaluation_batch",
 )
+# What every evaluation.json has, whichever version of this file wrote it.
+ENTRIES = (
+    "config", "images", "factor_sizes", "reconstruction", "reconstruction_standard_error", "kl", "kl_latents",
+    "information", "factor_gaps", "mig_four", "mig_five", "decomposition",
+)  # fmt: skip
 
 
 def measure_information(
@@ -66,7 +71,7 @@ def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool =
     """
     check_measurable(run, data)
     path, settings = run.path / "evaluation.json", config.only(SETTINGS)
-    if (found := kept(path, settings)) is not None:
+    if (found := kept(path, settings, ENTRIES)) is not None:
         return found
 
     training = run.config()
@@ -100,5 +105,5 @@ def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool =
         "seconds": time.perf_counter() - started,
         "provenance": provenance(device),
     }
-    write_json(path, content)
+    write_sealed(path, content)
     return content

@@ -1,5 +1,6 @@
 """The posteriors of a grid of images under a trained network: computed once, written into the run's directory, read."""
 
+import math
 from collections.abc import Iterator
 
 import h5py
@@ -9,8 +10,9 @@ from tqdm import tqdm
 
 from lib.data.dataset import Dataset
 from lib.dsprites import FACTOR_SIZES, factors_to_indices
-from lib.files import write_atomically
+from lib.files import reading, write_hdf5
 from lib.model import VAE, reconstruction_loss, reparameterise
+from lib.refusal import Refusal
 from lib.runs.run import Run
 
 
@@ -64,26 +66,29 @@ def measure_images(
 def check_measurable(run: Run, data: Dataset) -> None:
     """Raises ValueError where the run is not complete or was trained on other data."""
     if not run.complete:
-        raise ValueError(f"{run.path} holds no complete run; train it first.")
+        raise Refusal(f"{run.path} holds no complete run; train it first.")
     trained_on = run.record()["provenance"]["data_sha256"]
     if trained_on != data.sha256:
-        raise ValueError(f"{run.path} was trained on other data (SHA-256 {trained_on}); evaluate it on those.")
+        raise Refusal(f"{run.path} was trained on other data (SHA-256 {trained_on}); evaluate it on those.")
 
 
 def write_posterior(
     run: Run, indices: Tensor, mean: Tensor, logvar: Tensor, loss: Tensor, sizes: tuple[int, ...]
 ) -> None:
-    def write(temporary) -> None:
-        with h5py.File(temporary, "w") as file:
-            file.attrs["factor_sizes"] = sizes
-            for name, values in (("indices", indices), ("mean", mean), ("logvar", logvar), ("reconstruction", loss)):
-                file[name] = values.numpy()
+    def fill(file: h5py.File) -> None:
+        file.attrs["factor_sizes"] = sizes
+        for name, values in (("indices", indices), ("mean", mean), ("logvar", logvar), ("reconstruction", loss)):
+            file[name] = values.numpy()
 
-    write_atomically(run.path / "posterior.h5", write)
+    write_hdf5(run.path / "posterior.h5", fill)
 
 
 def read_posterior(run: Run) -> tuple[Tensor, Tensor, tuple[int, ...]]:
     """mean [N, J], logvar [N, J] of a measured run in data-set order, and the factor sizes of its grid."""
-    with h5py.File(run.path / "posterior.h5") as file:
+    path = run.path / "posterior.h5"
+    with reading(path, "delete evaluation.json beside it, and the run is measured again"), h5py.File(path) as file:
         mean, logvar = (torch.from_numpy(file[name][...]) for name in ("mean", "logvar"))
-        return mean, logvar, tuple(int(size) for size in file.attrs["factor_sizes"])
+        sizes = tuple(int(size) for size in file.attrs["factor_sizes"])
+        if mean.ndim != 2 or mean.shape != logvar.shape or len(mean) != math.prod(sizes):
+            raise Refusal(f"its shapes {list(mean.shape)} and {list(logvar.shape)} do not fit its grid {list(sizes)}")
+        return mean, logvar, sizes

@@ -6,7 +6,10 @@ from typing import Any
 from lib.files import read_json
 
 
-def kept(path: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """The record at `path` where it was measured with these settings, else None: it is to be measured (again)."""
-    record = read_json(path) if path.exists() else {"config": {}}
+def kept(path: Path, settings: dict[str, Any], entries: tuple[str, ...] = ()) -> dict[str, Any] | None:
+    """The record at `path` where it was measured with these settings, else None: it is to be measured (again).
+
+    Raises Refusal where it is damaged, or lacks one of `entries`.
+    """
+    record = read_json(path, ("config", *entries)) if path.exists() else {"config": {}}
     return record if all(record["config"].get(name) == value for name, value in settings.items()) else None

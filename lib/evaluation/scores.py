@@ -9,7 +9,8 @@ import torch
 from lib.disentanglement import dci, factor_vae_score, sap_score
 from lib.evaluation.posteriors import read_posterior
 from lib.evaluation.records import kept
-from lib.files import write_json
+from lib.files import write_sealed
+from lib.refusal import Refusal
 from lib.runs.provenance import provenance
 from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig
@@ -18,6 +19,7 @@ from lib.training.device import reproducible
 # What scores.json depends on: the posteriors, and the draws made from them.
 POSTERIOR = ("position_stride", "evaluation_batch")
 SETTINGS = (*POSTERIOR, "evaluation_seed", "dci_samples")
+ENTRIES = ("config", "images", "dci", "sap", "factor_vae")  # of scores.json
 
 
 def measure_scores(run: Run, config: EvaluationConfig, progress: bool = True) -> dict[str, Any]:
@@ -30,8 +32,8 @@ def measure_scores(run: Run, config: EvaluationConfig, progress: bool = True) ->
     """
     path, settings = run.path / "scores.json", config.only(SETTINGS)
     if kept(run.path / "evaluation.json", config.only(POSTERIOR)) is None:
-        raise ValueError(f"{run.path} was not evaluated with these settings; evaluate it first.")
-    if (found := kept(path, settings)) is not None:
+        raise Refusal(f"{run.path} was not evaluated with these settings; evaluate it first.")
+    if (found := kept(path, settings, ENTRIES)) is not None:
         return found
 
     started = time.perf_counter()
@@ -51,5 +53,5 @@ def measure_scores(run: Run, config: EvaluationConfig, progress: bool = True) ->
             "seconds": time.perf_counter() - started,
             "provenance": provenance(torch.device("cpu")),
         }
-    write_json(path, content)
+    write_sealed(path, content)
     return content

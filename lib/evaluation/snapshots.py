@@ -6,7 +6,6 @@ measured, and where posteriors are narrower than the grid's spacing it is lower 
 
 import math
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from lib import mig
 from lib.data.dataset import Dataset
 from lib.evaluation.posteriors import check_measurable, encode_images, evaluation_grid
 from lib.evaluation.records import kept
-from lib.files import write_atomically, write_json
+from lib.files import reading, write_csv, write_sealed
 from lib.information import decompose
 from lib.model import kl_per_latent
 from lib.runs.provenance import provenance
@@ -47,7 +46,11 @@ def measured_rows(run: Run, config: EvaluationConfig) -> pd.DataFrame:
     """The rows of snapshots.csv that were measured with these SETTINGS, in order of steps; none where they differ."""
     table = run.path / "snapshots.csv"
     if table.exists() and kept(run.path / "snapshots.json", config.only(SETTINGS)) is not None:
-        return pd.read_csv(table)
+        with reading(table):
+            rows = pd.read_csv(table)
+            if "step" not in rows or not all(values.dtype.kind in "if" for _, values in rows.items()):
+                raise ValueError("its columns are not those of measured snapshots")
+        return rows
     return pd.DataFrame({"step": np.empty(0, dtype=np.int64)})
 
 
@@ -77,7 +80,7 @@ def _measure(
     if rows.empty:  # rows of other settings go first, so that the new record never stands beside them
         (run.path / "snapshots.csv").unlink(missing_ok=True)
         record = {"config": config.only(SETTINGS), "factor_sizes": list(sizes), "provenance": provenance(device)}
-        write_json(run.path / "snapshots.json", record)
+        write_sealed(run.path / "snapshots.json", record)
     trace, data = read_trace(run.path / "trace.h5"), data.to(device)
     with reproducible(training.threads), tqdm(
         total=len(files) * len(indices), desc="snapshots", unit="image", unit_scale=True, mininterval=2,
@@ -96,7 +99,7 @@ def _measure(
             }
             fresh = pd.DataFrame([row])  # alone where it is the first: an empty table has no types to keep
             rows = fresh if rows.empty else pd.concat([rows, fresh]).sort_values("step", ignore_index=True)
-            write_atomically(run.path / "snapshots.csv", partial(rows.to_csv, index=False))
+            write_csv(run.path / "snapshots.csv", rows)
     return rows
 
 

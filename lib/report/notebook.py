@@ -6,6 +6,7 @@ from typing import Any
 
 from lib.arms import ARMS
 from lib.data.dataset import check_source
+from lib.refusal import Refusal
 from lib.runs.profiles import Profile, load_profile
 from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig, TrainingConfig
@@ -24,7 +25,9 @@ def parameters(namespace: dict[str, Any], names: tuple[str, ...]) -> dict[str, A
     The parameters cell is the one that declares the first of `names` with its type.
     """
     cells = namespace["In"][:-1]
-    last = max(i for i, cell in enumerate(cells) if f"{names[0]}: " in cell)
+    last = max((i for i, cell in enumerate(cells) if f"{names[0]}: " in cell), default=None)
+    if last is None:
+        raise Refusal("The parameters cell has not run; run it, then this cell again.")
     injected = [cell for cell in cells[last + 1 : last + 2] if cell.startswith("# Parameters")]
     targets = [
         target
@@ -35,7 +38,10 @@ def parameters(namespace: dict[str, Any], names: tuple[str, ...]) -> dict[str, A
     ]
     unknown = [ast.unparse(target) for target in targets if ast.unparse(target) not in names]
     if unknown:
-        raise ValueError(f"There is no parameter {unknown[0]!r}; the parameters are {', '.join(names)}.")
+        raise Refusal(f"There is no parameter {unknown[0]!r}; the parameters are {', '.join(names)}.")
+    missing = [name for name in names if name not in namespace]
+    if missing:
+        raise Refusal(f"The parameter {missing[0]!r} is missing; put it back into the parameters cell.")
     return {name: namespace[name] for name in names}
 
 
@@ -54,7 +60,7 @@ def configure_training(
     """
     given = parameters(namespace, ("profile", *TRAINING, *EVALUATION))
     if given["arm"] not in arms:
-        raise ValueError(f"arm is {given['arm']!r}; this notebook trains {' or '.join(arms)}.")
+        raise Refusal(f"arm is {given['arm']!r}; this notebook trains {' or '.join(arms)}.")
     profile = load_profile(given["profile"])
     config = profile.training_config(**{name: given[name] for name in TRAINING})
     evaluation = profile.evaluation_config(**{name: given[name] for name in EVALUATION})

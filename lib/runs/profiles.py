@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lib.files import RESULTS, ROOT
+from lib.files import RESULTS, ROOT, reading
+from lib.refusal import Refusal
 from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig, TrainingConfig
 
 PROFILES = ROOT / "profiles.toml"
+_SECTION = {"arms": list, "seeds": list, "training": dict, "evaluation": dict}  # what a section holds, beside `like`
 
 
 @dataclass(frozen=True)
@@ -65,32 +67,76 @@ class Profile:
 
 
 def load_profile(name: str) -> Profile:
-    """A profile by name; raises ValueError for an unknown one or an unknown setting in the file."""
-    profiles = tomllib.loads(PROFILES.read_text())
-    if name not in profiles:
-        raise ValueError(f"profile is {name!r}; choose one of {', '.join(profiles)}.")
-    section = profiles[name]
-    unknown = [key for key in section if key not in ("arms", "seeds", "training", "evaluation")]
-    if unknown:
-        raise ValueError(f"profiles.toml: [{name}] has {unknown[0]!r}; it may hold arms, seeds, training, evaluation.")
+    """A profile by name.
+
+    Raises ValueError for an unknown one, and for a file that is damaged or holds what no profile can, with the place.
+    """
+    profiles = _sections()
+    if not isinstance(name, str) or name not in profiles:
+        raise Refusal(f"profile is {name!r}; choose one of {', '.join(profiles)}.")
+    section = _resolved(profiles, name)
+    missing = [key for key in _SECTION if key not in section]
+    if missing:
+        raise Refusal(f"profiles.toml: [{name}] lacks {missing[0]}; give it, or the profile it is `like`.")
     profile = Profile(
         name, tuple(section["arms"]), tuple(section["seeds"]), section["training"],
         section["evaluation"],
     )  # fmt: skip
-    for key, values in (("arms", profile.arms), ("seeds", profile.seeds)):
-        if not values or len(set(values)) < len(values):
-            raise ValueError(f"profiles.toml: [{name}] {key} is {list(values)}; list each once, and at least one.")
-    if not {"linear", "adaptive"} <= set(profile.arms):
-        raise ValueError(f"profiles.toml: [{name}] arms is {list(profile.arms)}; linear and adaptive must be listed.")
-    profile.evaluation_config()
-    for arm in profile.arms:
-        for seed in profile.seeds:
-            profile.training_config(arm, seed)
+    for key, values in (("arms", section["arms"]), ("seeds", section["seeds"])):
+        if not values or any(value in values[:i] for i, value in enumerate(values)):
+            raise Refusal(f"profiles.toml: [{name}] {key} is {values}; list each once, and at least one.")
+    if not all(arm in profile.arms for arm in ("linear", "adaptive")):
+        raise Refusal(f"profiles.toml: [{name}] arms is {list(profile.arms)}; linear and adaptive must be listed.")
+    try:
+        profile.evaluation_config()
+        for arm in profile.arms:
+            for seed in profile.seeds:
+                profile.training_config(arm, seed)
+    except ValueError as error:
+        raise Refusal(f"profiles.toml: [{name}]: {error}") from error
     return profile
+
+
+def _sections() -> dict[str, Any]:
+    """profiles.toml as it stands."""
+    with reading(PROFILES, "mend it"):
+        return tomllib.loads(PROFILES.read_text(encoding="utf-8"))
+
+
+def _resolved(profiles: dict[str, Any], name: str, chain: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The section `name` with what it does not say taken from the one it is `like`; tables are merged key by key.
+
+    chain: the sections whose `like` has led here.
+    """
+    section = profiles[name]
+    if not isinstance(section, dict):
+        raise Refusal(f"profiles.toml: {name} is no section; write [{name}].")
+    unknown = [key for key in section if key not in ("like", *_SECTION)]
+    if unknown:
+        raise Refusal(
+            f"profiles.toml: [{name}] has {unknown[0]!r}; it may hold arms, seeds, training, evaluation and like."
+        )
+    for key, kind in _SECTION.items():
+        if not isinstance(section.get(key, kind()), kind):
+            expected = "a list" if kind is list else "a table"
+            raise Refusal(f"profiles.toml: [{name}] {key} is {section[key]!r}; give {expected}.")
+    if "like" not in section:
+        return section
+    other, chain = section["like"], (*chain, name)
+    if not isinstance(other, str) or other not in profiles:
+        raise Refusal(f"profiles.toml: [{name}] is like {other!r}; name one of {', '.join(profiles)}.")
+    if other in chain:
+        raise Refusal(f"profiles.toml: {' is like '.join((*chain, other))}; one of them must say everything.")
+    base = _resolved(profiles, other, chain)
+    return {
+        key: base.get(key, {}) | section[key] if kind is dict and key in section else section.get(key, base.get(key))
+        for key, kind in _SECTION.items()
+        if key in section or key in base
+    }
 
 
 def published_profiles() -> list[Profile]:
     """The profiles that have been published, the longest training first."""
-    profiles = [load_profile(name) for name in tomllib.loads(PROFILES.read_text())]
+    profiles = [load_profile(name) for name in _sections()]
     published = [profile for profile in profiles if (profile.published / "table.csv").exists()]
     return sorted(published, key=lambda profile: profile.training["steps"], reverse=True)

@@ -12,6 +12,10 @@ scores.json           what lib/evaluation/scores.py measured: DCI, SAP, FactorVA
 trace.csv.gz, advanced.h5   of a published run, instead of trace.h5: the thinned trace, whether C changed at each step
 """
 
+import io
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +23,16 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
-from safetensors.torch import load_file, save_file
+import torch
+from safetensors.torch import load_file, save
 
-from lib.files import read_json, write_atomically, write_json
+from lib.files import read_json, reading, sha256, write_bytes, write_hdf5, write_json
 from lib.model import PLAIN, VAE, Layers
 from lib.objectives import COLUMNS
+from lib.refusal import Refusal
 from lib.runs.settings import TrainingConfig
+
+CHECKPOINT_REMEDY = "delete it, and the run trains again from its first step"
 
 
 @dataclass(frozen=True)
@@ -46,11 +54,35 @@ class Run:
         return self.path / "checkpoint.pt"
 
     def config(self) -> TrainingConfig:
-        return TrainingConfig.from_mapping(read_json(self.path / "config.json"))
+        """The run's settings; raises Refusal where config.json is damaged, as the readers below do for their files."""
+        path = self.checked("config.json")
+        values = read_json(path)
+        with reading(path):
+            return TrainingConfig.from_mapping(values)
 
     def record(self) -> dict[str, Any]:
-        """run.json: {"provenance": ..., "segments": ..., "summary": ...} of a complete run."""
-        return read_json(self.path / "run.json")
+        """run.json of a complete run: provenance, segments, summary, files; the first published ones lack two."""
+        return read_json(self.path / "run.json", ("provenance", "summary"))
+
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of what the training wrote, by the file's path in the directory: `files` of run.json."""
+        names = ("config.json", "trace.h5", "weights.safetensors")
+        paths = [*(self.path / name for name in names), *self.snapshots().values()]
+        return {path.relative_to(self.path).as_posix(): sha256(path) for path in paths}
+
+    def checked(self, name: str) -> Path:
+        """The path of one of the run's files; raises Refusal if its bytes are not those that run.json states.
+
+        To be called before a parser opens the file. An unfinished run, and one without `files`, states nothing.
+        """
+        path = self.path / name
+        stated = self.record().get("files", {}).get(name) if self.complete else None
+        if stated is not None and path.exists() and sha256(path) != stated:
+            raise Refusal(
+                f"{path} is not the file that the training wrote (run.json states another SHA-256); restore it, or "
+                f"remove {self.path} and train again."
+            )
+        return path
 
     def segments(self) -> list[dict[str, Any]]:
         """One per process that trained the complete run, in order; what is not known of one is missing there.
@@ -68,14 +100,14 @@ class Run:
         if not path.exists():
             write_json(path, config.as_mapping())
             return
-        held, wanted = read_json(path), config.as_mapping()
+        held, wanted = read_json(self.checked("config.json")), config.as_mapping()
         if held != wanted:
             differences = [
                 f"{name} {held.get(name)!r} instead of {wanted.get(name)!r}"
                 for name in dict.fromkeys([*wanted, *held])
                 if held.get(name) != wanted.get(name)
             ]
-            raise ValueError(
+            raise Refusal(
                 f"{self.path} holds a run with {', '.join(differences)}; remove that directory or train elsewhere."
             )
 
@@ -83,7 +115,7 @@ class Run:
         """The final weights, or with `step` a snapshot's."""
         path = self.path / ("weights.safetensors" if step is None else f"snapshots/step_{step:07d}.safetensors")
         weights = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
-        write_atomically(path, lambda temporary: save_file(weights, temporary))
+        write_bytes(path, save(weights))
 
     def snapshots(self) -> dict[int, Path]:
         """Step -> weight file, in order of steps."""
@@ -103,24 +135,39 @@ class Run:
         """The network with its final weights, or with those of a snapshot file; in evaluation mode, on the CPU."""
         config = self.config()
         model = VAE(config.architecture, config.latents, layers)
-        model.load_state_dict(load_file(weights or self.path / "weights.safetensors"))
+        name = "weights.safetensors" if weights is None else weights.relative_to(self.path).as_posix()
+        path = self.checked(name)
+        with reading(path):
+            model.load_state_dict(load_file(path))
         return model.eval()
+
+    def save_checkpoint(self, state: dict[str, Any]) -> None:
+        content = io.BytesIO()  # so that an error of the disk is one, and not one of the library's own kinds
+        torch.save(state, content)
+        write_bytes(self.checkpoint, content.getvalue())
+
+    def load_checkpoint(self) -> dict[str, Any]:
+        """What `save_checkpoint` wrote, on the CPU; raises Refusal where the file is damaged."""
+        with reading(self.checkpoint, CHECKPOINT_REMEDY), zipfile.ZipFile(self.checkpoint) as archive:
+            damaged = archive.testzip()  # the sums of its parts, which torch.load does not look at
+            if damaged is not None:
+                raise ValueError(f"its part {damaged} has another checksum than it states")
+            return torch.load(self.checkpoint, map_location="cpu", weights_only=True)
 
 
 def write_trace(path: Path, trace: pd.DataFrame, advanced: np.ndarray, attributes: dict[str, Any]) -> None:
     """The trace's columns as HDF5 data sets, and `advanced` (bool [steps]) as packed bits, unless it is empty."""
 
-    def write(temporary: Path) -> None:
-        with h5py.File(temporary, "w") as file:
-            file.attrs.update(attributes)
-            columns = file.create_group("columns", track_order=True)
-            for name in trace.columns:
-                columns.create_dataset(name, data=trace[name].to_numpy(), compression="gzip", shuffle=True)
-            if len(advanced):
-                bits = file.create_dataset("advanced_bits", data=np.packbits(advanced), compression="gzip")
-                bits.attrs["steps"] = len(advanced)
+    def fill(file: h5py.File) -> None:
+        file.attrs.update(attributes)
+        columns = file.create_group("columns", track_order=True)
+        for name in trace.columns:
+            columns.create_dataset(name, data=trace[name].to_numpy(), compression="gzip", shuffle=True)
+        if len(advanced):
+            bits = file.create_dataset("advanced_bits", data=np.packbits(advanced), compression="gzip")
+            bits.attrs["steps"] = len(advanced)
 
-    write_atomically(path, write)
+    write_hdf5(path, fill)
 
 
 def read_trace(path: Path) -> pd.DataFrame:
@@ -129,19 +176,30 @@ def read_trace(path: Path) -> pd.DataFrame:
     Every column is explained in results/README.md. Those that the run's objective does not fill are missing values, in
     every row.
     """
-    if path.suffix == ".h5":
-        with h5py.File(path) as file:
-            trace = pd.DataFrame({name: values[...] for name, values in file["columns"].items()})
-    else:
-        trace = pd.read_csv(path)
+    with _reading_run_file(path):
+        if path.suffix == ".h5":
+            with h5py.File(path) as file:
+                trace = pd.DataFrame({name: values[...] for name, values in file["columns"].items()})
+        else:
+            trace = pd.read_csv(path)
+        if "step" not in trace or any(values.dtype.kind not in "bif" for _, values in trace.items()):
+            raise ValueError("its columns are not those of a trace")
     wanted = [f"{name}{suffix}" for suffix in ("", "_mean") for name in COLUMNS]
     return trace.reindex(columns=[*trace.columns, *(name for name in wanted if name not in trace.columns)])
 
 
 def read_advanced(path: Path) -> np.ndarray:
     """Whether C changed at each step, bool [steps], or [0] where there is no C; `lib.schedules.replay` gives C(t)."""
-    with h5py.File(path) as file:
+    with _reading_run_file(path), h5py.File(path) as file:
         if "advanced_bits" not in file:
             return np.empty(0, dtype=bool)
         bits = file["advanced_bits"]
         return np.unpackbits(bits[...], count=bits.attrs["steps"]).astype(bool)
+
+
+@contextmanager
+def _reading_run_file(path: Path) -> Iterator[None]:
+    """Check a file in a run's directory against the run's record, then turn whatever goes wrong into a Refusal."""
+    Run(path.parent).checked(path.name)
+    with reading(path):
+        yield

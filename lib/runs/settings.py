@@ -8,6 +8,7 @@ from lib.arms import ARMS
 from lib.dsprites import N_IMAGES
 from lib.model import ARCHITECTURES
 from lib.pid import ANTI_WINDUP
+from lib.refusal import Refusal
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "float64")
 DEVICES = ("auto", "cpu", "cuda")
@@ -22,10 +23,10 @@ class _Settings:
         known = [field.name for field in fields(cls)]
         unknown = [name for name in values if name not in known]
         if unknown:
-            raise ValueError(f"There is no setting {unknown[0]!r}; the settings are {', '.join(known)}.")
+            raise Refusal(f"There is no setting {unknown[0]!r}; the settings are {', '.join(known)}.")
         missing = [name for name in known if name not in values]
         if missing:
-            raise ValueError(f"The setting {missing[0]!r} is missing; give it a value.")
+            raise Refusal(f"The setting {missing[0]!r} is missing; give it a value.")
         return cls(**values)
 
     def as_mapping(self) -> dict[str, Any]:
@@ -44,9 +45,9 @@ class _Settings:
                 object.__setattr__(self, field.name, value)  # the way to normalise a field of a frozen dataclass
             if type(value) is not field.type:
                 kinds = {int: "an integer", float: "a number", str: "a name in quotes"}
-                raise ValueError(f"{field.name} is {value!r}; give {kinds[field.type]}.")
+                raise Refusal(f"{field.name} is {value!r}; give {kinds[field.type]}.")
             if field.type is float and not math.isfinite(value):
-                raise ValueError(f"{field.name} is {value!r}; give a finite number.")
+                raise Refusal(f"{field.name} is {value!r}; give a finite number.")
         self._check()
 
     def _check(self) -> None:
@@ -54,11 +55,17 @@ class _Settings:
 
     def _check_choice(self, name: str, choices: tuple[str, ...]) -> None:
         if getattr(self, name) not in choices:
-            raise ValueError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(choices)}.")
+            raise Refusal(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(choices)}.")
 
     def _check_at_least(self, name: str, least: float) -> None:
         if getattr(self, name) < least:
-            raise ValueError(f"{name} is {getattr(self, name)!r}; give {least} or more.")
+            raise Refusal(f"{name} is {getattr(self, name)!r}; give {least} or more.")
+
+    def _check_at_most(self, most: dict[str, int]) -> None:
+        """Bounds that no run comes near: what lies above them is a slip, and would fail late, or fill the memory."""
+        for name, value in most.items():
+            if getattr(self, name) > value:
+                raise Refusal(f"{name} is {getattr(self, name)!r}; give {value:_} or less.")
 
 
 @dataclass(frozen=True)
@@ -96,16 +103,19 @@ class TrainingConfig(_Settings):
         for name in ("steps", "batch_size", "threads", "trace_every", "checkpoint_every"):
             self._check_at_least(name, 1)
         self._check_at_least("latents", 2)  # a gap is between two
+        self._check_at_most(
+            {"steps": 10**9, "latents": 1_000, "threads": 1_000, "snapshots": 10_000, "seed": 2**63 - 1}
+        )
         if self.batch_size > N_IMAGES:
-            raise ValueError(f"batch_size is {self.batch_size}; the data set has {N_IMAGES} images.")
+            raise Refusal(f"batch_size is {self.batch_size}; the data set has {N_IMAGES} images.")
         for name in ("seed", "c_start", "kp", "ki", "kd", "beta_min", "snapshots"):
             self._check_at_least(name, 0)
         if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate is {self.learning_rate}; give a number above 0.")
+            raise Refusal(f"learning_rate is {self.learning_rate}; give a number above 0.")
         if self.c_max < self.c_start:
-            raise ValueError(f"c_max is {self.c_max}, below c_start = {self.c_start}; give c_max >= c_start.")
+            raise Refusal(f"c_max is {self.c_max}, below c_start = {self.c_start}; give c_max >= c_start.")
         if self.steps % self.trace_every:
-            raise ValueError(f"steps is {self.steps}, no multiple of trace_every = {self.trace_every}; make it one.")
+            raise Refusal(f"steps is {self.steps}, no multiple of trace_every = {self.trace_every}; make it one.")
 
 
 @dataclass(frozen=True)
@@ -126,10 +136,12 @@ class EvaluationConfig(_Settings):
     def _check(self) -> None:
         for name in ("position_stride", "snapshot_position_stride"):
             if getattr(self, name) not in (1, 2, 4, 8, 16):
-                raise ValueError(f"{name} is {getattr(self, name)}; choose 1, 2, 4, 8 or 16.")
+                raise Refusal(f"{name} is {getattr(self, name)}; choose 1, 2, 4, 8 or 16.")
         self._check_at_least("snapshots_measured", 1)
         self._check_at_least("dci_samples", 100)  # fewer may miss most values of a factor
         self._check_at_least("monte_carlo_samples", 2)
         self._check_at_least("decomposition_samples", 100)
         self._check_at_least("evaluation_seed", 0)
         self._check_at_least("evaluation_batch", 1)
+        samples = ("monte_carlo_samples", "decomposition_samples", "dci_samples", "evaluation_batch")
+        self._check_at_most(dict.fromkeys(samples, N_IMAGES) | {"evaluation_seed": 2**63 - 1})

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
+from lib.refusal import Refusal
 from lib.runs.settings import TrainingConfig
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # parameters of mallopt(3), glibc's malloc.h
@@ -16,7 +17,7 @@ _MEBIBYTE = 2**20
 def choose_device(name: str) -> torch.device:
     """ "auto", "cpu" or "cuda" -> device; raises ValueError where "cuda" is asked for and not there."""
     if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is 'cuda', but PyTorch finds no CUDA device; choose device 'auto' or 'cpu'.")
+        raise Refusal("device is 'cuda', but PyTorch finds no CUDA device; choose device 'auto' or 'cpu'.")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
@@ -24,7 +25,7 @@ def device_of(config: TrainingConfig) -> torch.device:
     """Where a training takes place; raises ValueError where its device is not there, or cannot do its precision."""
     device = choose_device(config.device)
     if config.precision == "tf32" and device.type != "cuda":
-        raise ValueError("precision is 'tf32', a mode of CUDA devices; choose float32 or bfloat16 on the CPU.")
+        raise Refusal("precision is 'tf32', a mode of CUDA devices; choose float32 or bfloat16 on the CPU.")
     return device
 
 

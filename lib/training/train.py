@@ -2,16 +2,18 @@
 
 import math
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from lib.data.dataset import Dataset
-from lib.files import write_atomically, write_json
+from lib.files import reading, write_sealed
+from lib.locks import only_one
+from lib.refusal import Refusal
 from lib.runs.provenance import provenance
-from lib.runs.run import Run, write_trace
+from lib.runs.run import CHECKPOINT_REMEDY, Run, write_trace
 from lib.runs.settings import TrainingConfig
 from lib.training.device import device_of, reproducible
 from lib.training.engine import Engine
@@ -51,7 +53,7 @@ def train_together(
 
     Ends after about `time_limit` seconds; what is unfinished then has a checkpoint. A run that diverges leaves the
     others alone: its error is raised when they have ended. Raises ValueError unless all share device, threads and
-    precision.
+    precision, and where another process trains one of them.
     """
     for config, run in zip(configs, runs, strict=True):
         device_of(config)
@@ -64,7 +66,11 @@ def train_together(
     if len(shared) > 1:
         raise ValueError("Runs that train together need the same device, threads and precision; train them apart.")
     (_, threads, precision), errors = shared.pop(), []
-    with reproducible(threads, precision == "tf32"):
+    with ExitStack() as locks, reproducible(threads, precision == "tf32"):
+        for _, run in unfinished:
+            locks.enter_context(only_one(run.path / ".lock"))
+            if run.complete:
+                raise Refusal(f"{run.path} was completed by another process just now; run the same command again.")
         data = data.to(device_of(unfinished[0][0]))
         trainings = [Training(config, run, data, len(unfinished)) for config, run in unfinished]
         lockstep = None
@@ -112,10 +118,13 @@ class Training:
         self.origin = provenance(self.engine.device)  # now: the code may change while this trains
         self.earlier: list[dict[str, Any]] = []  # segments of the processes before this one
         if run.checkpoint.exists():
-            state = torch.load(run.checkpoint, map_location="cpu", weights_only=True)
-            self.engine.load_state_dict(state["engine"])
-            self.trace.load_state_dict(state["trace"])
-            self.seconds = state["seconds"]
+            state = run.load_checkpoint()
+            with reading(run.checkpoint, CHECKPOINT_REMEDY):
+                if state.get("of", self._origin()) != self._origin():
+                    raise ValueError("it belongs to other settings or other data")
+                self.engine.load_state_dict(state["engine"])
+                self.trace.load_state_dict(state["trace"])
+                self.seconds = state["seconds"]
             whole = {"first_step": 1, "last_step": self.engine.step, "seconds": self.seconds}
             self.earlier = state.get("segments", [whole])  # the first runs' checkpoints have none
         self.segment = self.origin | {
@@ -155,12 +164,13 @@ class Training:
 
     def checkpoint(self) -> None:
         state = {
+            "of": self._origin(),
             "engine": self.engine.state_dict(),
             "trace": self.trace.state_dict(),
             "seconds": self.seconds,
             "segments": self.segments(),
         }
-        write_atomically(self.run.checkpoint, lambda temporary: torch.save(state, temporary))
+        self.run.save_checkpoint(state)
         self.checkpointed = time.perf_counter()
 
     def progress_line(self) -> str:
@@ -169,6 +179,10 @@ class Training:
         values = dict(zip(["step", *self.trace.columns], self.trace.rows[-1][-1], strict=False))
         shown = {"loss": "reconstruction", "KL": "kl", "beta": "beta", "C": "capacity"}
         return ", ".join(f"{label} {values[name]:.2f}" for label, name in shown.items() if name in values)
+
+    def _origin(self) -> dict[str, Any]:
+        """What a checkpoint belongs to: it continues nothing else."""
+        return {"config": self.config.as_mapping(), "data_sha256": self.data.sha256}
 
     def _finish(self) -> None:
         run, trace, config = self.run, self.trace, self.config
@@ -181,7 +195,11 @@ class Training:
             "steps_per_second": config.steps / self.seconds,
             "trained_together": self.together,
         }
-        write_json(
-            run.path / "run.json", {"provenance": record, "segments": self.segments(), "summary": trace.summary()}
-        )
+        content = {
+            "provenance": record,
+            "segments": self.segments(),
+            "summary": trace.summary(),
+            "files": run.hashes(),
+        }
+        write_sealed(run.path / "run.json", content)
         run.checkpoint.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ import torch
 from official_files import FILLED, write_hdf5, write_npz
 
 from lib import dsprites
-from lib.data import dataset, official
+from lib.data import counts, dataset, official
 from lib.data.official import OFFICIAL_NAME, OFFICIAL_SHA256, OFFICIAL_URL
 
 N = dsprites.N_IMAGES
@@ -160,6 +160,11 @@ def rename_a_factor(file: Path) -> None:
         h5.attrs["factor_names"] = ("shape", "scale", "orientation", "position_y", "position_x")
 
 
+def no_source(file: Path) -> None:
+    with h5py.File(file, "r+") as h5:
+        del h5.attrs["source"]
+
+
 def drop_the_images(file: Path) -> None:
     with h5py.File(file, "r+") as h5:
         del h5["images"]
@@ -175,10 +180,11 @@ def shorten_the_images(file: Path) -> None:
     "damage, message",
     [
         (Path.unlink, "There is no data set at .*copy.h5"),
-        (cut, "copy.h5 is not a readable HDF5 file"),
-        (rename_a_factor, "copy.h5 is not a complete data set"),
-        (drop_the_images, "copy.h5 is not a complete data set"),
-        (shorten_the_images, "copy.h5 is not a complete data set"),
+        (cut, r"copy.h5 cannot be read \(.+\); delete it and make the data set again"),
+        (rename_a_factor, r"copy.h5 cannot be read \(it is not a complete data set of this project\); delete it"),
+        (drop_the_images, r"copy.h5 cannot be read \(it is not a complete data set of this project\); delete it"),
+        (no_source, r"copy.h5 cannot be read \(it is not a complete data set of this project\); delete it"),
+        (shorten_the_images, r"copy.h5 cannot be read \(it is not a complete data set of this project\); delete it"),
     ],
 )
 def test_loading_refuses_a_file_that_is_not_the_data_set(copy, damage, message):
@@ -195,20 +201,40 @@ def flip(file: Path, image: int, bits: list[int]) -> None:
 
 
 def test_a_changed_pixel_is_counted_and_fails_the_verification(path, copy):
-    assert (dataset.pixel_differences(path, path)[["images_differ", "pixels_differ"]] == 0).all(axis=None)
+    assert (counts.pixel_differences(path, path)[["images_differ", "pixels_differ"]] == 0).all(axis=None)
     flip(copy, 245_760, [0, 77, 4095])
     flip(copy, N - 1, [5])
     flip(copy, N - 2, [5, 6])
-    table = dataset.pixel_differences(path, copy)
+    table = counts.pixel_differences(path, copy)
     assert table.index.tolist() == list(dsprites.SHAPE_NAMES) and (table["images"] == 245_760).all()
     assert table["images_differ"].tolist() == [0, 1, 2] and table["pixels_differ"].tolist() == [0, 3, 3]
-    with pytest.raises(ValueError, match="do not have the SHA-256"):
-        dataset.verify(copy)
+    for read in (dataset.verify, dataset.load):
+        with pytest.raises(
+            ValueError, match=r"do not have the SHA-256 that the file states; delete it and make the data"
+        ):
+            read(copy)
+
+
+def test_pixels_are_hashed_once_and_again_when_the_file_has_changed(copy, monkeypatch):
+    hashed = []
+    compare = dataset._compare
+    monkeypatch.setattr(dataset, "_compare", lambda *given: (hashed.append(given[0]), compare(*given)))
+    for times in (1, 1):
+        assert dataset.load(copy).sha256 == SHA256
+        assert len(hashed) == times
+    dataset._marker(copy).write_text("half a mar")
+    dataset.load(copy)
+    assert len(hashed) == 2
+    flip(copy, 7, [1])
+    for _ in range(2):
+        with pytest.raises(ValueError, match="do not have the SHA-256"):
+            dataset.load(copy)
+    assert len(hashed) == 4
 
 
 def test_distinct_images_of_a_small_case_by_hand():
     a, b, c = (np.full(512, value, dtype=np.uint8) for value in (1, 2, 3))
-    found = dataset.distinct_images(torch.from_numpy(np.stack([a, b, a, c, c, a])))
+    found = counts.distinct_images(torch.from_numpy(np.stack([a, b, a, c, c, a])))
     assert found.first.tolist() == [0, 1, 0, 3, 3, 0]
     assert found.total == 3 and found.per_shape == {"square": 2, "ellipse": 2, "heart": 2}
     p = np.array([3, 1, 2]) / 6
@@ -216,7 +242,7 @@ def test_distinct_images_of_a_small_case_by_hand():
 
 
 def test_distinct_images_of_the_data_set(data):
-    found = dataset.distinct_images(data.packed)
+    found = counts.distinct_images(data.packed)
     # Another way to count: distinct values of a 64-bit hash, whose chance of any collision is 2e-8. The shift brings
     # what the product keeps in its high bits down, before a second product and the sum drop them.
     first_keys, second_keys = np.random.default_rng(0).integers(0, 2**63, (2, 64), dtype=np.uint64) * 2 + 1
@@ -226,8 +252,8 @@ def test_distinct_images_of_the_data_set(data):
     assert found.total == len(np.unique(hashes))
     assert list(found.per_shape.values()) == [len(np.unique(part)) for part in hashes.reshape(3, -1)]
     assert (hashes[found.first] == hashes).all() and (found.first <= np.arange(N)).all()
-    _, counts = np.unique(hashes, return_counts=True)
-    assert found.entropy == pytest.approx(-(counts / N * np.log(counts / N)).sum(), abs=1e-9)
+    _, times = np.unique(hashes, return_counts=True)
+    assert found.entropy == pytest.approx(-(times / N * np.log(times / N)).sum(), abs=1e-9)
     # The bound that merging the first and last angle alone gives, and the one with every image distinct.
     assert found.entropy < np.log(N) - np.log(2) * 2 / 40 < np.log(N)
 
@@ -355,13 +381,13 @@ def wrong_files(directory: Path, classes: np.ndarray) -> dict[str, Path]:
     content = bytearray(damaged.read_bytes())
     content[len(content) // 2] ^= 255
     damaged.write_bytes(content)
-    files["is damaged"] = damaged
+    files[r"cannot be read \(Error -3 while decompressing"] = damaged
     return files
 
 
 def test_wrong_files_are_refused_in_a_sentence_and_leave_nothing(classes, tmp_path):
     for message, file in wrong_files(tmp_path, classes).items():
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match=f"^{file} .*{message}.*; give a published file.$"):
             dataset.ensure(file, tmp_path / "data", progress=False)
         assert list((tmp_path / "data").iterdir()) == []
     with pytest.raises(ValueError, match="is not a file; give"):

@@ -28,7 +28,6 @@ import base64
 import os
 import string
 import sys
-import tempfile
 import warnings
 from collections.abc import Sequence
 from itertools import groupby
@@ -38,6 +37,7 @@ import jinja2
 import nbformat
 from markupsafe import Markup
 
+from lib.files import write_text
 from lib.report.page.offline import loaded_from_elsewhere
 from lib.report.page.outputs import Block, cell_blocks
 from lib.report.page.text import Heading, Scope, link_mentions, plain
@@ -86,7 +86,8 @@ def build(
     loads = loaded_from_elsewhere(html)
     if loads:
         raise ValueError(f"The page would have to load {loads[0]}; embed it in the notebook instead.")
-    return _write(out, html)
+    write_text(out, html)
+    return out
 
 
 def _read(scope: Scope) -> list[Block]:
@@ -143,20 +144,6 @@ def _figure(block: Block, scope: Scope) -> str:
     caption = f"<figcaption>{link_mentions(block.caption, scope)}</figcaption>"
     inside = caption + block.html if block.label == "table" else block.html + caption
     return f'<figure class="{block.label}" id="{block.anchor}">{inside}</figure>'
-
-
-def _write(out: Path, html: str) -> Path:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(html)
-        os.chmod(temporary, 0o644)  # mkstemp gives the owner alone access
-        os.replace(temporary, out)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    return out
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,0 +1,76 @@
+"""One writer at a time: a lock that ends with the process that holds it, however that ends.
+
+    python -m lib.locks results/runs/laptop/.report.lock snakemake ...
+
+runs a command under a lock, after those that hold it. The system keeps the lock, not the file: a file that a killed
+process has left is no obstacle.
+"""
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from lib.refusal import Refusal
+
+
+@contextmanager
+def only_one(path: Path, wait: bool = False) -> Iterator[None]:
+    """Hold the lock file `path`, which is gone afterwards; where another process holds it, wait or raise Refusal."""
+    while True:
+        file = _open(path)
+        try:
+            _take(file, path, wait)
+            current = path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
+        except BaseException:
+            file.close()
+            raise
+        if current:  # else its holder has removed it meanwhile, and it locks nothing
+            break
+        file.close()
+    try:
+        file.truncate(0)
+        print(os.getpid(), file=file, flush=True)
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        file.close()
+
+
+def _open(path: Path) -> TextIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a+")
+    except OSError as error:
+        raise Refusal(f"{path} could not be made ({error.strerror}); make the folder writable.") from error
+
+
+def _take(file: TextIO, path: Path, wait: bool) -> None:
+    """Lock the open file; raises Refusal where another holds it, unless `wait`."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = f"process {file.read().strip() or 'unknown'}"
+        if not wait:
+            raise Refusal(f"{path.parent} is in use by {holder}; wait until that has ended, or end it.") from None
+        print(f"{path.parent} is in use by {holder}; waiting until that has ended.", file=sys.stderr, flush=True)
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def main() -> None:
+    """The command line: a lock file, and the command to run while it is held."""
+    path, *command = sys.argv[1:]
+    try:
+        with only_one(Path(path), wait=True):
+            sys.exit(subprocess.run(command).returncode)
+    except KeyboardInterrupt:  # the command has got it as well
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

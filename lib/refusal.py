@@ -1,0 +1,9 @@
+"""What a user is told when something cannot be: one sentence, in a terminal and in a notebook."""
+
+
+class Refusal(ValueError):
+    """An error whose text is one sentence that names what is wrong, and says what to do."""
+
+    def _render_traceback_(self) -> list[str]:
+        """The lines that IPython shows in place of a traceback: the sentence alone."""
+        return [str(self)]

@@ -1,0 +1,70 @@
+"""One writer at a time: the second is refused or waits, and what a killed one left is no obstacle."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lib.files import ROOT
+from lib.locks import only_one
+from lib.refusal import Refusal
+
+HOLD = "import pathlib, sys, time; from lib.locks import only_one\nwith only_one(pathlib.Path(sys.argv[1])): {}"
+
+
+def hold(path: Path, work: str = "print('held', flush=True); time.sleep(60)") -> subprocess.Popen:
+    """A process that holds the lock while it works; returns when it does."""
+    command = [sys.executable, "-c", HOLD.format(work), str(path)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_the_second_is_refused_and_a_killed_holder_is_no_obstacle(tmp_path):
+    path = tmp_path / "run" / ".lock"
+    holder = hold(path)
+    try:
+        sentence = rf"/run is in use by process {holder.pid}; wait until that has ended"
+        with pytest.raises(Refusal, match=sentence), only_one(path):
+            pass
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+    assert path.exists()  # the killed one's
+    with only_one(path):
+        assert path.read_text().strip() == str(os.getpid())
+        with pytest.raises(Refusal, match=f"in use by process {os.getpid()}"), only_one(path):
+            pass
+    assert not path.exists()
+
+
+def test_the_lock_ends_with_an_error(tmp_path):
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), only_one(tmp_path / ".lock"):
+            raise ZeroDivisionError
+
+
+def test_the_second_command_waits_says_so_and_passes_on_how_the_command_ended(tmp_path):
+    path = tmp_path / ".lock"
+    holder = hold(path, "print('held', flush=True); time.sleep(2)")
+    began = time.monotonic()
+    command = [sys.executable, "-m", "lib.locks", str(path), sys.executable, "-c", "raise SystemExit(7)"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert holder.wait() == 0
+    assert done.returncode == 7
+    assert time.monotonic() - began > 1
+    assert done.stderr == f"{tmp_path} is in use by process {holder.pid}; waiting until that has ended.\n"
+    assert not path.exists()
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(Refusal, match=r"could not be made \(.*\); make the folder writable"),
+        only_one(tmp_path / "file" / "a"),
+    ):
+        pass
