@@ -1,6 +1,7 @@
 # make report [PROFILE=laptop]               train what is missing, evaluate, write the report, print its path
 # make render [PROFILE=...]                  draw all figures and the report again, loading complete runs
 # make publish [PROFILE=...]                 copy a finished profile's results to results/published, update README
+# make status [PROFILE=...]                   which runs of a profile stand, train or failed, and the time left
 # make notebooks                             write notebooks/*.ipynb from their sources, notebooks/*.py
 # make test                                  run the tests
 
@@ -12,7 +13,7 @@ REPORT := results/runs/$(PROFILE)/report.html
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --quiet rules --config profile=$(PROFILE)
 
 .DELETE_ON_ERROR:
-.PHONY: report render publish notebooks test
+.PHONY: report render publish status notebooks test
 
 report: $(BIN)/.installed
 	$(SNAKEMAKE)
@@ -24,6 +25,9 @@ render: $(BIN)/.installed
 
 publish: $(BIN)/.installed
 	$(BIN)/python -m lib.report.publish $(PROFILE)
+
+status: $(BIN)/.installed
+	@$(BIN)/python -m lib.runs.status $(PROFILE)
 
 notebooks: $(BIN)/.installed
 	$(BIN)/jupytext --quiet --to ipynb --update notebooks/*.py

@@ -2,6 +2,7 @@
 
 config.json           the TrainingConfig
 checkpoint.pt         state of an unfinished run; gone once the run is complete
+failed.json           why a training diverged; gone once it is tried again
 snapshots/step_*.safetensors   weights at log-spaced steps
 trace.h5              one row every `trace_every` steps, see `read_trace`
 weights.safetensors   the final weights
@@ -12,6 +13,7 @@ scores.json           what lib/evaluation/scores.py measured: DCI, SAP, FactorVA
 trace.csv.gz, advanced.h5   of a published run, instead of trace.h5: the thinned trace, whether C changed at each step
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from lib.files import read_json, write_atomically, write_json
@@ -29,9 +32,12 @@ from lib.runs.settings import TrainingConfig
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory, by its path."""
+    """A run directory, by its path (a string will do)."""
 
     path: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))  # the way to normalise a field of a frozen dataclass
 
     @property
     def name(self) -> str:
@@ -44,6 +50,10 @@ class Run:
     @property
     def checkpoint(self) -> Path:
         return self.path / "checkpoint.pt"
+
+    @property
+    def failure(self) -> Path:
+        return self.path / "failed.json"
 
     def config(self) -> TrainingConfig:
         return TrainingConfig.from_mapping(read_json(self.path / "config.json"))
@@ -79,11 +89,14 @@ class Run:
                 f"{self.path} holds a run with {', '.join(differences)}; remove that directory or train elsewhere."
             )
 
-    def save_weights(self, model: VAE, step: int | None = None) -> None:
-        """The final weights, or with `step` a snapshot's."""
+    def save_weights(self, model: VAE, step: int | None = None, commit: str | None = None) -> None:
+        """The final weights, or with `step` a snapshot's; `commit` is that of the code that trained them."""
         path = self.path / ("weights.safetensors" if step is None else f"snapshots/step_{step:07d}.safetensors")
         weights = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
-        write_atomically(path, lambda temporary: save_file(weights, temporary))
+        config = self.config().as_mapping()
+        origin = {"config": config, "step": config["steps"] if step is None else step, "commit": commit}
+        # One entry: safetensors writes several in an order that changes from process to process.
+        write_atomically(path, lambda temporary: save_file(weights, temporary, metadata={"origin": json.dumps(origin)}))
 
     def snapshots(self) -> dict[int, Path]:
         """Step -> weight file, in order of steps."""
@@ -100,11 +113,20 @@ class Run:
         return read_advanced(there[0]) if there else None
 
     def load_model(self, weights: Path | None = None, layers: Layers = PLAIN) -> VAE:
-        """The network with its final weights, or with those of a snapshot file; in evaluation mode, on the CPU."""
+        """The network with its final weights, or with those of a snapshot file; in evaluation mode, on the CPU.
+
+        `Run("results/published/hour/adaptive-seed1").load_model()` gives a published one.
+        """
         config = self.config()
         model = VAE(config.architecture, config.latents, layers)
         model.load_state_dict(load_file(weights or self.path / "weights.safetensors"))
         return model.eval()
+
+
+def weights_origin(path: Path) -> dict[str, Any]:
+    """What a weights file says of itself: {"config", "step", "commit"}; empty for the first files, which do not."""
+    with safe_open(path, "pt") as file:
+        return json.loads((file.metadata() or {}).get("origin", "{}"))
 
 
 def write_trace(path: Path, trace: pd.DataFrame, advanced: np.ndarray, attributes: dict[str, Any]) -> None:

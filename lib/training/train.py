@@ -91,6 +91,7 @@ def train_together(
                     try:
                         each.record(values, seconds)
                     except FloatingPointError as error:
+                        write_json(each.run.failure, {"error": str(error)})
                         errors.append(FloatingPointError(f"{each.run.name}: {error}"))
                         trainings.remove(each)
                 bar.update(steps * len(level))
@@ -108,6 +109,7 @@ class Training:
         self.config, self.run, self.data, self.together = config, run, data, together
         self.engine, self.seconds = Engine(config, data), 0.0
         self.trace = Trace(config, self.engine.columns)
+        run.failure.unlink(missing_ok=True)  # of an earlier try
         self.snapshots = snapshot_steps(config)
         self.origin = provenance(self.engine.device)  # now: the code may change while this trains
         self.earlier: list[dict[str, Any]] = []  # segments of the processes before this one
@@ -143,7 +145,7 @@ class Training:
         self.segment["seconds"] += seconds
         config, step = self.config, self.engine.step
         if step in self.snapshots:
-            self.run.save_weights(self.engine.model, step)
+            self.run.save_weights(self.engine.model, step, self.origin["commit"])
         if step == config.steps:
             self._finish()
         elif step % config.checkpoint_every < len(values) and time.perf_counter() - self.checkpointed >= LEAST_SECONDS:
@@ -173,7 +175,7 @@ class Training:
     def _finish(self) -> None:
         run, trace, config = self.run, self.trace, self.config
         write_trace(run.path / "trace.h5", trace.frame(), np.concatenate(trace.advanced), config.as_mapping())
-        run.save_weights(self.engine.model)
+        run.save_weights(self.engine.model, commit=self.origin["commit"])
         record = self.origin | {
             "data_sha256": self.data.sha256,
             "data_source": self.data.source,
