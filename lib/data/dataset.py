@@ -16,7 +16,6 @@ from typing import Self
 import h5py
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from lib.data.official import OFFICIAL_NAME, OFFICIAL_SHA256, download, official_blocks
 from lib.dsprites import (
@@ -31,6 +30,7 @@ from lib.dsprites import (
     render_packed,
 )
 from lib.files import ROOT
+from lib.progress import Progress
 
 DIRECTORY = ROOT / "results" / "data"
 FORMAT = "dSprites, one bit per pixel, version 1"
@@ -174,7 +174,7 @@ def _write(path: Path, blocks: Iterable[np.ndarray], source: str, progress: bool
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     digest = hashlib.sha256()
-    bar = tqdm(total=N_IMAGES, unit=" images", unit_scale=True, desc="Data set", disable=not progress)
+    bar = Progress(total=N_IMAGES, unit=" images", unit_scale=True, desc="Data set", disable=not progress)
     try:
         with h5py.File(temporary, "w") as file, bar:
             # Level 1 suffices: the images are nearly empty.

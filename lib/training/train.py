@@ -2,14 +2,15 @@
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from lib.data.dataset import Dataset
 from lib.files import write_atomically, write_json
+from lib.progress import Progress
 from lib.runs.provenance import provenance
 from lib.runs.run import Run, write_trace
 from lib.runs.settings import TrainingConfig
@@ -21,7 +22,9 @@ from lib.training.trace import Trace
 
 LOOK = {"cpu": 100, "cuda": 1000}  # steps between two looks of the host at the device
 LEAST_SECONDS = 30  # between two checkpoints of a run: writing one may take 0.1 s
+LINES = 20  # of progress where there is no terminal, one for every 5%
 FIRST_SNAPSHOT = 100  # the first of the log-spaced snapshots, in steps
+Observer = Callable[[Run, Trace], None]  # watches a training; it must change nothing
 
 
 def snapshot_steps(config: TrainingConfig) -> list[int]:
@@ -33,24 +36,32 @@ def snapshot_steps(config: TrainingConfig) -> list[int]:
     return sorted({*steps.tolist()[:-1], config.steps})
 
 
-def train(config: TrainingConfig, run: Run, data: Dataset, progress: bool = True) -> Run:
+def train(
+    config: TrainingConfig, run: Run, data: Dataset, progress: bool = True, observer: Observer | None = None
+) -> Run:
     """Train `config` into `run`'s directory, continue it from its checkpoint, or load it where it is complete.
 
     The same seed, data, machine, device, precision and thread count give the same bits, interrupted or not, alone or
     together with other runs. Raises ValueError where the directory holds another configuration's run (nothing is
     touched), and FloatingPointError where training diverges.
     """
-    train_together([config], [run], data, progress)
+    train_together([config], [run], data, progress, observer=observer)
     return run
 
 
 def train_together(
-    configs: list[TrainingConfig], runs: list[Run], data: Dataset, progress: bool = True, time_limit: float = math.inf
+    configs: list[TrainingConfig],
+    runs: list[Run],
+    data: Dataset,
+    progress: bool = True,
+    time_limit: float = math.inf,
+    observer: Observer | None = None,
 ) -> None:
     """As `train`, for several runs in lockstep (lib/training/lockstep.py), which pays on a GPU.
 
     Ends after about `time_limit` seconds; what is unfinished then has a checkpoint. A run that diverges leaves the
-    others alone: its error is raised when they have ended. Raises ValueError unless all share device, threads and
+    others alone: its error is raised when they have ended. `observer` gets each run and its trace, so far, whenever the
+    host has looked at the device. Raises ValueError unless all share device, threads and
     precision.
     """
     for config, run in zip(configs, runs, strict=True):
@@ -68,10 +79,10 @@ def train_together(
         data = data.to(device_of(unfinished[0][0]))
         trainings = [Training(config, run, data, len(unfinished)) for config, run in unfinished]
         lockstep = None
-        with tqdm(
+        with Progress(
             total=sum(config.steps for config, _ in unfinished), initial=sum(each.engine.step for each in trainings),
             desc=", ".join(run.name for _, run in unfinished), unit="step", disable=not progress,
-            mininterval=2, dynamic_ncols=True,
+            mininterval=2, dynamic_ncols=True, lines=LINES,
         ) as bar:  # fmt: skip
             while trainings:
                 if time.perf_counter() - started >= time_limit:
@@ -94,8 +105,10 @@ def train_together(
                         write_json(each.run.failure, {"error": str(error)})
                         errors.append(FloatingPointError(f"{each.run.name}: {error}"))
                         trainings.remove(each)
-                bar.update(steps * len(level))
+                    if observer is not None:
+                        observer(each.run, each.trace)
                 bar.set_postfix_str(level[0].progress_line(), refresh=False)
+                bar.update(steps * len(level))
                 trainings = [each for each in trainings if each.engine.step < each.config.steps]
     if errors:
         raise errors[0]
