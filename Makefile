@@ -1,7 +1,9 @@
 # make report [PROFILE=laptop]               train what is missing, evaluate, write the report, print its path
 # make render [PROFILE=...]                  draw all figures and the report again, loading complete runs
 # make publish [PROFILE=...]                 copy a finished profile's results to results/published, update README
+# make status [PROFILE=...]                   which runs of a profile stand, train or failed, and the time left
 # make notebooks                             write notebooks/*.ipynb from their sources, notebooks/*.py
+# make lock                                  write requirements.lock anew after a changed version (needs uv)
 # make test                                  run the tests
 
 PROFILE ?= laptop
@@ -12,7 +14,7 @@ REPORT := results/runs/$(PROFILE)/report.html
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --quiet rules --config profile=$(PROFILE)
 
 .DELETE_ON_ERROR:
-.PHONY: report render publish notebooks test
+.PHONY: report render publish status notebooks lock test
 
 report: $(BIN)/.installed
 	$(SNAKEMAKE)
@@ -25,15 +27,28 @@ render: $(BIN)/.installed
 publish: $(BIN)/.installed
 	$(BIN)/python -m lib.report.publish $(PROFILE)
 
+status: $(BIN)/.installed
+	@$(BIN)/python -m lib.runs.status $(PROFILE)
+
 notebooks: $(BIN)/.installed
 	$(BIN)/jupytext --quiet --to ipynb --update notebooks/*.py
+
+lock:
+	cp requirements.lock .requirements.lock.tmp # so that what need not change stays
+	uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --generate-hashes --no-annotate --quiet \
+		--custom-compile-command 'make lock' --output-file .requirements.lock.tmp
+	awk '/^[a-z]/ { kept = !/^(torch|triton|cuda-|nvidia-)/ } /^#/ { kept = 1 } kept' .requirements.lock.tmp >requirements.lock
+	rm .requirements.lock.tmp
 
 test: $(BIN)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
 
-$(BIN)/.installed: pyproject.toml
+# Every package but torch comes by version and hash. torch, whose build depends on the machine, comes by version, and its
+# CUDA libraries, where a build has them, by the versions that it names itself. So do the tools that build this project.
+$(BIN)/.installed: pyproject.toml requirements.lock
 	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@

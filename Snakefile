@@ -18,8 +18,8 @@ MEASURED = ["evaluation.json", "snapshots.csv", "scores.json"]  # on each run, b
 APPENDICES = ["01_dataset"] + [
     f"training-{arm}-seed{PROFILE.seeds[0]}" for arm in PROFILE.arms
 ]
-# --log-output lets a training's progress bar through.
-PAPERMILL = f"{sys.executable} -m papermill --log-output --no-progress-bar"
+# --log-output lets the lines of progress through, on stderr; cells and their other output stay in the notebook.
+PAPERMILL = f"{sys.executable} -m papermill --log-output --log-level WARNING --no-progress-bar"
 
 
 rule report:

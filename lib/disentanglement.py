@@ -18,7 +18,8 @@ import torch
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.svm import LinearSVC
 from torch import Tensor
-from tqdm import tqdm
+
+from lib.progress import Progress
 
 LEAST_STANDARD_DEVIATION = 0.05  # of the means: latents below it take no part in the FactorVAE score
 
@@ -67,7 +68,7 @@ def dci(
     test_codes, test_values = _draw(mean, factor_sizes, test_samples, generator)
     seed = int(torch.randint(2**31, (), generator=generator))
     importance, train, test = [], [], []
-    for k in tqdm(range(len(factor_sizes)), desc="DCI", unit="factor", disable=not progress, dynamic_ncols=True):
+    for k in Progress(range(len(factor_sizes)), desc="DCI", unit="factor", disable=not progress, dynamic_ncols=True):
         model = GradientBoostingClassifier(random_state=seed).fit(codes, values[:, k])
         importance.append(model.feature_importances_)
         train.append(model.score(codes, values[:, k]))

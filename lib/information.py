@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lib.mixtures import Densities, mixture_densities
+from lib.progress import Progress
 
 LOG_2PI = math.log(2 * math.pi)
 # Samples and images of one block of log densities, in double precision: what a cache or an accelerator's memory holds.
@@ -120,7 +120,9 @@ def log_aggregate_posterior(z: Tensor, log_own: Tensor, mean: Tensor, logvar: Te
     right = right.T.contiguous()  # [2 J + 2, N]
     sums = torch.zeros_like(log_own)
     some, part = BLOCK[z.device.type]
-    with tqdm(total=len(z) * len(mean), disable=not progress, unit="density", unit_scale=True, desc="log q(z)") as bar:
+    with Progress(
+        total=len(z) * len(mean), disable=not progress, unit="density", unit_scale=True, desc="log q(z)"
+    ) as bar:
         for start in range(0, len(mean), part):
             columns = right[:, start : start + part].contiguous()
             for first in range(0, len(z), some):

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lib.mixtures import mixture_densities
+from lib.progress import Progress
 
 # On dSprites: scale, orientation, x, y. Chen et al.'s headline value leaves the shape out.
 FOUR_FACTORS = (1, 2, 3, 4)
@@ -136,7 +136,7 @@ def mutual_information_monte_carlo(
     """
     _check(mean, logvar, factor_sizes)
     total = sum(min(samples, len(mean) // size) * len(mean) * mean.shape[1] for size in (1, *factor_sizes))
-    with tqdm(total=total, disable=not progress, unit="density", unit_scale=True, desc="Monte-Carlo MIG") as bar:
+    with Progress(total=total, disable=not progress, unit="density", unit_scale=True, desc="Monte-Carlo MIG") as bar:
         marginal, marginal_covariance = _sampled_entropies(mean, logvar, samples, generator, bar)
         conditional, covariances = [], []
         for k, size in enumerate(factor_sizes):
@@ -154,7 +154,7 @@ def mutual_information_monte_carlo(
 
 
 def _sampled_entropies(
-    mean: Tensor, logvar: Tensor, samples: int, generator: torch.Generator, bar: tqdm
+    mean: Tensor, logvar: Tensor, samples: int, generator: torch.Generator, bar: Progress
 ) -> tuple[Tensor, Tensor]:
     """Entropies [J] of the mixture of R Gaussians per latent, estimated from S samples, and their covariance
     [J, J]."""

@@ -1,4 +1,4 @@
-"""environment.yml asks for the same versions as pyproject.toml."""
+"""environment.yml and requirements.lock hold the same versions as pyproject.toml."""
 
 import re
 import tomllib
@@ -15,10 +15,14 @@ CONDA_NAMES = {
 }
 
 
+def wanted_by_pyproject() -> list[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return project["dependencies"] + project["optional-dependencies"]["test"]
+
+
 def test_environment_yml_is_in_step_with_pyproject():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = project["dependencies"] + project["optional-dependencies"]["test"]
-    pinned = dict(requirement.split("==") for requirement in wanted)
+    pinned = dict(requirement.split("==") for requirement in wanted_by_pyproject())
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     pip = next(entry["pip"] for entry in conda if isinstance(entry, dict))
     listed = dict(re.split("=+", entry) for entry in [*conda, *pip] if isinstance(entry, str) and "=" in entry)
@@ -27,3 +31,18 @@ def test_environment_yml_is_in_step_with_pyproject():
     assert "--editable ." in pip
     low, high = re.findall(r"3\.(\d+)", project["requires-python"])
     assert int(low) <= int(python.split(".")[1]) < int(high)
+
+
+def test_the_lock_holds_every_package_but_torch_by_version_and_hash():
+    """requirements.lock is made by make lock; both make report and make test install it first."""
+    text = (ROOT / "requirements.lock").read_text()
+    locked = re.findall(r"^([\w.-]+)==(\S+)(.*(?:\n .*)*)", text, re.MULTILINE)
+    assert all("--hash=sha256:" in rest for _, _, rest in locked)
+    assert "://" not in text
+    versions: dict[str, set[str]] = {}
+    for name, version, _ in locked:
+        versions.setdefault(name, set()).add(version)
+    pinned = dict(requirement.split("==") for requirement in wanted_by_pyproject())
+    del pinned["torch"]  # its build depends on the machine
+    assert {name: versions.get(name) for name in pinned} == {name: {version} for name, version in pinned.items()}
+    assert not [name for name in versions if re.match("torch|triton|cuda-|nvidia-", name)]

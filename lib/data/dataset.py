@@ -16,7 +16,6 @@ from typing import Self
 import h5py
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from lib.data.official import OFFICIAL_NAME, OFFICIAL_SHA256, download, official_blocks
 from lib.dsprites import (
@@ -31,6 +30,7 @@ from lib.dsprites import (
     render_packed,
 )
 from lib.files import ROOT, read_json, reading, sha256, write_hdf5, write_json
+from lib.progress import Progress
 from lib.refusal import Refusal
 
 DIRECTORY = ROOT / "results" / "data"
@@ -206,7 +206,7 @@ def stored_blocks(path: Path) -> Iterator[tuple[int, np.ndarray]]:
 def _write(path: Path, blocks: Iterable[np.ndarray], source: str, progress: bool, **attributes: str) -> None:
     """Writes a data file from packed images, uint8 [4096, 512] at a time; it appears at `path` when complete."""
     digest = hashlib.sha256()
-    bar = tqdm(total=N_IMAGES, unit=" images", unit_scale=True, desc="Data set", disable=not progress)
+    bar = Progress(total=N_IMAGES, unit=" images", unit_scale=True, desc="Data set", disable=not progress)
 
     def fill(file: h5py.File) -> None:
         # Level 1 suffices: the images are nearly empty.

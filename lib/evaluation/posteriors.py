@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import h5py
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lib.data.dataset import Dataset
 from lib.dsprites import FACTOR_SIZES, factors_to_indices
 from lib.files import reading, write_hdf5
 from lib.model import VAE, reconstruction_loss, reparameterise
+from lib.progress import Progress
 from lib.refusal import Refusal
 from lib.runs.run import Run
 
@@ -25,7 +25,7 @@ def evaluation_grid(position_stride: int) -> tuple[Tensor, tuple[int, ...]]:
 
 
 def _encode_in_batches(
-    model: VAE, data: Dataset, indices: Tensor, batch: int, bar: tqdm
+    model: VAE, data: Dataset, indices: Tensor, batch: int, bar: Progress
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
     """Batch by batch: rows [B] of `indices`, images [B, 1, 64, 64], posterior mean and logvar [B, J]; moves `bar`."""
     model = model.to(data.packed.device).to(memory_format=torch.channels_last)
@@ -36,7 +36,7 @@ def _encode_in_batches(
 
 
 @torch.inference_mode()
-def encode_images(model: VAE, data: Dataset, indices: Tensor, batch: int, bar: tqdm) -> tuple[Tensor, Tensor]:
+def encode_images(model: VAE, data: Dataset, indices: Tensor, batch: int, bar: Progress) -> tuple[Tensor, Tensor]:
     """Posterior mean [N, J] and logvar [N, J] of the images, in float32; `bar` counts images."""
     mean, logvar = torch.empty(2, len(indices), model.from_latents.in_features)
     for rows, _, mu, lv in _encode_in_batches(model, data, indices, batch, bar):
@@ -54,7 +54,7 @@ def measure_images(
     """
     noise = torch.randn(len(indices), model.from_latents.in_features, generator=torch.Generator().manual_seed(seed))
     mean, logvar, loss = torch.empty_like(noise), torch.empty_like(noise), torch.empty(len(indices))
-    with tqdm(total=len(indices), desc="evaluation", unit="image", unit_scale=True, mininterval=2,
+    with Progress(total=len(indices), desc="evaluation", unit="image", unit_scale=True, mininterval=2,
               disable=not progress, dynamic_ncols=True) as bar:  # fmt: skip
         for rows, images, mu, lv in _encode_in_batches(model, data, indices, batch, bar):
             logits = model.decode(reparameterise(mu, lv, noise[rows].to(mu.device)))

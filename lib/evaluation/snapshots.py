@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from torch import Generator, Tensor
-from tqdm import tqdm
 
 from lib import mig
 from lib.data.dataset import Dataset
@@ -21,6 +20,7 @@ from lib.evaluation.records import kept
 from lib.files import reading, write_csv, write_sealed
 from lib.information import decompose
 from lib.model import kl_per_latent
+from lib.progress import Progress
 from lib.runs.provenance import provenance
 from lib.runs.run import Run, read_trace
 from lib.runs.settings import EvaluationConfig
@@ -82,7 +82,7 @@ def _measure(
         record = {"config": config.only(SETTINGS), "factor_sizes": list(sizes), "provenance": provenance(device)}
         write_sealed(run.path / "snapshots.json", record)
     trace, data = read_trace(run.path / "trace.h5"), data.to(device)
-    with reproducible(training.threads), tqdm(
+    with reproducible(training.threads), Progress(
         total=len(files) * len(indices), desc="snapshots", unit="image", unit_scale=True, mininterval=2,
         disable=not progress, dynamic_ncols=True,
     ) as bar:  # fmt: skip

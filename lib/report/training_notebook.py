@@ -19,6 +19,7 @@ from lib.objectives import Controlled
 from lib.pid import PIDController
 from lib.report import figures
 from lib.report.information_figures import over_training
+from lib.report.live import Live
 from lib.report.notebook import label
 from lib.report.tables import run_table
 from lib.runs.run import Run, read_trace
@@ -107,7 +108,8 @@ def show_toy_plant(config: TrainingConfig, run: Run, what_to_see: str) -> None:
 def train_and_show(config: TrainingConfig, run: Run) -> tuple[Run, Dataset]:
     """Train the run, or load it where it stands complete, and show its trace (Figure 2); returns it with its data."""
     data = dataset.load(dataset.ensure(config.data))
-    run = train(config, run, data)
+    with Live() as live:
+        run = train(config, run, data, observer=live)
     trace = read_trace(run.path / "trace.h5")
     empty = [name for name, column in (("beta", "beta"), ("C", "capacity")) if trace[column].isna().all()]
     figures.show(

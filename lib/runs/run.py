@@ -2,6 +2,7 @@
 
 config.json           the TrainingConfig
 checkpoint.pt         state of an unfinished run; gone once the run is complete
+failed.json           why a training diverged; gone once it is tried again
 snapshots/step_*.safetensors   weights at log-spaced steps
 trace.h5              one row every `trace_every` steps, see `read_trace`
 weights.safetensors   the final weights
@@ -13,6 +14,7 @@ trace.csv.gz, advanced.h5   of a published run, instead of trace.h5: the thinned
 """
 
 import io
+import json
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +26,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save
 
 from lib.files import read_json, reading, sha256, write_bytes, write_hdf5, write_json
@@ -37,9 +40,12 @@ CHECKPOINT_REMEDY = "delete it, and the run trains again from its first step"
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory, by its path."""
+    """A run directory, by its path (a string will do)."""
 
     path: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))  # the way to normalise a field of a frozen dataclass
 
     @property
     def name(self) -> str:
@@ -52,6 +58,10 @@ class Run:
     @property
     def checkpoint(self) -> Path:
         return self.path / "checkpoint.pt"
+
+    @property
+    def failure(self) -> Path:
+        return self.path / "failed.json"
 
     def config(self) -> TrainingConfig:
         """The run's settings; raises Refusal where config.json is damaged, as the readers below do for their files."""
@@ -111,11 +121,14 @@ class Run:
                 f"{self.path} holds a run with {', '.join(differences)}; remove that directory or train elsewhere."
             )
 
-    def save_weights(self, model: VAE, step: int | None = None) -> None:
-        """The final weights, or with `step` a snapshot's."""
+    def save_weights(self, model: VAE, step: int | None = None, commit: str | None = None) -> None:
+        """The final weights, or with `step` a snapshot's; `commit` is that of the code that trained them."""
         path = self.path / ("weights.safetensors" if step is None else f"snapshots/step_{step:07d}.safetensors")
         weights = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
-        write_bytes(path, save(weights))
+        config = self.config().as_mapping()
+        origin = {"config": config, "step": config["steps"] if step is None else step, "commit": commit}
+        # One entry: safetensors writes several in an order that changes from process to process.
+        write_bytes(path, save(weights, {"origin": json.dumps(origin)}))
 
     def snapshots(self) -> dict[int, Path]:
         """Step -> weight file, in order of steps."""
@@ -132,7 +145,10 @@ class Run:
         return read_advanced(there[0]) if there else None
 
     def load_model(self, weights: Path | None = None, layers: Layers = PLAIN) -> VAE:
-        """The network with its final weights, or with those of a snapshot file; in evaluation mode, on the CPU."""
+        """The network with its final weights, or with those of a snapshot file; in evaluation mode, on the CPU.
+
+        `Run("results/published/hour/adaptive-seed1").load_model()` gives a published one.
+        """
         config = self.config()
         model = VAE(config.architecture, config.latents, layers)
         name = "weights.safetensors" if weights is None else weights.relative_to(self.path).as_posix()
@@ -153,6 +169,12 @@ class Run:
             if damaged is not None:
                 raise ValueError(f"its part {damaged} has another checksum than it states")
             return torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+
+
+def weights_origin(path: Path) -> dict[str, Any]:
+    """What a weights file says of itself: {"config", "step", "commit"}; empty for the first files, which do not."""
+    with safe_open(path, "pt") as file:
+        return json.loads((file.metadata() or {}).get("origin", "{}"))
 
 
 def write_trace(path: Path, trace: pd.DataFrame, advanced: np.ndarray, attributes: dict[str, Any]) -> None:

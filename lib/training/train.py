@@ -2,15 +2,16 @@
 
 import math
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from lib.data.dataset import Dataset
-from lib.files import reading, write_sealed
+from lib.files import reading, write_json, write_sealed
 from lib.locks import only_one
+from lib.progress import Progress
 from lib.refusal import Refusal
 from lib.runs.provenance import provenance
 from lib.runs.run import CHECKPOINT_REMEDY, Run, write_trace
@@ -23,7 +24,9 @@ from lib.training.trace import Trace
 
 LOOK = {"cpu": 100, "cuda": 1000}  # steps between two looks of the host at the device
 LEAST_SECONDS = 30  # between two checkpoints of a run: writing one may take 0.1 s
+LINES = 20  # of progress where there is no terminal, one for every 5%
 FIRST_SNAPSHOT = 100  # the first of the log-spaced snapshots, in steps
+Observer = Callable[[Run, Trace], None]  # watches a training; it must change nothing
 
 
 def snapshot_steps(config: TrainingConfig) -> list[int]:
@@ -35,25 +38,33 @@ def snapshot_steps(config: TrainingConfig) -> list[int]:
     return sorted({*steps.tolist()[:-1], config.steps})
 
 
-def train(config: TrainingConfig, run: Run, data: Dataset, progress: bool = True) -> Run:
+def train(
+    config: TrainingConfig, run: Run, data: Dataset, progress: bool = True, observer: Observer | None = None
+) -> Run:
     """Train `config` into `run`'s directory, continue it from its checkpoint, or load it where it is complete.
 
     The same seed, data, machine, device, precision and thread count give the same bits, interrupted or not, alone or
     together with other runs. Raises ValueError where the directory holds another configuration's run (nothing is
     touched), and FloatingPointError where training diverges.
     """
-    train_together([config], [run], data, progress)
+    train_together([config], [run], data, progress, observer=observer)
     return run
 
 
 def train_together(
-    configs: list[TrainingConfig], runs: list[Run], data: Dataset, progress: bool = True, time_limit: float = math.inf
+    configs: list[TrainingConfig],
+    runs: list[Run],
+    data: Dataset,
+    progress: bool = True,
+    time_limit: float = math.inf,
+    observer: Observer | None = None,
 ) -> None:
     """As `train`, for several runs in lockstep (lib/training/lockstep.py), which pays on a GPU.
 
     Ends after about `time_limit` seconds; what is unfinished then has a checkpoint. A run that diverges leaves the
-    others alone: its error is raised when they have ended. Raises ValueError unless all share device, threads and
-    precision, and where another process trains one of them.
+    others alone: its error is raised when they have ended. `observer` gets each run and its trace, so far, whenever the
+    host has looked at the device. Raises ValueError unless all share device, threads and precision, and where another
+    process trains one of them.
     """
     for config, run in zip(configs, runs, strict=True):
         device_of(config)
@@ -74,10 +85,10 @@ def train_together(
         data = data.to(device_of(unfinished[0][0]))
         trainings = [Training(config, run, data, len(unfinished)) for config, run in unfinished]
         lockstep = None
-        with tqdm(
+        with Progress(
             total=sum(config.steps for config, _ in unfinished), initial=sum(each.engine.step for each in trainings),
             desc=", ".join(run.name for _, run in unfinished), unit="step", disable=not progress,
-            mininterval=2, dynamic_ncols=True,
+            mininterval=2, dynamic_ncols=True, lines=LINES,
         ) as bar:  # fmt: skip
             while trainings:
                 if time.perf_counter() - started >= time_limit:
@@ -97,10 +108,13 @@ def train_together(
                     try:
                         each.record(values, seconds)
                     except FloatingPointError as error:
+                        write_json(each.run.failure, {"error": str(error)})
                         errors.append(FloatingPointError(f"{each.run.name}: {error}"))
                         trainings.remove(each)
-                bar.update(steps * len(level))
+                    if observer is not None:
+                        observer(each.run, each.trace)
                 bar.set_postfix_str(level[0].progress_line(), refresh=False)
+                bar.update(steps * len(level))
                 trainings = [each for each in trainings if each.engine.step < each.config.steps]
     if errors:
         raise errors[0]
@@ -114,6 +128,7 @@ class Training:
         self.config, self.run, self.data, self.together = config, run, data, together
         self.engine, self.seconds = Engine(config, data), 0.0
         self.trace = Trace(config, self.engine.columns)
+        run.failure.unlink(missing_ok=True)  # of an earlier try
         self.snapshots = snapshot_steps(config)
         self.origin = provenance(self.engine.device)  # now: the code may change while this trains
         self.earlier: list[dict[str, Any]] = []  # segments of the processes before this one
@@ -152,7 +167,7 @@ class Training:
         self.segment["seconds"] += seconds
         config, step = self.config, self.engine.step
         if step in self.snapshots:
-            self.run.save_weights(self.engine.model, step)
+            self.run.save_weights(self.engine.model, step, self.origin["commit"])
         if step == config.steps:
             self._finish()
         elif step % config.checkpoint_every < len(values) and time.perf_counter() - self.checkpointed >= LEAST_SECONDS:
@@ -187,7 +202,7 @@ class Training:
     def _finish(self) -> None:
         run, trace, config = self.run, self.trace, self.config
         write_trace(run.path / "trace.h5", trace.frame(), np.concatenate(trace.advanced), config.as_mapping())
-        run.save_weights(self.engine.model)
+        run.save_weights(self.engine.model, commit=self.origin["commit"])
         record = self.origin | {
             "data_sha256": self.data.sha256,
             "data_source": self.data.source,

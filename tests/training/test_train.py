@@ -155,6 +155,15 @@ def test_a_run_that_diverges_leaves_the_others_alone(tiny_config, few_images, tm
     assert [run.complete for run in runs] == [False, True, True]
 
 
+def test_an_observer_sees_the_trace_grow_and_changes_nothing(tiny_config, few_images, tmp_path, monkeypatch):
+    monkeypatch.setattr("lib.training.train.LOOK", {"cpu": 20})
+    seen, config = [], tiny_config(snapshots=0)
+    run = Run(tmp_path / "seen")
+    train(config, run, few_images, False, lambda of, trace: seen.append((of, trace.frame()["step"].iloc[-1])))
+    assert seen == [(run, 20), (run, 40), (run, 60)]
+    assert files(run) == files(train(config, Run(tmp_path / "unseen"), few_images, progress=False))
+
+
 def test_runs_that_cannot_train_together_are_refused(tiny_config, few_images, tmp_path):
     configs, runs = pair(tiny_config, tmp_path)
     configs[1] = dataclasses.replace(configs[1], precision="bfloat16")

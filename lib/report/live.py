@@ -1,0 +1,68 @@
+"""Curves of a training while it runs, in a notebook: one picture, drawn anew in its place."""
+
+import base64
+import io
+import time
+from types import TracebackType
+from typing import Self
+
+import pandas as pd
+from IPython.display import clear_output, display
+from matplotlib import pyplot as plt
+
+from lib.report.figures import traces
+from lib.runs.run import Run
+from lib.training.trace import Trace
+
+EVERY = 5.0  # seconds between two pictures, at least
+SHARE = 0.02  # of the time that drawing may take
+ROWS = 1_000  # of the trace, at most, in a picture
+DOTS_PER_INCH = 80
+
+
+class Live:
+    """An observer for `lib.training.train.train`: reconstruction loss, KL, beta and C so far.
+
+    Used as a context manager: a training that ends well leaves its cell empty, for the final figure to take the
+    picture's place; one that diverges or is interrupted leaves the last picture to be looked at.
+    """
+
+    def __init__(self) -> None:
+        self._picture, self._next = None, time.perf_counter() + EVERY
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, where: TracebackType | None) -> None:
+        if self._picture is not None and kind is None:
+            clear_output()
+
+    def __call__(self, run: Run, trace: Trace) -> None:
+        """Draw the trace so far, unless the last picture is too recent."""
+        began = time.perf_counter()
+        if began < self._next:
+            return
+        frame = trace.frame()
+        if len(frame) > 1:
+            self._show(png(run, frame, trace.config.steps))
+        ended = time.perf_counter()
+        self._next = ended + max(EVERY, (ended - began) / SHARE)
+
+    def _show(self, picture: dict[str, str]) -> None:
+        if self._picture is None:
+            self._picture = display(picture, raw=True, display_id=True)
+        else:
+            self._picture.update(picture, raw=True)
+
+
+def png(run: Run, frame: pd.DataFrame, steps: int) -> dict[str, str]:
+    """The trace as a small PNG, by its MIME type (without a text form, so that logs stay silent)."""
+    config = run.config()
+    missing = [name for name in ("beta", "beta_mean", "capacity") if name not in frame]
+    thin = frame.iloc[:: -(-len(frame) // ROWS)].reindex(columns=[*frame.columns, *missing])
+    figure = traces({config.arm: [thin]})
+    figure.suptitle(f"{run.name}: step {frame['step'].iloc[-1]:,} of {steps:,}")
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=DOTS_PER_INCH)
+    plt.close(figure)
+    return {"image/png": base64.b64encode(file.getvalue()).decode()}

@@ -1,0 +1,118 @@
+"""Which runs of a profile stand, train, have stopped or failed, and the training time left.
+
+    python -m lib.runs.status laptop
+
+Only files are read, so that it may be asked at any time and on any machine that sees them. A run trains while its
+files are young: younger than twice what it takes to the next checkpoint, and a minute.
+"""
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass
+
+import torch
+
+from lib.files import read_json
+from lib.runs.profiles import Profile, load_profile
+from lib.runs.run import Run
+from lib.runs.settings import TrainingConfig
+
+MEASURED = ("evaluation.json", "snapshots.csv", "scores.json")  # what the training notebooks measure on a run
+STARTING = 300.0  # seconds after which a run without any step counts as stopped
+SLACK = 60.0  # seconds that a sign of life may be late
+
+
+@dataclass(frozen=True)
+class Status:
+    """One run: its state, in a word; the last step known to be done; and seconds."""
+
+    run: Run
+    state: str  # waiting, starting, training, stopped, failed, refused, complete or measured
+    step: int  # training steps that files prove
+    seconds: float | None  # of training up to that step; None where no checkpoint tells
+    left: float | None  # expected seconds of training; None where the speed is not known yet
+    note: str = ""  # why it failed or is refused
+
+
+def status_of(run: Run, config: TrainingConfig, now: float) -> Status:
+    """The run's status at the time `now`, in seconds since 1970, given what the profile wants of it."""
+    if not (run.path / "config.json").exists():
+        return Status(run, "waiting", 0, None, None)
+    if read_json(run.path / "config.json") != config.as_mapping():
+        return Status(run, "refused", 0, None, None, "trained with other settings; remove its directory")
+    if run.complete:
+        state = "measured" if all((run.path / name).exists() for name in MEASURED) else "complete"
+        return Status(run, state, config.steps, run.record()["provenance"]["seconds"], 0.0)
+
+    signs = [run.path / "config.json", *run.snapshots().values()]
+    step, seconds = max(run.snapshots(), default=0), None
+    if run.checkpoint.exists():
+        checkpoint = torch.load(run.checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        signs.append(run.checkpoint)
+        step, seconds = checkpoint["engine"]["step"], checkpoint["seconds"]
+    age = now - max(path.stat().st_mtime for path in signs)
+    per_step = seconds / step if seconds and step else None
+    left = None if per_step is None else per_step * (config.steps - step)
+    if run.failure.exists():
+        return Status(run, "failed", step, seconds, left, read_json(run.failure)["error"])
+    patience = STARTING if per_step is None else 2 * per_step * config.checkpoint_every + SLACK
+    if age >= patience:
+        return Status(run, "stopped", step, seconds, left)
+    return Status(run, "training" if step else "starting", step, seconds, left and max(0.0, left - age))
+
+
+def profile_status(profile: Profile, now: float) -> list[Status]:
+    """Of every run of the profile, arm by arm for every seed."""
+    configs = [profile.training_config(arm, seed) for seed in profile.seeds for arm in profile.arms]
+    return [status_of(run, config, now) for run, config in zip(profile.runs(), configs, strict=True)]
+
+
+def described(statuses: list[Status], steps: int) -> list[str]:
+    """Lines to print: one per run of `steps` steps, and one with the training time left in all."""
+    width = max(len(status.run.name) for status in statuses)
+    lines = [f"{status.run.name:{width}}  {_sentence(status, steps)}" for status in statuses]
+    unfinished = [status for status in statuses if status.state not in ("complete", "measured", "refused")]
+    rates = [status.seconds / status.step for status in statuses if status.seconds and status.step]
+    if unfinished and rates:
+        usual = sum(rates) / len(rates) * steps  # seconds of one training, for those that have not begun
+        left = sum(usual * (1 - status.step / steps) if status.left is None else status.left for status in unfinished)
+        at_once = max(1, sum(status.state == "training" for status in unfinished))
+        lines.append(f"Training left: about {_time(left / at_once)}, {at_once} at a time; then the measuring.")
+    return lines
+
+
+def _sentence(status: Status, steps: int) -> str:
+    reached = f"step {status.step:,} of {steps:,} ({status.step / steps:.0%})"
+    left = "" if status.left is None else f", about {_time(status.left)} left"
+    again = "the same command continues it"
+    return {
+        "waiting": "waiting",
+        "starting": "starting",
+        "training": f"training: {reached}{left}",
+        "stopped": f"stopped at {reached}{left}; {again}",
+        "failed": f"failed after {reached}: {status.note}",
+        "refused": f"refused: {status.note}",
+        "complete": f"complete, not measured yet; {_time(status.seconds or 0)} of training",
+        "measured": f"complete and measured; {_time(status.seconds or 0)} of training",
+    }[status.state]
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 90 * 60 else f"{seconds / 3600:.1f} hours"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m lib.runs.status", description="How far a profile's runs are.")
+    parser.add_argument("profile")
+    try:
+        profile = load_profile(parser.parse_args().profile)
+    except ValueError as error:
+        sys.exit(str(error))
+    print("\n".join(described(profile_status(profile, time.time()), profile.training["steps"])))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""What `make status` says of runs that wait, train, stopped, failed, or stand."""
+
+import time
+
+import pytest
+import torch
+
+from lib.runs.run import Run
+from lib.runs.status import described, main, status_of
+from lib.training.train import train
+
+
+@pytest.fixture
+def config(tiny_config):
+    return tiny_config(steps=1_000, checkpoint_every=100)
+
+
+@pytest.fixture
+def run(config, tmp_path) -> Run:
+    """A run with a checkpoint at step 250, after 25 seconds of training, written just now."""
+    run = Run(tmp_path / "adaptive-seed1")
+    run.claim(config)
+    torch.save({"engine": {"step": 250}, "seconds": 25.0}, run.checkpoint)
+    return run
+
+
+def test_a_run_trains_while_its_files_are_young(run, config):
+    now = time.time()
+    status = status_of(run, config, now + 5)
+    assert (status.state, status.step) == ("training", 250)
+    assert status.left == pytest.approx(75 - 5, abs=1)
+    assert status_of(run, config, now + 78).state == "training"  # 2 x 10 seconds to a checkpoint, and a minute
+    late = status_of(run, config, now + 82)
+    assert (late.state, late.left) == ("stopped", 75)
+
+
+def test_a_run_without_a_checkpoint_starts_or_has_stopped(config, tmp_path):
+    run = Run(tmp_path / "run")
+    assert status_of(run, config, time.time()).state == "waiting"
+    run.claim(config)
+    assert status_of(run, config, time.time()).state == "starting"
+    (run.path / "snapshots").mkdir()
+    (run.path / "snapshots" / "step_0000100.safetensors").write_bytes(b"")
+    status = status_of(run, config, time.time())
+    assert (status.state, status.step, status.left) == ("training", 100, None)
+    assert status_of(run, config, time.time() + 301).state == "stopped"
+
+
+def test_a_run_that_diverges_says_so_until_it_is_tried_again(tiny_config, few_images, tmp_path, monkeypatch):
+    config, run = tiny_config(learning_rate=1e6, steps=200, snapshots=0), Run(tmp_path / "run")
+    with pytest.raises(FloatingPointError):
+        train(config, run, few_images, progress=False)
+    status = status_of(run, config, time.time())
+    assert status.state == "failed"
+    assert "lower learning_rate or ki" in described([status], config.steps)[0]
+
+    def interrupted(engine):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lib.training.engine.Engine.train_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, run, few_images, progress=False)
+    assert status_of(run, config, time.time()).state == "starting"
+
+
+def test_a_complete_run_is_measured_or_not_and_other_settings_are_refused(tiny_config, few_images, tmp_path):
+    config, run = tiny_config(), Run(tmp_path / "run")
+    train(config, run, few_images, progress=False)
+    assert status_of(run, config, time.time()).state == "complete"
+    for name in ("evaluation.json", "snapshots.csv", "scores.json"):
+        (run.path / name).write_text("")
+    assert status_of(run, config, time.time()).state == "measured"
+    assert status_of(run, tiny_config(ki=0.5), time.time()).state == "refused"
+
+
+def test_time_left_counts_the_runs_that_wait(run, config, tmp_path):
+    statuses = [status_of(each, config, time.time()) for each in (run, Run(tmp_path / "adaptive-seed2"))]
+    lines = described(statuses, config.steps)
+    assert lines[0].startswith("adaptive-seed1  training: step 250 of 1,000 (25%), about 75 seconds left")
+    assert lines[1] == "adaptive-seed2  waiting"
+    assert lines[2].startswith("Training left: about 3 minutes, 1 at a time")  # 75 and 100 seconds
+
+
+def test_the_command_lists_every_run_of_a_profile(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("lib.runs.profiles.RESULTS", tmp_path)
+    monkeypatch.setattr("sys.argv", ["status", "seeds"])
+    main()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 12
+    assert all(line.endswith("  waiting") for line in lines)
+    monkeypatch.setattr("sys.argv", ["status", "nothing"])
+    with pytest.raises(SystemExit, match="profile is 'nothing'; choose one of"):
+        main()

@@ -1,0 +1,62 @@
+"""Files that code hosts and package tools read: licence, citation, workflows."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+
+import pytest
+import yaml
+
+from lib.files import ROOT
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+def steps(workflow: dict) -> list[dict]:
+    return [step for job in workflow["jobs"].values() for step in job["steps"]]
+
+
+def test_licence_and_version_are_the_same_everywhere():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["license"] == project["license"] == "Apache-2.0"
+    assert citation["version"] == project["version"]
+    assert citation["title"].startswith(project["name"])
+    licence = (ROOT / "LICENSE").read_text()
+    assert licence.split()[:4] == ["Apache", "License", "Version", "2.0,"]
+    assert re.search(r"Copyright \d{4} The authors of bottleneck-pressure\n", licence)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflows_pin_their_actions_and_ask_for_little(path):
+    workflow = yaml.safe_load(path.read_text())
+    used = [step["uses"] for step in steps(workflow) if "uses" in step]
+    assert used
+    assert all(re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", action) for action in used)
+    assert workflow["permissions"] in ({}, {"contents": "read"})
+    for job in workflow["jobs"].values():
+        assert job["timeout-minutes"] <= 60
+
+
+def test_the_test_workflow_runs_what_a_test_machine_runs():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())
+    assert steps(workflow)[-1]["run"] == ".ci/run"
+    asked = next(step["run"] for step in steps(workflow) if "torch" in step.get("run", ""))
+    script = next(line for line in asked.splitlines() if line.startswith("version="))
+    done = subprocess.run(["bash", "-c", f"{script}; echo $version"], cwd=ROOT, capture_output=True, text=True)
+    assert f'"torch=={done.stdout.strip()}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_the_pages_workflow_makes_an_index_of_the_published_reports(tmp_path):
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "pages.yml").read_text())
+    script = next(step["run"] for step in steps(workflow) if step.get("name") == "Site")
+    for name in ("hour", "seeds"):
+        folder = tmp_path / "results" / "published" / name
+        folder.mkdir(parents=True)
+        (folder / "report.html").write_text(f"<p>{name}")
+    subprocess.run([shutil.which("bash"), "-euo", "pipefail", "-c", script], cwd=tmp_path, check=True)
+    index = (tmp_path / "site" / "index.html").read_text()
+    links = re.findall('href="([^"]+)"', index)
+    assert links == ["hour/report.html", "seeds/report.html"]
+    assert [(tmp_path / "site" / link).read_text() for link in links] == ["<p>hour", "<p>seeds"]
