@@ -11,7 +11,7 @@ from tqdm import tqdm
 from lib.data.dataset import Dataset
 from lib.files import reading, write_sealed
 from lib.locks import only_one
-from lib.refusal import Refusal
+from lib.refusal import Divergence, Refusal
 from lib.runs.provenance import provenance
 from lib.runs.run import CHECKPOINT_REMEDY, Run, write_trace
 from lib.runs.settings import TrainingConfig
@@ -81,7 +81,10 @@ def train_together(
             while trainings:
                 if time.perf_counter() - started >= time_limit:
                     for each in trainings:
-                        each.checkpoint()
+                        try:
+                            each.checkpoint()
+                        except FloatingPointError as error:
+                            errors.append(each.diverged(error))
                     break
                 step = min(each.engine.step for each in trainings)
                 level = [each for each in trainings if each.engine.step == step]  # the others have resumed further on
@@ -96,7 +99,7 @@ def train_together(
                     try:
                         each.record(values, seconds)
                     except FloatingPointError as error:
-                        errors.append(FloatingPointError(f"{each.run.name}: {error}"))
+                        errors.append(each.diverged(error))
                         trainings.remove(each)
                 bar.update(steps * len(level))
                 bar.set_postfix_str(level[0].progress_line(), refresh=False)
@@ -138,6 +141,8 @@ class Training:
         self.trace.add(values)
         self.seconds += seconds
         config, step = self.config, self.engine.step
+        if step in self.snapshots or step == config.steps:
+            self.engine.check_finite()
         if step in self.snapshots:
             self.run.save_weights(self.engine.model, step)
         if step == config.steps:
@@ -146,9 +151,16 @@ class Training:
             self.checkpoint()
 
     def checkpoint(self) -> None:
+        """Raises FloatingPointError, and leaves the last checkpoint as it is, where the training has diverged."""
+        self.engine.check_finite()
         state = {"engine": self.engine.state_dict(), "trace": self.trace.state_dict(), "seconds": self.seconds}
         self.run.save_checkpoint(state | {"of": self._origin()})
         self.checkpointed = time.perf_counter()
+
+    def diverged(self, error: FloatingPointError) -> Divergence:
+        """The error with the run's name, and what is left of it."""
+        kept = "its last checkpoint is kept" if self.run.checkpoint.exists() else "it had no checkpoint yet"
+        return Divergence(f"{self.run.name}: {str(error).rstrip('.')} ({kept}).")
 
     def progress_line(self) -> str:
         if not len(self.trace.rows[-1]):
