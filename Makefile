@@ -9,7 +9,9 @@ PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
 REPORT := results/runs/$(PROFILE)/report.html
-SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --quiet rules --config profile=$(PROFILE)
+# One at a time per profile: a second one waits and says so. The lock ends with its process, where Snakemake's own would stay.
+SNAKEMAKE := $(BIN)/python -m lib.locks results/runs/$(PROFILE)/.report.lock \
+	$(BIN)/snakemake --nolock --cores $(CORES) --quiet rules --config profile=$(PROFILE)
 
 .DELETE_ON_ERROR:
 .PHONY: report render publish notebooks test
@@ -33,7 +35,18 @@ test: $(BIN)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
 
+# What is missing is said in one line, and a .venv that was not there before goes again.
 $(BIN)/.installed: pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
-	touch $@
+	@fail() { echo "$$1" >&2; exit 1; }; \
+	test -e .venv || { new=yes; trap 'test -z "$$new" || rm -rf .venv; rm -f .install.log' EXIT; trap 'exit 130' INT TERM; }; \
+	command -v $(PYTHON) > /dev/null \
+		|| fail "There is no $(PYTHON); install Python 3.11 to 3.13, or name one: make PYTHON=python3.12."; \
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+		|| fail "$(PYTHON) is not Python 3.11 to 3.13; name one that is: make PYTHON=python3.12."; \
+	$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null \
+		|| fail "$(PYTHON) lacks the module venv; install it (Debian and Ubuntu: apt install python3-venv)."; \
+	$(PYTHON) -m venv .venv 2> .install.log \
+		|| fail "The environment could not be made in .venv: $$(tail -n 1 .install.log)."; \
+	$(BIN)/python -m pip install --quiet --retries 2 --editable '.[test]' 2> .install.log \
+		|| fail "The packages could not be installed; check the network and try again: $$(grep ERROR .install.log | tail -n 1)"; \
+	new=; rm -f .install.log; touch $@
