@@ -11,7 +11,9 @@ PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
 REPORT := results/runs/$(PROFILE)/report.html
-SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --quiet rules --config profile=$(PROFILE)
+# One at a time per profile: a second one waits and says so. The lock ends with its process, where Snakemake's own would stay.
+SNAKEMAKE := $(BIN)/python -m lib.locks results/runs/$(PROFILE)/.report.lock \
+	$(BIN)/snakemake --nolock --cores $(CORES) --quiet rules --config profile=$(PROFILE)
 
 .DELETE_ON_ERROR:
 .PHONY: report render publish status notebooks lock test
@@ -47,8 +49,19 @@ test: $(BIN)/.installed
 
 # Every package but torch comes by version and hash. torch, whose build depends on the machine, comes by version, and its
 # CUDA libraries, where a build has them, by the versions that it names itself. So do the tools that build this project.
+# What is missing is said in one line, and a .venv that was not there before goes again.
 $(BIN)/.installed: pyproject.toml requirements.lock
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
-	touch $@
+	@fail() { echo "$$1" >&2; exit 1; }; \
+	test -e .venv || { new=yes; trap 'test -z "$$new" || rm -rf .venv; rm -f .install.log' EXIT; trap 'exit 130' INT TERM; }; \
+	command -v $(PYTHON) > /dev/null \
+		|| fail "There is no $(PYTHON); install Python 3.11 to 3.13, or name one: make PYTHON=python3.12."; \
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+		|| fail "$(PYTHON) is not Python 3.11 to 3.13; name one that is: make PYTHON=python3.12."; \
+	$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null \
+		|| fail "$(PYTHON) lacks the module venv; install it (Debian and Ubuntu: apt install python3-venv)."; \
+	$(PYTHON) -m venv .venv 2> .install.log \
+		|| fail "The environment could not be made in .venv: $$(tail -n 1 .install.log)."; \
+	pip="$(BIN)/python -m pip install --quiet --retries 2"; \
+	{ $$pip --no-deps --require-hashes --requirement requirements.lock && $$pip --editable '.[test]'; } 2> .install.log \
+		|| fail "The packages could not be installed; check the network and try again: $$(grep ERROR .install.log | tail -n 1)"; \
+	new=; rm -f .install.log; touch $@

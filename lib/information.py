@@ -80,6 +80,9 @@ def decompose(
     log_own = -0.5 * (noise.square() + logvar[rows] + LOG_2PI).sum(1)  # log q(z|x), [S]
     log_prior = -0.5 * (z.square() + LOG_2PI).sum(1)
     log_marginals = torch.stack([_log_density_at(z[:, j], marginals[j]) for j in range(latents)], 1)  # [S, J]
+    # Far out, where rounding on the grid leaves nothing, a draw's own image is all that there is.
+    own_share = -0.5 * (noise.square() + logvar[rows] + LOG_2PI) - math.log(len(mean))
+    log_marginals = torch.where(log_marginals.isneginf(), own_share, log_marginals)
     log_joint = log_aggregate_posterior(z, log_own, mean, logvar, progress)  # log q(z), [S]
 
     controls = torch.cat([log_marginals, log_own[:, None], log_prior[:, None]], 1)

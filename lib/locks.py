@@ -8,6 +8,7 @@ process has left is no obstacle.
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -67,9 +68,16 @@ def main() -> None:
     path, *command = sys.argv[1:]
     try:
         with only_one(Path(path), wait=True):
-            sys.exit(subprocess.run(command).returncode)
-    except KeyboardInterrupt:  # the command has got it as well
-        sys.exit(130)
+            process = subprocess.Popen(command)
+            # Ctrl-C reaches the command as well, which ends in its own time; a request to end is passed on.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+            code = process.wait()
+    except KeyboardInterrupt:  # while it waited
+        code = -signal.SIGINT
+    except Refusal as error:
+        sys.exit(str(error))
+    sys.exit(code if code >= 0 else 128 - code)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lib.mixtures import mixture_densities
+from lib.mixtures import LARGEST_LOGVAR, mixture_densities
 from lib.progress import Progress
 
 # On dSprites: scale, orientation, x, y. Chen et al.'s headline value leaves the shape out.
@@ -60,6 +60,18 @@ def _check(mean: Tensor, logvar: Tensor, factor_sizes: tuple[int, ...]) -> None:
         raise ValueError(
             f"mean and logvar have shapes {list(mean.shape)} and {list(logvar.shape)}; "
             f"factor sizes {factor_sizes} need [{math.prod(factor_sizes)}, J] for both."
+        )
+    if not (mean.isfinite().all() and logvar.isfinite().all()):
+        raise ValueError("mean or logvar holds values that are not finite; check the encoder's output.")
+
+
+def _check_precision(mean: Tensor, logvar: Tensor) -> None:
+    """Raises ValueError where z - mean, in the precision of `mean`, cannot tell a hundredth of a standard deviation."""
+    narrowest, largest = logvar.amin().div(2).exp().item(), mean.abs().amax().item()
+    if narrowest < 100 * torch.finfo(mean.dtype).eps * largest or logvar.abs().amax() > LARGEST_LOGVAR:
+        raise ValueError(
+            f"The smallest standard deviation, {narrowest:.1e}, beside means up to {largest:.1e}, or a logvar outside "
+            f"±{LARGEST_LOGVAR:.0f}, is beyond {mean.dtype}; give double precision, or bound logvar."
         )
 
 
@@ -135,6 +147,7 @@ def mutual_information_monte_carlo(
     one dimension, and with the sample's own image among the terms, the sum neither overflows nor vanishes.
     """
     _check(mean, logvar, factor_sizes)
+    _check_precision(mean, logvar)
     total = sum(min(samples, len(mean) // size) * len(mean) * mean.shape[1] for size in (1, *factor_sizes))
     with Progress(total=total, disable=not progress, unit="density", unit_scale=True, desc="Monte-Carlo MIG") as bar:
         marginal, marginal_covariance = _sampled_entropies(mean, logvar, samples, generator, bar)

@@ -15,6 +15,7 @@ from torch import Tensor
 TAIL = 9.0  # standard deviations of grid beyond the outermost means; what lies further out weighs 2e-19
 STEPS = 4  # steps of the table's widths per octave and unit of resolution: makes both sources of error alike
 MAX_POINTS = 2**21  # grid points: enough for a standard deviation of 1e-4 in a range of 50
+LARGEST_LOGVAR = 60.0  # standard deviations from 1e-13 to 1e13; a trained posterior's lie between 1e-4 and 1
 MAX_CELLS = 2**23  # cells of the table counted at one time: 64 MB
 
 
@@ -64,6 +65,10 @@ def mixture_densities(mean: Tensor, logvar: Tensor, resolution: int = 4) -> Dens
     if not all(map(math.isfinite, (low, high, log_low, log_high))):
         raise ValueError("mean or logvar holds values that are not finite; check the encoder's output.")
     groups, rows = mean.shape
+    if log_low < -LARGEST_LOGVAR or log_high > LARGEST_LOGVAR:  # beyond, exp(logvar / 2) or its square leaves floats
+        raise ValueError(
+            f"logvar runs from {log_low:.1f} to {log_high:.1f}; variances must lie within exp(±{LARGEST_LOGVAR:.0f})."
+        )
     narrowest, widest = math.exp(log_low / 2), math.exp(log_high / 2)
     origin, period = low - TAIL * widest, high - low + 2 * TAIL * widest
     points = 2 ** math.ceil(math.log2(period * resolution / narrowest))

@@ -7,3 +7,9 @@ class Refusal(ValueError):
     def _render_traceback_(self) -> list[str]:
         """The lines that IPython shows in place of a traceback: the sentence alone."""
         return [str(self)]
+
+
+class Divergence(FloatingPointError):
+    """A training that has left the numbers, in one sentence."""
+
+    _render_traceback_ = Refusal._render_traceback_

@@ -61,6 +61,20 @@ def test_the_second_command_waits_says_so_and_passes_on_how_the_command_ended(tm
     assert not path.exists()
 
 
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_command_and_then_the_lock(sent, code, tmp_path):
+    """SIGINT comes to all processes of a terminal, so that it is not passed on; SIGTERM is."""
+    path = tmp_path / ".lock"
+    work = "import time; print('held', flush=True); time.sleep(1)"
+    command = [sys.executable, "-m", "lib.locks", str(path), sys.executable, "-c", work]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    time.sleep(0.2)
+    process.send_signal(sent)
+    assert process.wait() == code
+    assert not path.exists()
+
+
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with (

@@ -128,6 +128,17 @@ class Engine:
         first = (self.t % self.batches) * self.config.batch_size
         return self._permutation.index_select(0, first + self._within_batch)
 
+    def check_finite(self) -> None:
+        """Raises FloatingPointError unless weights and the optimiser's moments are finite.
+
+        A gradient that is not shows in the losses of the next step, so that only what is kept needs a look.
+        """
+        state = [*self.model.parameters(), *(v for each in self.optimizer.state.values() for v in each.values())]
+        if not all(value.isfinite().all() for value in state):
+            raise FloatingPointError(
+                f"Training diverged at step {self.step}: a gradient is not finite; lower learning_rate or ki."
+            )
+
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to continue with the same bits."""
         return {

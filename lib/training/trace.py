@@ -30,9 +30,11 @@ class Trace:
         table = dict(zip(self.columns, values.T, strict=True))
         broken = ~np.isfinite(values).all(1)
         if broken.any():
+            row = int(broken.argmax())
+            name = self.columns[int((~np.isfinite(values[row])).argmax())]
             raise FloatingPointError(
-                f"Training diverged at step {self.steps + 1 + int(broken.argmax())}: a loss is not finite; "
-                "lower learning_rate or ki."
+                f"Training diverged at step {self.steps + 1 + row}: {name}, or a gradient of the step before, is not "
+                "finite; lower learning_rate or ki."
             )
         if "beta" in table:
             self._count("at_beta_min", table["beta"] <= self.config.beta_min)

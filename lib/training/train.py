@@ -12,7 +12,7 @@ from lib.data.dataset import Dataset
 from lib.files import reading, write_json, write_sealed
 from lib.locks import only_one
 from lib.progress import Progress
-from lib.refusal import Refusal
+from lib.refusal import Divergence, Refusal
 from lib.runs.provenance import provenance
 from lib.runs.run import CHECKPOINT_REMEDY, Run, write_trace
 from lib.runs.settings import TrainingConfig
@@ -93,7 +93,10 @@ def train_together(
             while trainings:
                 if time.perf_counter() - started >= time_limit:
                     for each in trainings:
-                        each.checkpoint()
+                        try:
+                            each.checkpoint()
+                        except FloatingPointError as error:
+                            errors.append(each.diverged(error))
                     break
                 step = min(each.engine.step for each in trainings)
                 level = [each for each in trainings if each.engine.step == step]  # the others have resumed further on
@@ -109,7 +112,8 @@ def train_together(
                         each.record(values, seconds)
                     except FloatingPointError as error:
                         write_json(each.run.failure, {"error": str(error)})
-                        errors.append(FloatingPointError(f"{each.run.name}: {error}"))
+                        errors.append(Divergence(f"{each.run.name}: {error}"))
+                        errors.append(each.diverged(error))
                         trainings.remove(each)
                     if observer is not None:
                         observer(each.run, each.trace)
@@ -166,6 +170,8 @@ class Training:
         self.seconds += seconds
         self.segment["seconds"] += seconds
         config, step = self.config, self.engine.step
+        if step in self.snapshots or step == config.steps:
+            self.engine.check_finite()
         if step in self.snapshots:
             self.run.save_weights(self.engine.model, step, self.origin["commit"])
         if step == config.steps:
@@ -186,7 +192,16 @@ class Training:
             "segments": self.segments(),
         }
         self.run.save_checkpoint(state)
+        """Raises FloatingPointError, and leaves the last checkpoint as it is, where the training has diverged."""
+        self.engine.check_finite()
+        state = {"engine": self.engine.state_dict(), "trace": self.trace.state_dict(), "seconds": self.seconds}
+        self.run.save_checkpoint(state | {"of": self._origin()})
         self.checkpointed = time.perf_counter()
+
+    def diverged(self, error: FloatingPointError) -> Divergence:
+        """The error with the run's name, and what is left of it."""
+        kept = "its last checkpoint is kept" if self.run.checkpoint.exists() else "it had no checkpoint yet"
+        return Divergence(f"{self.run.name}: {str(error).rstrip('.')} ({kept}).")
 
     def progress_line(self) -> str:
         if not len(self.trace.rows[-1]):

@@ -1,0 +1,163 @@
+"""A full disk and a read-only folder: one sentence, the last good state, and a run that goes on later."""
+
+import ctypes
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lib.data import dataset
+from lib.dsprites import PACKED_BYTES
+from lib.files import ROOT, read_json, write_bytes, write_hdf5, write_json
+from lib.refusal import Refusal
+from lib.runs.run import Run
+from lib.training.train import train, train_together
+
+
+def mount(folder: Path, options: str, flags: int = 0) -> bool:
+    """Mount a small file system in memory; False where that is not allowed."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return not libc.mount(b"tmpfs", bytes(folder), b"tmpfs", ctypes.c_ulong(flags), options.encode())
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A folder on a disk of 256 KiB of its own; skipped where nothing may be mounted."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if not sys.platform.startswith("linux") or not mount(folder, "size=256k"):
+        pytest.skip("mounting is not allowed here; the file-size limit below is tested everywhere")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+FULL = (
+    r"could not be written \(No space left on device\); make space there and try again, what stood there before is left"
+)
+
+
+def test_a_full_disk_leaves_what_stood_there(small):
+    path = small / "a.json"
+    write_json(path, {"good": 1})
+    (small / "ballast").write_bytes(bytes(200 * 1024))
+    for write in (
+        lambda: write_json(path, {"other": "x" * 100_000}),
+        lambda: write_bytes(path, bytes(100_000)),
+        lambda: write_hdf5(path, lambda file: file.create_dataset("x", data=np.arange(50_000))),
+    ):
+        with pytest.raises(Refusal, match=rf"a\.json {FULL}"):
+            write()
+        assert read_json(path) == {"good": 1}
+        assert sorted(os.listdir(small)) == ["a.json", "ballast"]
+    (small / "ballast").unlink()
+    write_json(path, {"other": "x" * 100_000})
+
+
+def test_a_training_on_a_full_disk_goes_on_when_there_is_space(small, tiny_config, few_images, tmp_path):
+    config = tiny_config(steps=40, snapshots=0, architecture="conv")
+    whole, run = (Run(folder / "run") for folder in (tmp_path, small))
+    train(config, whole, few_images, progress=False)
+    with pytest.raises(Refusal, match=rf"checkpoint\.pt {FULL}"):  # of 8 MB
+        train_together([config], [run], few_images, progress=False, time_limit=0)
+    assert not run.complete and run.config() == config
+    assert sorted(os.listdir(run.path)) == ["config.json"]
+    subprocess.run(["mount", "-o", "remount,size=32m", str(small)], check=True)
+    train_together([config], [run], few_images, progress=False, time_limit=0)
+    assert run.checkpoint.exists()
+    train(config, run, few_images, progress=False)
+    assert (run.path / "weights.safetensors").read_bytes() == (whole.path / "weights.safetensors").read_bytes()
+
+
+def test_a_data_set_on_a_full_disk_is_not_there(small, monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 256, (4096, PACKED_BYTES), np.uint8)
+    monkeypatch.setattr(dataset, "N_IMAGES", 8192)
+    monkeypatch.setattr(dataset, "render_packed", lambda indices: noise[: len(indices)])
+    with pytest.raises(Refusal, match=rf"dsprites_rendered\.h5 {FULL}"):
+        dataset.ensure("rendered", small, progress=False)
+    assert os.listdir(small) == []
+
+
+READ_ONLY = r"could not be (written|made) \((Read-only file system|Permission denied)\); make the folder writable"
+
+
+@pytest.fixture
+def read_only(tmp_path):
+    """A function: make a folder read-only until the test ends, by its permissions, or for root by a mount."""
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    mounted = os.geteuid() == 0 and mount(folder, "size=32m")
+    if os.geteuid() == 0 and not mounted:
+        pytest.skip("root may write everywhere, and mounting is not allowed here")
+
+    def close() -> None:
+        if mounted:
+            subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+        else:
+            for path in [folder, *folder.rglob("*")]:
+                path.chmod(0o555 if path.is_dir() else 0o444)
+
+    yield folder, close
+    if mounted:
+        subprocess.run(["umount", str(folder)], check=True)
+    else:
+        for path in [folder, *folder.rglob("*")]:
+            path.chmod(0o755)
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(read_only, tiny_config, few_images):
+    folder, close = read_only
+    config, run = tiny_config(steps=40, snapshots=0), Run(folder / "run")
+    write_json(folder / "a.json", {"good": 1})
+    train_together([config], [run], few_images, progress=False, time_limit=0)
+    before = run.checkpoint.read_bytes()
+    close()
+    with pytest.raises(Refusal, match=rf"a\.json {READ_ONLY}"):
+        write_json(folder / "a.json", {"other": 2})
+    with pytest.raises(Refusal, match=READ_ONLY):
+        write_bytes(folder / "new" / "file", b"x")
+    with pytest.raises(Refusal, match=READ_ONLY):
+        train(config, run, few_images, progress=False)
+    with pytest.raises(Refusal, match=READ_ONLY):
+        train(config, Run(folder / "other"), few_images, progress=False)
+    assert read_json(folder / "a.json") == {"good": 1}
+    assert run.checkpoint.read_bytes() == before and not run.complete
+
+
+def test_a_data_file_in_a_folder_that_cannot_be_written_to_is_read_and_hashed_each_time(read_only, monkeypatch):
+    folder, close = read_only
+    black = np.zeros((4096, PACKED_BYTES), np.uint8)
+    monkeypatch.setattr(dataset, "N_IMAGES", 8192)
+    monkeypatch.setattr(dataset, "render_packed", lambda indices: black[: len(indices)])
+    path = dataset.ensure("rendered", folder, progress=False)
+    close()
+    hashed = []
+    compare = dataset._compare
+    monkeypatch.setattr(dataset, "_compare", lambda *given: (hashed.append(given[0]), compare(*given)))
+    for _ in range(2):
+        assert len(dataset.load(path)) == 8192
+    assert len(hashed) == 2
+
+
+def test_a_limit_on_the_size_of_files_is_a_sentence_too(tmp_path):
+    code = f"""
+import pathlib, resource
+from lib.files import write_bytes
+path = pathlib.Path({str(tmp_path)!r}) / "a"
+write_bytes(path, b"good")
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    write_bytes(path, bytes(2000))
+except ValueError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    reason = os.strerror(errno.EFBIG)
+    assert done.stdout.startswith(f"{tmp_path}/a could not be written ({reason}); make space there and try again")
+    assert (tmp_path / "a").read_bytes() == b"good" and os.listdir(tmp_path) == ["a"]

@@ -1,0 +1,97 @@
+"""The Makefile's install rule: what is missing is said in one line, and no half-made environment stays."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lib.files import ROOT
+
+MAKE = shutil.which("make")
+pytestmark = pytest.mark.skipif(MAKE is None, reason="make is not installed")
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def stand_in(folder: Path, unless: str) -> Path:
+    """A python that fails where its arguments hold `unless`, and else is this one."""
+    path = folder / "python-stand-in"
+    path.write_text(f'#!/bin/sh\ncase "$*" in *{unless}*) exit 1;; esac\nexec {sys.executable} "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+def environment() -> dict[str, str]:
+    """No package index, as without a network."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "MAKE"))}
+    return kept | {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "http://127.0.0.1:9", "PIP_NO_CACHE_DIR": "1"}
+
+
+def install(checkout: Path, python: str | Path) -> subprocess.CompletedProcess:
+    command = [MAKE, f"PYTHON={python}", ".venv/bin/.installed"]
+    return subprocess.run(command, cwd=checkout, env=environment(), capture_output=True, text=True)
+
+
+CASES = [
+    ("version_info", "python-stand-in is not Python 3.11 to 3.13; name one that is: make PYTHON=python3.12."),
+    ("ensurepip", "python-stand-in lacks the module venv; install it (Debian and Ubuntu: apt install python3-venv)."),
+    ("venv .venv", "The environment could not be made in .venv: "),
+]
+
+
+@pytest.mark.parametrize(("unless", "sentence"), CASES)
+def test_a_python_that_will_not_do_is_said_in_one_line(unless, sentence, checkout):
+    unless = unless.replace(" ", "\\ ")
+    done = install(checkout, stand_in(checkout, unless))
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    assert done.returncode == 2 and done.stdout == ""
+    assert len(lines) == 1 and sentence in lines[0]
+    assert not {".venv", ".install.log"} & set(os.listdir(checkout))
+
+
+def test_no_python_at_all_is_said_in_one_line(checkout):
+    done = install(checkout, "python-of-nowhere")
+    assert done.stderr.startswith(
+        "There is no python-of-nowhere; install Python 3.11 to 3.13, or name one: make PYTHON="
+    )
+    assert not (checkout / ".venv").exists()
+
+
+def test_no_network_is_said_in_one_line_and_only_a_new_environment_goes(checkout):
+    done = install(checkout, sys.executable)
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    assert len(lines) == 1 and lines[0].startswith("The packages could not be installed; check the network and try")
+    assert not {".venv", ".install.log"} & set(os.listdir(checkout))
+    mine = checkout / ".venv" / "mine"
+    mine.parent.mkdir()
+    mine.write_text("was there before")
+    assert install(checkout, stand_in(checkout, "ensurepip")).returncode == 2
+    assert mine.read_text() == "was there before"
+
+
+def test_an_interrupted_installation_leaves_nothing(checkout):
+    script = stand_in(checkout, "-m\\ nothing")
+    script.write_text(
+        script.read_text().replace("exec", 'case "$*" in *venv*.venv*) mkdir -p .venv; sleep 20;; esac\nexec')
+    )
+    command = [MAKE, f"PYTHON={script}", ".venv/bin/.installed"]
+    process = subprocess.Popen(
+        command, cwd=checkout, env=environment(), stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    for _ in range(200):
+        if (checkout / ".venv").exists():
+            break
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal
+    assert process.wait(10) != 0
+    assert not (checkout / ".venv").exists()
