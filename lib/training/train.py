@@ -111,8 +111,6 @@ def train_together(
                     try:
                         each.record(values, seconds)
                     except FloatingPointError as error:
-                        write_json(each.run.failure, {"error": str(error)})
-                        errors.append(Divergence(f"{each.run.name}: {error}"))
                         errors.append(each.diverged(error))
                         trainings.remove(each)
                     if observer is not None:
@@ -184,6 +182,8 @@ class Training:
         return [*self.earlier, self.segment | {"last_step": self.engine.step}]
 
     def checkpoint(self) -> None:
+        """Raises FloatingPointError, and leaves the last checkpoint as it is, where the training has diverged."""
+        self.engine.check_finite()
         state = {
             "of": self._origin(),
             "engine": self.engine.state_dict(),
@@ -192,16 +192,14 @@ class Training:
             "segments": self.segments(),
         }
         self.run.save_checkpoint(state)
-        """Raises FloatingPointError, and leaves the last checkpoint as it is, where the training has diverged."""
-        self.engine.check_finite()
-        state = {"engine": self.engine.state_dict(), "trace": self.trace.state_dict(), "seconds": self.seconds}
-        self.run.save_checkpoint(state | {"of": self._origin()})
         self.checkpointed = time.perf_counter()
 
     def diverged(self, error: FloatingPointError) -> Divergence:
-        """The error with the run's name, and what is left of it."""
+        """The error with the run's name, and what is left of it; noted in the run's directory, too."""
         kept = "its last checkpoint is kept" if self.run.checkpoint.exists() else "it had no checkpoint yet"
-        return Divergence(f"{self.run.name}: {str(error).rstrip('.')} ({kept}).")
+        divergence = Divergence(f"{self.run.name}: {str(error).rstrip('.')} ({kept}).")
+        write_json(self.run.failure, {"error": str(divergence)})
+        return divergence
 
     def progress_line(self) -> str:
         if not len(self.trace.rows[-1]):
