@@ -25,7 +25,7 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save
 
-from lib.files import read_json, reading, sha256, write_bytes, write_hdf5, write_json
+from lib.files import check_sizes, read_json, reading, sha256, write_bytes, write_hdf5, write_json
 from lib.model import PLAIN, VAE, Layers
 from lib.objectives import COLUMNS
 from lib.refusal import Refusal
@@ -155,6 +155,7 @@ def read_trace(path: Path) -> pd.DataFrame:
     Columns that the run's objective does not fill are missing values, in every row.
     """
     with _reading_run_file(path), h5py.File(path) as file:
+        check_sizes(path, file["columns"].values())
         trace = pd.DataFrame({name: values[...] for name, values in file["columns"].items()})
         if "step" not in trace or any(values.dtype.kind not in "bif" for _, values in trace.items()):
             raise ValueError("its columns are not those of a trace")
@@ -168,6 +169,9 @@ def read_advanced(path: Path) -> np.ndarray:
         if "advanced_bits" not in file:
             return np.empty(0, dtype=bool)
         bits = file["advanced_bits"]
+        check_sizes(path, [bits])
+        if not 0 < bits.attrs["steps"] <= 8 * len(bits):
+            raise ValueError("it states more steps than it has bits")
         return np.unpackbits(bits[...], count=bits.attrs["steps"]).astype(bool)
 
 
