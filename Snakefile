@@ -10,7 +10,10 @@ import sys
 from lib.arms import ARMS
 from lib.runs.profiles import load_profile
 
-PROFILE = load_profile(config.get("profile", "laptop"))
+try:
+    PROFILE = load_profile(config.get("profile", "laptop"))
+except ValueError as error:
+    sys.exit(str(error))
 RUNS = f"results/runs/{PROFILE.name}"
 NOTEBOOKS = f"{RUNS}/notebooks"
 MEASURED = ["evaluation.json", "snapshots.csv", "scores.json"]  # on each run, by its training notebook

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -113,6 +113,15 @@ def read_json(path: Path, entries: tuple[str, ...] = ()) -> dict[str, Any]:
 def _seal(content: dict[str, Any]) -> str:
     as_read = json.loads(json.dumps(content))  # with every key a string
     return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()
+
+
+def check_sizes(path: Path, stored: Iterable[h5py.Dataset]) -> None:
+    """Raises ValueError where an HDF5 file states more numbers than its bytes can hold: reading would fill the memory.
+
+    The most that gzip makes of a byte is 1,032.
+    """
+    if sum(values.nbytes for values in stored) > 1_032 * path.stat().st_size:
+        raise ValueError("it states more numbers than it can hold")
 
 
 def sha256(path: Path) -> str:

@@ -95,3 +95,23 @@ def test_an_interrupted_installation_leaves_nothing(checkout):
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal
     assert process.wait(10) != 0
     assert not (checkout / ".venv").exists()
+
+
+def test_of_two_reports_at_once_the_second_waits_and_says_so(checkout):
+    tools = checkout / "bin"
+    tools.mkdir()
+    (tools / "python").write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} "$@"\n')
+    (tools / "snakemake").write_text("#!/bin/sh\necho begins >> log\nsleep 1\necho ends >> log\n")
+    for name in ("python", "snakemake"):
+        (tools / name).chmod(0o755)
+    (tools / ".installed").touch()
+    command = [MAKE, "BIN=bin", "report", "PROFILE=smoke"]
+    both = [subprocess.Popen(command, cwd=checkout, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate()[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert (checkout / "log").read_text() == "begins\nends\n" * 2
+    assert sorted("is in use by process" in text and "waiting until that has ended" in text for text in said) == [
+        False,
+        True,
+    ]
+    assert not (checkout / "results" / "runs" / "smoke" / ".report.lock").exists()

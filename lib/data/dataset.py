@@ -118,7 +118,8 @@ def _official_file(source: str) -> Path:
     except (OSError, RuntimeError):  # a name too long, the home of nobody
         found = False
     if not found:
-        raise Refusal(f'{path} is not a file; give "rendered", "download" or the path of a published file.')
+        shown = path if str(path).isprintable() else repr(str(path))
+        raise Refusal(f'{shown} is not a file; give "rendered", "download" or the path of a published file.')
     return path
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lib.data.dataset import Dataset
 from lib.dsprites import FACTOR_SIZES, factors_to_indices
-from lib.files import reading, write_hdf5
+from lib.files import check_sizes, reading, write_hdf5
 from lib.model import VAE, reconstruction_loss, reparameterise
 from lib.progress import Progress
 from lib.refusal import Refusal
@@ -87,6 +87,7 @@ def read_posterior(run: Run) -> tuple[Tensor, Tensor, tuple[int, ...]]:
     """mean [N, J], logvar [N, J] of a measured run in data-set order, and the factor sizes of its grid."""
     path = run.path / "posterior.h5"
     with reading(path, "delete evaluation.json beside it, and the run is measured again"), h5py.File(path) as file:
+        check_sizes(path, [file["mean"], file["logvar"]])
         mean, logvar = (torch.from_numpy(file[name][...]) for name in ("mean", "logvar"))
         sizes = tuple(int(size) for size in file.attrs["factor_sizes"])
         if mean.ndim != 2 or mean.shape != logvar.shape or len(mean) != math.prod(sizes):

@@ -29,7 +29,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 
-from lib.files import read_json, reading, sha256, write_bytes, write_hdf5, write_json
+from lib.files import check_sizes, read_json, reading, sha256, write_bytes, write_hdf5, write_json
 from lib.model import PLAIN, VAE, Layers
 from lib.objectives import COLUMNS
 from lib.refusal import Refusal
@@ -201,6 +201,7 @@ def read_trace(path: Path) -> pd.DataFrame:
     with _reading_run_file(path):
         if path.suffix == ".h5":
             with h5py.File(path) as file:
+                check_sizes(path, file["columns"].values())
                 trace = pd.DataFrame({name: values[...] for name, values in file["columns"].items()})
         else:
             trace = pd.read_csv(path)
@@ -216,6 +217,9 @@ def read_advanced(path: Path) -> np.ndarray:
         if "advanced_bits" not in file:
             return np.empty(0, dtype=bool)
         bits = file["advanced_bits"]
+        check_sizes(path, [bits])
+        if not 0 < bits.attrs["steps"] <= 8 * len(bits):
+            raise ValueError("it states more steps than it has bits")
         return np.unpackbits(bits[...], count=bits.attrs["steps"]).astype(bool)
 
 

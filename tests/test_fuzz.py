@@ -1,0 +1,237 @@
+"""Thousands of damaged files and values: every reader gives a result or a Refusal, and nothing else."""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lib.__main__ import changed_settings
+from lib.data import dataset, official
+from lib.dsprites import PACKED_BYTES, indices_to_factors
+from lib.evaluation.posteriors import read_posterior, write_posterior
+from lib.evaluation.snapshots import SETTINGS as SNAPSHOT_SETTINGS
+from lib.evaluation.snapshots import measured_rows
+from lib.files import read_json, write_csv, write_json, write_sealed
+from lib.model import VAE
+from lib.refusal import Refusal
+from lib.runs import profiles
+from lib.runs.profiles import load_profile
+from lib.runs.run import Run, read_advanced, read_trace, write_trace
+
+SMOKE = load_profile("smoke")
+CONFIG, MEASURING = SMOKE.training_config("adaptive", 1), SMOKE.evaluation_config()
+
+
+def examples(count: int):
+    """The same examples every time; files of a folder that all share."""
+    return settings(
+        max_examples=count, deadline=None, derandomize=True, database=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )  # fmt: skip
+
+
+changes = st.lists(
+    st.tuples(
+        st.sampled_from(["flip", "set", "cut", "remove", "insert", "repeat"]),
+        st.floats(0, 1, exclude_max=True),
+        st.binary(min_size=1, max_size=8),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def changed(content: bytes, made: list[tuple[str, float, bytes]]) -> bytes:
+    """The content after changes of a kind at a place, a share of its length."""
+    result = bytearray(content)
+    for kind, share, new in made:
+        at, some = int(share * len(result)), len(new)
+        if kind == "flip" and result:
+            result[at] ^= 1 << (new[0] % 8)
+        elif kind == "set":
+            result[at : at + some] = new
+        elif kind == "cut":
+            del result[at:]
+        elif kind == "remove":
+            del result[at : at + some]
+        elif kind == "insert":
+            result[at:at] = new
+        elif kind == "repeat":
+            result[at:at] = result[at : at + 8 * some]
+    return bytes(result)
+
+
+def survives(read) -> None:
+    """A result, or a Refusal of one sentence."""
+    try:
+        read()
+    except Refusal as error:
+        assert "\n" not in str(error) and str(error).endswith(".")
+
+
+def fuzz(path: Path, read, count: int, head: int | None = None) -> None:
+    """Read the file `count` times, each time changed in another way; in its first `head` bytes, where given."""
+    content = path.read_bytes()
+
+    @examples(count)
+    @given(changes)
+    def check(made):
+        path.write_bytes(changed(content[:head], made) + (content[head:] if head else b""))
+        survives(read)
+
+    try:
+        check()
+    finally:
+        path.write_bytes(content)
+    read()  # the file itself is right
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Run:
+    """A run's files as small as they can be, without hashes, so that every parser meets what is damaged."""
+    run = Run(tmp_path_factory.mktemp("fuzz") / "run")
+    run.claim(CONFIG)
+    table = {"step": np.arange(1, 65), "kl": np.linspace(0, 3, 64), "frozen": np.arange(64) % 2 == 0}
+    write_trace(run.path / "trace.h5", pd.DataFrame(table), np.arange(64) % 3 == 0, CONFIG.as_mapping())
+    run.save_weights(VAE(CONFIG.architecture, CONFIG.latents))
+    run.save_checkpoint({"engine": {"step": 3, "weights": torch.arange(50.0)}, "trace": [1, None], "seconds": 0.5})
+    write_json(run.path / "run.json", {"provenance": {"seconds": 1.5}, "summary": {"steps": 64, "kl": 3.25}})
+    write_json(run.path / "snapshots.json", {"config": MEASURING.only(SNAPSHOT_SETTINGS)})
+    write_csv(run.path / "snapshots.csv", pd.DataFrame({"step": [10, 200], "kl": [1.5, 3.5], "mig_four": [0.0, 0.5]}))
+    write_posterior(run, torch.arange(24), *torch.randn(2, 24, 4), torch.zeros(24), (2, 3, 4))
+    return run
+
+
+READERS = {
+    "config.json": (Run.config, 700, None),
+    "run.json": (Run.record, 700, None),
+    "trace.h5": (lambda run: (read_trace(run.path / "trace.h5"), read_advanced(run.path / "trace.h5")), 500, None),
+    "weights.safetensors": (Run.load_model, 150, 3_000),
+    "checkpoint.pt": (Run.load_checkpoint, 500, None),
+    "posterior.h5": (read_posterior, 400, None),
+    "snapshots.json": (lambda run: measured_rows(run, MEASURING), 400, None),
+    "snapshots.csv": (lambda run: measured_rows(run, MEASURING), 400, None),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_damaged_files_of_a_run(name, run):
+    read, count, head = READERS[name]
+    fuzz(run.path / name, lambda: read(run), count, head)
+
+
+def test_a_sealed_number_that_was_changed_is_never_returned(tmp_path):
+    path = tmp_path / "a.json"
+    right = {"mig": 0.25, "information": [[1.5, 0.125]], "steps": 24_000}
+    write_sealed(path, right)
+    content = path.read_bytes()
+
+    @examples(700)
+    @given(changes)
+    def check(made):
+        path.write_bytes(changed(content, made))
+        survives(lambda: found.append(read_json(path)))
+        if found and b'"seal"' in path.read_bytes():  # without its seal it is an old file
+            assert found[-1] == right
+        found.clear()
+
+    found: list[dict] = []
+    check()
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """A data set of so many images that its files are read in a millisecond."""
+    for module, count in ((dataset, 4096), (official, 64)):
+        monkeypatch.setattr(module, "N_IMAGES", count)
+
+
+def test_damaged_data_files(few, tmp_path):
+    path = tmp_path / "data.h5"
+    images = np.random.default_rng(0).integers(0, 2, (4096, PACKED_BYTES), np.uint8)
+    dataset._write(path, [images], "noise", False)
+
+    def read() -> None:
+        dataset.read_header(path)
+        for _ in dataset.stored_blocks(path):
+            pass
+
+    fuzz(path, read, 300, 6_000)
+
+
+@pytest.mark.parametrize("suffix", ["npz", "hdf5"])
+def test_damaged_official_files(suffix, few, tmp_path):
+    path = tmp_path / f"official.{suffix}"
+    images = np.random.default_rng(0).integers(0, 2, (64, 64, 64), np.uint8)
+    classes = np.concatenate([np.zeros((64, 1), np.int64), indices_to_factors(np.arange(64))], axis=1)
+    if suffix == "npz":
+        np.savez_compressed(path, imgs=images, latents_classes=classes)
+    else:
+        with h5py.File(path, "w") as file:
+            file.create_dataset("imgs", data=images, chunks=(16, 64, 64), compression="gzip")
+            file["latents/classes"] = classes
+
+    def read() -> None:
+        for _ in official.official_blocks(path, 64):
+            pass
+
+    fuzz(path, read, 400)
+
+
+def test_damaged_profiles(tmp_path, monkeypatch):
+    monkeypatch.setattr(profiles, "PROFILES", tmp_path / "profiles.toml")
+    profiles.PROFILES.write_bytes(TOML)
+    fuzz(profiles.PROFILES, lambda: [load_profile(name) for name in ("paper", "seeds", "smoke")], 400)
+
+
+TOML = profiles.PROFILES.read_bytes()
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.binary(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@pytest.mark.parametrize("kind", [CONFIG, MEASURING], ids=lambda kind: type(kind).__name__)
+def test_settings_of_any_kind(kind):
+    right = kind.as_mapping()
+
+    @examples(1_500)
+    @given(st.dictionaries(st.sampled_from([*right, "momentum", ""]), values, min_size=1, max_size=3))
+    def check(some):
+        survives(lambda: type(kind).from_mapping(right | some))
+
+    check()
+
+
+@examples(700)
+@given(values, values, st.lists(values, max_size=3) | values)
+def test_profiles_by_any_name_and_configurations_by_any_arm_and_seed(name, arm, seed):
+    survives(lambda: load_profile(name))
+    survives(lambda: SMOKE.training_config(arm, seed))
+
+
+@examples(700)
+@given(st.lists(st.tuples(st.sampled_from([*CONFIG.as_mapping(), *MEASURING.as_mapping(), "x"]), st.text(max_size=9))))
+def test_assignments_of_any_text(pairs):
+    survives(lambda: changed_settings([f"{name}={value}" for name, value in pairs]))
+
+
+@examples(300)
+@given(st.text(max_size=40))
+def test_data_sources_of_any_text(source):
+    survives(lambda: dataset.check_source(source))
+
+
+@examples(500)
+@given(values)
+def test_json_of_any_value(tmp_path_factory, value):
+    path = tmp_path_factory.getbasetemp() / "any.json"
+    path.write_text(json.dumps(value, default=str))
+    survives(lambda: read_json(path, ("config",)))
