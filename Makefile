@@ -2,7 +2,7 @@
 # make render [PROFILE=...]                  draw all figures and the report again, loading complete runs
 # make publish [PROFILE=...]                 copy a finished profile's results to results/published, update README
 # make status [PROFILE=...]                   which runs of a profile stand, train or failed, and the time left
-# make notebooks                             write notebooks/*.ipynb from their sources, notebooks/*.py
+# make notebooks                             write notebooks/*.ipynb from their sources, notebooks/*.py, without output
 # make lock                                  write requirements.lock anew after a changed version (needs uv)
 # make test                                  run the tests
 
@@ -12,6 +12,8 @@ CORES ?= 2
 BIN := .venv/bin
 REPORT := results/runs/$(PROFILE)/report.html
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --quiet rules --config profile=$(PROFILE)
+# What JupyterLab adds to a notebook that it saves, beside outputs, counts and widgets.
+STRIPPED := metadata.language_info cell.metadata.editable cell.metadata.slideshow cell.metadata.jupyter
 
 .DELETE_ON_ERROR:
 .PHONY: report render publish status notebooks lock test
@@ -31,6 +33,7 @@ status: $(BIN)/.installed
 	@$(BIN)/python -m lib.runs.status $(PROFILE)
 
 notebooks: $(BIN)/.installed
+	$(BIN)/nbstripout --keep-id --extra-keys '$(STRIPPED)' notebooks/*.ipynb
 	$(BIN)/jupytext --quiet --to ipynb --update notebooks/*.py
 
 lock:
