@@ -2,7 +2,7 @@
 # make render [PROFILE=...]                  draw all figures and the report again, loading complete runs
 # make publish [PROFILE=...]                 copy a finished profile's results to results/published, update README
 # make status [PROFILE=...]                   which runs of a profile stand, train or failed, and the time left
-# make notebooks                             write notebooks/*.ipynb from their sources, notebooks/*.py
+# make notebooks                             write notebooks/*.ipynb from their sources, notebooks/*.py, without output
 # make lock                                  write requirements.lock anew after a changed version (needs uv)
 # make test                                  run the tests
 
@@ -14,6 +14,8 @@ REPORT := results/runs/$(PROFILE)/report.html
 # One at a time per profile: a second one waits and says so. The lock ends with its process, where Snakemake's own would stay.
 SNAKEMAKE := $(BIN)/python -m lib.locks results/runs/$(PROFILE)/.report.lock \
 	$(BIN)/snakemake --nolock --cores $(CORES) --quiet rules --config profile=$(PROFILE)
+# What JupyterLab adds to a notebook that it saves, beside outputs, counts and widgets.
+STRIPPED := metadata.language_info cell.metadata.editable cell.metadata.slideshow cell.metadata.jupyter
 
 .DELETE_ON_ERROR:
 .PHONY: report render publish status notebooks lock test
@@ -33,6 +35,7 @@ status: $(BIN)/.installed
 	@$(BIN)/python -m lib.runs.status $(PROFILE)
 
 notebooks: $(BIN)/.installed
+	$(BIN)/nbstripout --keep-id --extra-keys '$(STRIPPED)' notebooks/*.ipynb
 	$(BIN)/jupytext --quiet --to ipynb --update notebooks/*.py
 
 lock:

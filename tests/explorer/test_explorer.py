@@ -17,6 +17,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from chromium import CHROMIUM, FLAGS
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
@@ -31,11 +32,6 @@ from lib.report.readme import README
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 STEPS = (1, 1, 4, 4, 4)  # between the classes of each factor that a start image can have
 
 
