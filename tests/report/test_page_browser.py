@@ -263,7 +263,9 @@ FORBIDDEN = {
 def test_policy_forbids_loading(browser, report: Path, tmp_path: Path, directive: str) -> None:
     """What the page has no need of is refused: each addition breaks the directive it is named after, and no other."""
     spoiled = tmp_path / "spoiled.html"
-    watch = "<script>document.addEventListener('securitypolicyviolation', (e) => said.push(e.effectiveDirective))</script>"
+    watch = (
+        "<script>document.addEventListener('securitypolicyviolation', (e) => said.push(e.effectiveDirective))</script>"
+    )
     addition = f"<script>window.said = []</script>{watch}{FORBIDDEN[directive]}"
     spoiled.write_text(report.read_text().replace("</main>", addition + "</main>"))
     with Visit(browser, spoiled, 360) as visit:
