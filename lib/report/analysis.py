@@ -50,10 +50,6 @@ class Analysis:
         return self.profile.directory / "figures"
 
     @property
-    def several_seeds(self) -> bool:
-        return len(self.profile.seeds) > 1
-
-    @property
     def first(self) -> dict[str, Run]:
         """Arm -> its run with the first seed, for what can show one run only."""
         return {run.config().arm: run for run in self.runs if run.config().seed == self.profile.seeds[0]}
