@@ -11,6 +11,7 @@ The experiment, as equations:
 - toy_plant      controller and rule on a plant with a known answer
 - mixtures, mig, information, disentanglement   the measures, exact where they can be
 - files          the one door to disk
+- progress       a bar on a terminal, a few lines in a log
 
 What applies it:
 
