@@ -82,7 +82,7 @@ def test_a_published_trace_is_thinner_and_its_advances_are_whole(tmp_path):
     advanced = np.random.default_rng(0).random(2500) < 0.4
     write_trace(run.path / "trace.h5", trace, advanced, {})
     for name in ("config", "run", "evaluation", "scores", "snapshots"):
-        write_json(run.path / f"{name}.json", {})
+        write_json(run.path / f"{name}.json", {"provenance": {}, "summary": {}})
     (run.path / "snapshots.csv").write_text("step\n")
     _publish_run(run, copy.path, weights=False)
     assert copy.advanced().tolist() == advanced.tolist()

@@ -52,8 +52,8 @@ def build(
 ) -> Path:
     """Writes the page of ``main`` and ``appendices``, executed notebooks, to ``out`` and returns its path.
 
-    The same notebooks give the same bytes. Raises ValueError, in one sentence, where a notebook is missing, was not run through or
-    cannot be shown; warns of an image without a caption.
+    The same notebooks give the same bytes. Raises ValueError, in one sentence, where a notebook is missing, was not run
+    through or cannot be shown; warns of an image without a caption.
     """
     out, paths = Path(out), [Path(main), *map(Path, appendices)]
     if len(paths) > 27:
