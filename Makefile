@@ -63,7 +63,8 @@ test-long: $(BIN)/.installed
 # What is missing is said in one line, and a .venv that was not there before goes again.
 $(BIN)/.installed: pyproject.toml requirements.lock
 	@fail() { echo "$$1" >&2; exit 1; }; \
-	test -e .venv || { new=yes; trap 'test -z "$$new" || rm -rf .venv; rm -f .install.log' EXIT; trap 'exit 130' INT TERM; }; \
+	trap 'test -z "$$new" || rm -rf .venv; rm -f .install.log' EXIT; trap 'exit 130' INT TERM; \
+	test -e .venv || new=yes; \
 	command -v $(PYTHON) > /dev/null \
 		|| fail "There is no $(PYTHON); install Python 3.11 to 3.13, or name one: make PYTHON=python3.12."; \
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
@@ -75,4 +76,4 @@ $(BIN)/.installed: pyproject.toml requirements.lock
 	pip="$(BIN)/python -m pip install --quiet --retries 2"; \
 	{ $$pip --no-deps --require-hashes --requirement requirements.lock && $$pip --editable '.[test]'; } 2> .install.log \
 		|| fail "The packages could not be installed; check the network and try again: $$(grep ERROR .install.log | tail -n 1)"; \
-	new=; rm -f .install.log; touch $@
+	new=; touch $@

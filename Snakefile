@@ -32,6 +32,7 @@ rule report:
     output:
         f"{RUNS}/report.html",
     shell:
+        "echo 'Writing the report.' && "
         "{sys.executable} -m lib.report.page.build {output} {input.main} {input.appendices}"
 
 
@@ -45,7 +46,7 @@ rule dataset:
         data=PROFILE.training["data"],  # a changed source runs the rule again
     threads: 2
     shell:
-        "{PAPERMILL} {input} {output.notebook} -p profile {PROFILE.name}"
+        "echo 'The data set.' && {PAPERMILL} {input} {output.notebook} -p profile {PROFILE.name}"
 
 
 rule training:
@@ -62,6 +63,7 @@ rule training:
         settings=PROFILE.training | PROFILE.evaluation,  # a changed profile runs the rule again
     threads: PROFILE.training["threads"]
     shell:
+        "echo 'Training and measuring: {wildcards.arm}, seed {wildcards.seed}.' && "
         "{PAPERMILL} {input.notebook} {output.notebook}"
         " -p profile {PROFILE.name} -p arm {wildcards.arm} -p seed {wildcards.seed}"
 
@@ -74,4 +76,4 @@ rule analysis:
     output:
         f"{NOTEBOOKS}/04_analysis.ipynb",
     shell:
-        "{PAPERMILL} {input.notebook} {output} -p profile {PROFILE.name}"
+        "echo 'Analysis.' && {PAPERMILL} {input.notebook} {output} -p profile {PROFILE.name}"

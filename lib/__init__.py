@@ -1,5 +1,8 @@
 """The experiment and what applies it. Read in this order; every file imports only what stands above it here.
 
+What everything is made with: refusal (what a user is told when something cannot be), files (the one door to disk),
+locks (one writer at a time), progress (of long work).
+
 The experiment, as equations:
 
 - dsprites       the images, as geometry
@@ -10,7 +13,6 @@ The experiment, as equations:
 - arms           the table of arms: one row each
 - toy_plant      controller and rule on a plant with a known answer
 - mixtures, mig, information, disentanglement   the measures, exact where they can be
-- files          the one door to disk
 
 What applies it:
 

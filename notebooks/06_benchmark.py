@@ -32,12 +32,13 @@ from lib.benchmarks import precision as benchmark_precision
 from lib.benchmarks import training as benchmark_training
 from lib.benchmarks.figures import gpu_floors, gpu_table, precision_traces
 from lib.benchmarks.results import DIRECTORY, last
+from lib.refusal import Refusal
 from lib.report import figures
 from lib.report.notebook import parameters
 
 given = parameters(globals(), ("measure",))
 if type(given["measure"]) is not bool:
-    raise ValueError(f"measure is {given['measure']!r}; give True or False.")
+    raise Refusal(f"measure is {given['measure']!r}; give True or False.")
 if given["measure"]:
     for benchmark in (benchmark_training, benchmark_precision):
         benchmark.main()

@@ -107,7 +107,10 @@ def smoke(checkout) -> Path:
     """The smoke profile's results, made from nothing by the workflow."""
     done = in_checkout(checkout, "snakemake", "--cores", "2", "--config", "profile=smoke")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "step/s" in done.stderr + done.stdout  # the training's progress bar came through
+    printed = done.stderr + done.stdout
+    for arm in ("linear", "adaptive"):
+        assert f"Training and measuring: {arm}, seed 1." in printed
+        assert 2 <= len(re.findall(rf"^{arm}-seed1: \d+%, .*step/s", printed, re.MULTILINE)) <= 20
     return checkout / "results" / "runs" / "smoke"
 
 

@@ -37,7 +37,7 @@ BATCH, IMAGES, ROUNDS, ROUND_SECONDS = 64, 20_000, 5, 0.5
 
 
 def engine_loop(config: TrainingConfig, packed: np.ndarray) -> Callable[[int], object]:
-    """The engine, with memory kept as in `lib.training.train.train`; its trace is read back after every call."""
+    """The engine, with memory kept as in `lib.training.device.reproducible`; its trace is read back after each call."""
     keep_freed_memory()
     lockstep = Lockstep([Engine(config, Dataset(torch.from_numpy(packed), "", "rendered", None))])
     return lambda steps: lockstep.run(steps)[0].numpy()

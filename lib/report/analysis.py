@@ -16,6 +16,7 @@ from lib.evaluation.scores import measure_scores
 from lib.evaluation.snapshots import measure_snapshots
 from lib.files import read_json
 from lib.model import VAE
+from lib.refusal import Refusal
 from lib.report.controller_tables import holds, information_gaps
 from lib.report.effects import COMPARED
 from lib.report.tables import run_table
@@ -48,10 +49,6 @@ class Analysis:
     def folder(self) -> Path:
         """Where the figures go: never among published results."""
         return self.profile.directory / "figures"
-
-    @property
-    def several_seeds(self) -> bool:
-        return len(self.profile.seeds) > 1
 
     @property
     def first(self) -> dict[str, Run]:
@@ -136,13 +133,13 @@ def trained_runs(profile: Profile) -> list[Run]:
     for run in runs:
         if not (run.complete and (run.path / "evaluation.json").exists()):
             others = ", ".join(other.name for other in published_profiles())
-            raise ValueError(
+            raise Refusal(
                 f"The run {run.name} is not trained and evaluated yet; run make report PROFILE={profile.name}"
                 + (f", or read a published profile: {others}." if others else ".")
             )
         config = run.config()
         if config != profile.training_config(config.arm, config.seed):
-            raise ValueError(
+            raise Refusal(
                 f"{run.path} was trained with other settings than profiles.toml has now under [{profile.name}]; remove "
                 "it, or undo the change."
             )
@@ -157,7 +154,7 @@ def dataset_entropy(profile: Profile) -> float:
     folder = profile.published if profile.only_published else profile.directory
     path = folder / "dataset.json"
     if not path.exists():
-        raise ValueError(
+        raise Refusal(
             f"The data set has not been described yet; run notebook 01, or make report PROFILE={profile.name}."
         )
     return read_json(path)["entropy_nats"]

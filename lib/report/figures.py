@@ -1,5 +1,6 @@
 """The report's figures: data in, Figure out; one palette, the same colour for the same arm everywhere."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lib.arms import ARMS
+from lib.files import write_bytes
 
 REFERENCE_COLOUR = "#595959"  # what is not an arm: set points, bounds
 FACTOR_LABELS = ("shape", "scale", "orientation", "position x", "position y")
@@ -25,12 +27,18 @@ sns.set_theme(context="paper", style="whitegrid", rc={
 
 def show(figure: Figure, path: Path, caption: str) -> None:
     """Save a figure as path.png, display that in the notebook, then the caption, and close the figure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path.with_suffix(".png"), dpi=DOTS_PER_INCH, metadata={"Software": None})
     width = round(figure.get_size_inches()[0] * 96)
-    plt.close(figure)
+    write_bytes(path.with_suffix(".png"), png(figure))
     display(Image(filename=path.with_suffix(".png"), width=width))
     display(Markdown(caption))
+
+
+def png(figure: Figure, dots_per_inch: int = DOTS_PER_INCH) -> bytes:
+    """The figure as PNG, the same bytes for the same figure; closes it."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=dots_per_inch, metadata={"Software": None})
+    plt.close(figure)
+    return file.getvalue()
 
 
 def _blank_axes(axes) -> None:

@@ -1,16 +1,14 @@
 """Curves of a training while it runs, in a notebook: one picture, drawn anew in its place."""
 
 import base64
-import io
 import time
 from types import TracebackType
 from typing import Self
 
 import pandas as pd
 from IPython.display import clear_output, display
-from matplotlib import pyplot as plt
 
-from lib.report.figures import traces
+from lib.report import figures
 from lib.runs.run import Run
 from lib.training.trace import Trace
 
@@ -60,9 +58,6 @@ def png(run: Run, frame: pd.DataFrame, steps: int) -> dict[str, str]:
     config = run.config()
     missing = [name for name in ("beta", "beta_mean", "capacity") if name not in frame]
     thin = frame.iloc[:: -(-len(frame) // ROWS)].reindex(columns=[*frame.columns, *missing])
-    figure = traces({config.arm: [thin]})
+    figure = figures.traces({config.arm: [thin]})
     figure.suptitle(f"{run.name}: step {frame['step'].iloc[-1]:,} of {steps:,}")
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=DOTS_PER_INCH)
-    plt.close(figure)
-    return {"image/png": base64.b64encode(file.getvalue()).decode()}
+    return {"image/png": base64.b64encode(figures.png(figure, DOTS_PER_INCH)).decode()}

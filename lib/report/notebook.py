@@ -7,7 +7,7 @@ from typing import Any
 from lib.arms import ARMS
 from lib.data.dataset import check_source
 from lib.refusal import Refusal
-from lib.runs.profiles import Profile, load_profile
+from lib.runs.profiles import load_profile
 from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig, TrainingConfig
 from lib.training.device import device_of
@@ -52,8 +52,8 @@ def arms_of(notebook: str) -> tuple[str, ...]:
 
 def configure_training(
     namespace: dict[str, Any], arms: tuple[str, ...]
-) -> tuple[Profile, TrainingConfig, EvaluationConfig, Run]:
-    """From a training notebook's parameters to the run: profile, both configurations and the run directory.
+) -> tuple[TrainingConfig, EvaluationConfig, Run]:
+    """From a training notebook's parameters to the run: both configurations and the run directory.
 
     A parameter that is None keeps the profile's value. Raises ValueError, in one sentence, for an unknown name, a
     wrong type, an impossible value, an arm that is not this notebook's, a device or a data file that is not there.
@@ -66,7 +66,7 @@ def configure_training(
     evaluation = profile.evaluation_config(**{name: given[name] for name in EVALUATION})
     device_of(config)
     check_source(config.data)
-    return profile, config, evaluation, profile.run(config)
+    return config, evaluation, profile.run(config)
 
 
 def label(*runs: Run) -> str:
@@ -74,7 +74,7 @@ def label(*runs: Run) -> str:
     config = runs[0].config()
     reduced = f"a reduced run, the report took {PAPER_STEPS:,}" if config.steps < PAPER_STEPS else "the report's size"
     seeds = sorted({run.config().seed for run in runs})
-    origins = [run.record()["provenance"]["hardware"] for run in runs]
+    origins = [segment["hardware"] for run in runs for segment in run.segments() if "hardware" in segment]
     processors = dict.fromkeys(origin["accelerator"] or origin["processor"] for origin in origins)
     return (
         f"{config.steps:,} steps of {config.batch_size} images ({reduced}), seed{'s' if len(seeds) > 1 else ''} "

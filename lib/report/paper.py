@@ -9,7 +9,7 @@ import pandas as pd
 from IPython.display import HTML, Markdown, display
 from matplotlib.figure import Figure
 
-from lib.files import write_json
+from lib.files import write_csv, write_json
 from lib.report import figures
 from lib.report.analysis import Analysis
 from lib.report.effects import COMPARED, per_arm
@@ -48,8 +48,7 @@ class Paper:
 def write_paper(a: Analysis) -> Paper:
     """The paper of an analysis; writes table.csv and findings.json, what it says, into the profile's directory."""
     found = findings(a)
-    a.profile.directory.mkdir(parents=True, exist_ok=True)
-    a.table.to_csv(a.profile.directory / "table.csv")
+    write_csv(a.profile.directory / "table.csv", a.table.reset_index())
     write_json(a.profile.directory / "findings.json", found)
     return Paper(named_values(a) | found, a.folder)
 

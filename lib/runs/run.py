@@ -171,6 +171,12 @@ class Run:
             return torch.load(self.checkpoint, map_location="cpu", weights_only=True)
 
 
+def segments_of(checkpoint: dict[str, Any]) -> list[dict[str, Any]]:
+    """The segments that a checkpoint tells of; those of the first runs tell only of their length, as one."""
+    whole = {"first_step": 1, "last_step": checkpoint["engine"]["step"], "seconds": checkpoint["seconds"]}
+    return checkpoint.get("segments", [whole])
+
+
 def weights_origin(path: Path) -> dict[str, Any]:
     """What a weights file says of itself: {"config", "step", "commit"}; empty for the first files, which do not."""
     with safe_open(path, "pt") as file:

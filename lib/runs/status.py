@@ -11,8 +11,6 @@ import sys
 import time
 from dataclasses import dataclass
 
-import torch
-
 from lib.files import read_json
 from lib.runs.profiles import Profile, load_profile
 from lib.runs.run import Run
@@ -48,7 +46,7 @@ def status_of(run: Run, config: TrainingConfig, now: float) -> Status:
     signs = [run.path / "config.json", *run.snapshots().values()]
     step, seconds = max(run.snapshots(), default=0), None
     if run.checkpoint.exists():
-        checkpoint = torch.load(run.checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        checkpoint = run.load_checkpoint()
         signs.append(run.checkpoint)
         step, seconds = checkpoint["engine"]["step"], checkpoint["seconds"]
     age = now - max(path.stat().st_mtime for path in signs)
@@ -109,9 +107,10 @@ def main() -> None:
     parser.add_argument("profile")
     try:
         profile = load_profile(parser.parse_args().profile)
+        lines = described(profile_status(profile, time.time()), profile.training["steps"])
     except ValueError as error:
         sys.exit(str(error))
-    print("\n".join(described(profile_status(profile, time.time()), profile.training["steps"])))
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":

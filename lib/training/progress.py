@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from lib.arms import objective_of
 from lib.files import RESULTS, write_csv
-from lib.runs.run import Run
+from lib.refusal import Refusal
+from lib.runs.run import Run, segments_of
 from lib.training.engine import trace_columns
 
 
@@ -24,14 +24,15 @@ def progress(run: Run) -> dict[str, Any]:
 
     `hours_left` is for the speed of the process that wrote the checkpoint. Raises ValueError where there is none.
     """
-    if not run.checkpoint.exists():
-        raise ValueError(f"{run.path} holds no checkpoint; give the directory of a run that is being trained.")
-    state, config = torch.load(run.checkpoint, map_location="cpu", weights_only=True), run.config()
+    state, config = run.load_checkpoint() if run.checkpoint.exists() else None, run.config()
+    if state is None or not len(state["trace"]["rows"]):
+        raise Refusal(
+            f"{run.path} holds no checkpoint with a trace; give the directory of a run that is being trained."
+        )
     step, trace = state["engine"]["step"], state["trace"]
     columns = trace_columns(config.latents, objective_of(config.arm, config).columns)
     means = dict(zip(columns, trace["rows"][-1, 1 + len(columns) :].tolist(), strict=True))
-    whole = {"first_step": 1, "last_step": step, "seconds": state["seconds"]}
-    last = state.get("segments", [whole])[-1]  # the first runs' checkpoints have none
+    last = segments_of(state)[-1]
     per_step = last["seconds"] / max(1, last["last_step"] - last["first_step"] + 1)
     return {
         "run": run.name,

@@ -14,7 +14,7 @@ from lib.locks import only_one
 from lib.progress import Progress
 from lib.refusal import Divergence, Refusal
 from lib.runs.provenance import provenance
-from lib.runs.run import CHECKPOINT_REMEDY, Run, write_trace
+from lib.runs.run import CHECKPOINT_REMEDY, Run, segments_of, write_trace
 from lib.runs.settings import TrainingConfig
 from lib.training.device import device_of, reproducible
 from lib.training.engine import Engine
@@ -66,6 +66,9 @@ def train_together(
     host has looked at the device. Raises ValueError unless all share device, threads and precision, and where another
     process trains one of them.
     """
+    shared = {(config.device, config.threads, config.precision) for config in configs}
+    if len(shared) > 1:
+        raise Refusal("Runs that train together need the same device, threads and precision; train them apart.")
     for config, run in zip(configs, runs, strict=True):
         device_of(config)
         run.claim(config)
@@ -73,9 +76,6 @@ def train_together(
     unfinished = [(config, run) for config, run in zip(configs, runs, strict=True) if not run.complete]
     if not unfinished:
         return
-    shared = {(config.device, config.threads, config.precision) for config, _ in unfinished}
-    if len(shared) > 1:
-        raise ValueError("Runs that train together need the same device, threads and precision; train them apart.")
     (_, threads, precision), errors = shared.pop(), []
     with ExitStack() as locks, reproducible(threads, precision == "tf32"):
         for _, run in unfinished:
@@ -142,8 +142,7 @@ class Training:
                 self.engine.load_state_dict(state["engine"])
                 self.trace.load_state_dict(state["trace"])
                 self.seconds = state["seconds"]
-            whole = {"first_step": 1, "last_step": self.engine.step, "seconds": self.seconds}
-            self.earlier = state.get("segments", [whole])  # the first runs' checkpoints have none
+                self.earlier = segments_of(state)
         self.segment = self.origin | {
             "first_step": self.engine.step + 1,
             "threads": config.threads,

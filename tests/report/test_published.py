@@ -82,7 +82,7 @@ def test_a_published_trace_is_thinner_and_its_advances_are_whole(tmp_path):
     advanced = np.random.default_rng(0).random(2500) < 0.4
     write_trace(run.path / "trace.h5", trace, advanced, {})
     for name in ("config", "run", "evaluation", "scores", "snapshots"):
-        write_json(run.path / f"{name}.json", {})
+        write_json(run.path / f"{name}.json", {"provenance": {}, "summary": {}})
     (run.path / "snapshots.csv").write_text("step\n")
     _publish_run(run, copy.path, weights=False)
     assert copy.advanced().tolist() == advanced.tolist()
@@ -96,8 +96,8 @@ def test_a_published_trace_is_thinner_and_its_advances_are_whole(tmp_path):
 
 def test_the_readme_takes_the_published_findings(tmp_path, monkeypatch):
     monkeypatch.setattr("lib.runs.profiles.RESULTS", tmp_path)
-    profile, table = load_profile("smoke"), pd.DataFrame({"training_seconds": [60.0, 180.0]})
+    profile = load_profile("smoke")
     found = {"differences": "One.", "controls": "", "brackets": "Two."}
     write_json(profile.published / "findings.json", found)
-    text = _summary(profile, table, 1_500_000)
-    assert "1 seed per arm, 2 minutes of training per run. One. Two. Changed for all arms alike" in text
+    text = _summary(profile, pd.DataFrame(), 1_500_000)
+    assert "200 steps, a **reduced run** instead of 1,500,000, 1 seed per arm. One. Two." in text

@@ -1,7 +1,7 @@
 """A step asks the host for nothing, shown without a GPU: on PyTorch's meta device, whose tensors hold no values.
 
 Reading a number or branching on one raises an error there, and no operation may meet a tensor of the CPU. Autocast
-knows no such device, so that bfloat16 is left to tests/test_cuda.py, which asks the same of a CUDA device.
+knows no such device, so that bfloat16 is left to tests/training/test_cuda.py, which asks the same of a CUDA device.
 """
 
 import contextlib

@@ -73,8 +73,9 @@ def test_its_progress_is_noted_once_per_checkpoint(run, tmp_path):
     table = add_progress(path, [row | {"kl": 7.0}])
     assert table["step"].tolist() == [STEP, 200_000]
     assert pd.read_csv(path)["kl"].tolist() == [7.0, pytest.approx(row["kl"], rel=1e-5)]
-    with pytest.raises(ValueError, match="holds no checkpoint; give the directory"):
-        progress(Run(tmp_path))
+    run.checkpoint.unlink()
+    with pytest.raises(ValueError, match="holds no checkpoint with a trace; give the directory"):
+        progress(run)
 
 
 def test_it_is_completed_measured_and_drawn(run, few_images, all_images, tmp_path):

@@ -49,13 +49,11 @@ def build(
     out: str | os.PathLike,
     main: str | os.PathLike,
     appendices: Sequence[str | os.PathLike] = (),
-    title: str | None = None,
 ) -> Path:
     """Writes the page of ``main`` and ``appendices``, executed notebooks, to ``out`` and returns its path.
 
-    ``title`` is what the browser's tab shows; without it, the main notebook's heading. The same notebooks give
-    the same bytes. Raises ValueError, in one sentence, where a notebook is missing, was not run through or
-    cannot be shown; warns of an image without a caption.
+    The same notebooks give the same bytes. Raises ValueError, in one sentence, where a notebook is missing, was not run
+    through or cannot be shown; warns of an image without a caption.
     """
     out, paths = Path(out), [Path(main), *map(Path, appendices)]
     if len(paths) > 27:
@@ -75,7 +73,7 @@ def build(
         loader=jinja2.FileSystemLoader(_PAGE), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     html = environment.get_template("report.html.j2").render(
-        title=title or plain(scopes[0].title),
+        title=plain(scopes[0].title),
         paper=parts[0],
         appendices=parts[1:],
         contents=_contents(scopes),
@@ -152,12 +150,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("out", metavar="OUT.html", type=Path)
     parser.add_argument("main", metavar="MAIN.ipynb", type=Path, help="the paper")
     parser.add_argument("appendices", metavar="APPENDIX.ipynb", type=Path, nargs="*")
-    parser.add_argument("--title", help="what the browser's tab shows (default: the main notebook's heading)")
     given = parser.parse_args(arguments)
     try:
         with warnings.catch_warnings(record=True) as remarks:
             warnings.simplefilter("always")
-            out = build(given.out, given.main, given.appendices, given.title)
+            out = build(given.out, given.main, given.appendices)
     except ValueError as error:
         sys.exit(f"The report was not built. {error}")
     for remark in remarks:
