@@ -287,6 +287,15 @@ def test_the_figure_fits_the_screen(visit, report, width):
     assert not page.locator("noscript img").first.is_visible()
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+def test_on_paper_there_are_pictures_and_no_sliders(visit, report, width):
+    page = visit(report, width)
+    sliders, pictures = (page.locator(f".explorer {kind}:visible") for kind in ("input", "canvas"))
+    assert sliders.count() > 5 and pictures.count() == 3
+    page.emulate_media(media="print")
+    assert sliders.count() == 0 and pictures.count() == 3
+
+
 def test_without_javascript_pictures_stand_in_its_place(visit, report):
     page = visit(report, 360, java_script_enabled=False)
     assert not page.locator("canvas").first.is_visible()
