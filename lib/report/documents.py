@@ -51,24 +51,24 @@ def _small(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def print_page(page: Path, target: Path) -> str | None:
-    """Print a rendered report to a PDF, A4, with Chromium; returns why not, in one line, where there is none."""
+    """Print a rendered report to a PDF, A4, with Chromium; returns why not, in one line, where it cannot."""
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     try:
-        from playwright.sync_api import sync_playwright  # of the tests' packages
+        from playwright.sync_api import Error, sync_playwright  # of the tests' packages
     except ImportError:
         return "No PDF was made: playwright is not installed."
     if chromium is None:
         return "No PDF was made: there is no Chromium on this machine."
     root = hasattr(os, "geteuid") and os.geteuid() == 0  # for whom Chromium has no sandbox
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium, args=["--disable-gpu", *(["--no-sandbox"] if root else [])]
-        )
-        try:
+    arguments = ["--disable-gpu", *(["--no-sandbox"] if root else [])]
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
             opened = browser.new_page()
             opened.goto(page.absolute().as_uri(), wait_until="load")
-            opened.emulate_media(media="print")
-            write_bytes(target, opened.pdf(format="A4", prefer_css_page_size=True, outline=True, tagged=True))
-        finally:
+            content = opened.pdf(format="A4", prefer_css_page_size=True, outline=True, tagged=True)
             browser.close()
+    except Error as error:
+        return f"No PDF was made: {error.message.splitlines()[0]}"
+    write_bytes(target, content)
     return None

@@ -81,6 +81,14 @@ def test_without_chromium_one_line_says_so(tmp_path, monkeypatch):
     assert not (tmp_path / "a.pdf").exists()
 
 
+def test_a_chromium_that_does_not_start_is_said_in_one_line(tmp_path, monkeypatch):
+    pytest.importorskip("playwright")
+    monkeypatch.setattr(documents.shutil, "which", lambda name: "/bin/false")
+    said = print_page(tmp_path / "a.html", tmp_path / "a.pdf")
+    assert said.startswith("No PDF was made: ") and "\n" not in said
+    assert not (tmp_path / "a.pdf").exists()
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)")
 def test_a_page_is_printed(tmp_path):
     page = tmp_path / "a.html"
