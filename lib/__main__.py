@@ -3,8 +3,9 @@
     python -m lib paper --seeds 1 2 3 --set precision=tf32 --minutes 60
 
 Needs torch, numpy, h5py, pandas, safetensors and tqdm alone. Runs go where the notebooks look for them,
-results/runs/<profile>; complete ones are left as they are, interrupted ones continue. On a GPU all runs train together
-(lib/training/lockstep.py), on a CPU one after the other: start one command per arm to use more cores.
+results/runs/<profile>; complete ones are left as they are, those complete in another profile are copied from there,
+interrupted ones continue. On a GPU all runs train together (lib/training/lockstep.py), on a CPU one after the other:
+start one command per arm to use more cores.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from lib.evaluation.evaluate import evaluate
 from lib.evaluation.snapshots import measure_snapshots
 from lib.refusal import Refusal
 from lib.runs.profiles import load_profile
+from lib.runs.reuse import take_over
 from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig, TrainingConfig
 from lib.training.device import device_of
@@ -80,6 +82,8 @@ def train_profile(
     together = device_of(configs[0]).type == "cuda"
     for part in [slice(None)] if together else [slice(i, i + 1) for i in range(len(runs))]:
         try:
+            for config, run in zip(configs[part], runs[part], strict=True):
+                take_over(config, run, data.sha256)
             train_together(configs[part], runs[part], data, time_limit=deadline - time.perf_counter())
         except FloatingPointError as error:
             diverged.append(error)
