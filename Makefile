@@ -1,10 +1,12 @@
 # make report [PROFILE=laptop]               train what is missing, evaluate, write the report, print its path
 # make render [PROFILE=...]                  draw all figures and the report again, loading complete runs
 # make publish [PROFILE=...]                 copy a finished profile's results to results/published, update README
+# make verify [RUN=results/published/...]    whether the published results follow from one another; evaluate RUN's weights
 # make status [PROFILE=...]                   which runs of a profile stand, train or failed, and the time left
 # make notebooks                             write notebooks/*.ipynb from their sources, notebooks/*.py, without output
 # make lock                                  write requirements.lock anew after a changed version (needs uv)
 # make test                                  run the tests
+# make test-long                             run the longer campaigns, keep the result in results/benchmarks/test_long.json
 
 PROFILE ?= laptop
 PYTHON ?= python3
@@ -18,7 +20,7 @@ SNAKEMAKE := $(BIN)/python -m lib.locks results/runs/$(PROFILE)/.report.lock \
 STRIPPED := metadata.language_info cell.metadata.editable cell.metadata.slideshow cell.metadata.jupyter
 
 .DELETE_ON_ERROR:
-.PHONY: report render publish status notebooks lock test
+.PHONY: report render publish verify status notebooks lock test test-long
 
 report: $(BIN)/.installed
 	$(SNAKEMAKE)
@@ -30,6 +32,9 @@ render: $(BIN)/.installed
 
 publish: $(BIN)/.installed
 	$(BIN)/python -m lib.report.publish $(PROFILE)
+
+verify: $(BIN)/.installed
+	@$(BIN)/python -m lib.report.verify $(if $(RUN),--full $(RUN))
 
 status: $(BIN)/.installed
 	@$(BIN)/python -m lib.runs.status $(PROFILE)
@@ -49,6 +54,9 @@ test: $(BIN)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
+
+test-long: $(BIN)/.installed
+	$(BIN)/python -m pytest -m long --result results/benchmarks/test_long.json
 
 # Every package but torch comes by version and hash. torch, whose build depends on the machine, comes by version, and its
 # CUDA libraries, where a build has them, by the versions that it names itself. So do the tools that build this project.

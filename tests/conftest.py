@@ -1,12 +1,31 @@
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from campaign import keep_result
 
 from lib.data.dataset import Dataset
 from lib.dsprites import N_IMAGES, render_packed
 from lib.runs.profiles import load_profile
 
 torch.set_num_threads(1)  # small tensors: a second thread costs more than it gives where the machine is busy
+
+
+def pytest_addoption(parser):
+    parser.addoption("--result", type=Path, help="where to write what make test-long keeps of its campaigns")
+
+
+def pytest_sessionstart(session):
+    session.started = time.perf_counter()
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """An interrupted campaign leaves the last result as it is."""
+    path = session.config.getoption("result")
+    if path is not None and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        keep_result(path, len(session.items), session.testsfailed, time.perf_counter() - session.started)
 
 
 @pytest.fixture(scope="session")

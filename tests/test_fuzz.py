@@ -1,4 +1,7 @@
-"""Thousands of damaged files and values: every reader gives a result or a Refusal, and nothing else."""
+"""Thousands of damaged files and values: every reader gives a result or a Refusal, and nothing else.
+
+Each test stands here twice: as it runs always, and marked `long`, for make test-long, with ten times the examples.
+"""
 
 import json
 from pathlib import Path
@@ -8,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from campaign import EXAMPLES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -28,10 +32,19 @@ SMOKE = load_profile("smoke")
 CONFIG, MEASURING = SMOKE.training_config("adaptive", 1), SMOKE.evaluation_config()
 
 
+TIMES = {"examples": 1}
+
+
+@pytest.fixture(autouse=True, params=[1, pytest.param(10, marks=pytest.mark.long)], ids=["short", "long"])
+def times(request, monkeypatch) -> None:
+    """How many times the examples that a test asks for it gets."""
+    monkeypatch.setitem(TIMES, "examples", request.param)
+
+
 def examples(count: int):
     """The same examples every time; files of a folder that all share."""
     return settings(
-        max_examples=count, deadline=None, derandomize=True, database=None,
+        max_examples=count * TIMES["examples"], deadline=None, derandomize=True, database=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )  # fmt: skip
 
@@ -69,6 +82,7 @@ def changed(content: bytes, made: list[tuple[str, float, bytes]]) -> bytes:
 
 def survives(read) -> None:
     """A result, or a Refusal of one sentence."""
+    EXAMPLES.update(tried=1)
     try:
         read()
     except Refusal as error:
@@ -210,28 +224,43 @@ def test_settings_of_any_kind(kind):
     check()
 
 
-@examples(700)
-@given(values, values, st.lists(values, max_size=3) | values)
-def test_profiles_by_any_name_and_configurations_by_any_arm_and_seed(name, arm, seed):
-    survives(lambda: load_profile(name))
-    survives(lambda: SMOKE.training_config(arm, seed))
+def test_profiles_by_any_name_and_configurations_by_any_arm_and_seed():
+    @examples(700)
+    @given(values, values, st.lists(values, max_size=3) | values)
+    def check(name, arm, seed):
+        survives(lambda: load_profile(name))
+        survives(lambda: SMOKE.training_config(arm, seed))
+
+    check()
 
 
-@examples(700)
-@given(st.lists(st.tuples(st.sampled_from([*CONFIG.as_mapping(), *MEASURING.as_mapping(), "x"]), st.text(max_size=9))))
-def test_assignments_of_any_text(pairs):
-    survives(lambda: changed_settings([f"{name}={value}" for name, value in pairs]))
+def test_assignments_of_any_text():
+    names = st.sampled_from([*CONFIG.as_mapping(), *MEASURING.as_mapping(), "x"])
+
+    @examples(700)
+    @given(st.lists(st.tuples(names, st.text(max_size=9))))
+    def check(pairs):
+        survives(lambda: changed_settings([f"{name}={value}" for name, value in pairs]))
+
+    check()
 
 
-@examples(300)
-@given(st.text(max_size=40))
-def test_data_sources_of_any_text(source):
-    survives(lambda: dataset.check_source(source))
+def test_data_sources_of_any_text():
+    @examples(300)
+    @given(st.text(max_size=40))
+    def check(source):
+        survives(lambda: dataset.check_source(source))
+
+    check()
 
 
-@examples(500)
-@given(values)
-def test_json_of_any_value(tmp_path_factory, value):
-    path = tmp_path_factory.getbasetemp() / "any.json"
-    path.write_text(json.dumps(value, default=str))
-    survives(lambda: read_json(path, ("config",)))
+def test_json_of_any_value(tmp_path):
+    path = tmp_path / "any.json"
+
+    @examples(500)
+    @given(values)
+    def check(value):
+        path.write_text(json.dumps(value, default=str))
+        survives(lambda: read_json(path, ("config",)))
+
+    check()

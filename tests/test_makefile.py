@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(MAKE is None, reason="make is not installed")
 
 @pytest.fixture
 def checkout(tmp_path) -> Path:
-    for name in ("Makefile", "pyproject.toml"):
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
         shutil.copy(ROOT / name, tmp_path)
     return tmp_path
 

@@ -104,11 +104,18 @@ def analyse(profile: Profile, images: Dataset) -> Analysis:
         for run in runs:
             evaluate(run, images, config)
             measure_scores(run, config)
-    read = {name: [read_json(run.path / name) for run in runs] for name in ("evaluation.json", "scores.json")}
     snapshots = {
         run.name: pd.read_csv(run.path / "snapshots.csv") if published else measure_snapshots(run, images, config)
         for run in runs
     }
+    return gather(profile, runs, snapshots, entropy, published)
+
+
+def gather(
+    profile: Profile, runs: list[Run], snapshots: dict[str, pd.DataFrame], entropy: float, published: bool
+) -> Analysis:
+    """The analysis of measured runs, from their files alone; see `Analysis`."""
+    read = {name: [read_json(run.path / name) for run in runs] for name in ("evaluation.json", "scores.json")}
     settings = [
         *(content[0]["config"] for content in read.values()),
         read_json(runs[0].path / "snapshots.json")["config"],

@@ -14,8 +14,9 @@ import pandas as pd
 
 from lib.evaluation import evaluate as evaluation
 from lib.evaluation import scores, snapshots
-from lib.files import read_json
+from lib.files import read_json, sha256, write_sealed
 from lib.report.analysis import trained_runs
+from lib.report.documents import print_page, slim_notebook
 from lib.report.effects import COMPARED
 from lib.report.readme import END, README, START, update_readme
 from lib.runs.profiles import Profile, load_profile
@@ -23,11 +24,12 @@ from lib.runs.run import Run, write_trace
 from lib.runs.settings import EvaluationConfig
 
 LIMIT = 30e6  # bytes of results/published in all
+HASHES = "hashes.json"  # of a published profile's files
 TRACE_ROWS = 1_000  # of a published trace
 
 
 def publish(profile: Profile) -> Path:
-    """Publish the profile's runs, figures and report; returns the directory.
+    """Publish the profile's runs, figures and report, as page, notebook and PDF; returns the directory.
 
     Raises ValueError where something is missing or the published results would exceed 30 MB, and then leaves what was
     published before as it is.
@@ -36,7 +38,8 @@ def publish(profile: Profile) -> Path:
         raise ValueError(f"No run of {profile.name} is here; run make report PROFILE={profile.name} first.")
     runs = trained_runs(profile)
     wanted = [profile.directory / name for name in ("report.html", "table.csv", "findings.json", "dataset.json")]
-    missing = [path for path in wanted if not path.exists()]
+    notebook = profile.directory / "notebooks" / "04_analysis.ipynb"
+    missing = [path for path in (*wanted, notebook) if not path.exists()]
     if missing:
         raise ValueError(f"{missing[0]} is missing; run make report PROFILE={profile.name} first.")
     if not all(_measured_as_set(run, profile.evaluation_config()) for run in runs):
@@ -49,25 +52,36 @@ def publish(profile: Profile) -> Path:
     target = profile.published
     fresh = target.with_name(f".{target.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    for path in wanted:
-        shutil.copy2(path, fresh)
-    shutil.copytree(profile.directory / "figures", fresh / "figures")
-    for run in runs:
-        config = run.config()
-        shown = config.seed == profile.seeds[0] and config.arm in COMPARED  # by the report's figures
-        _publish_run(run, fresh / run.name, weights=shown)
-
-    others = [path for path in target.parent.rglob("*") if target not in path.parents and path.is_file()]
-    size = sum(path.stat().st_size for path in others)
-    if size > LIMIT:
-        shutil.rmtree(fresh)
-        raise ValueError(
-            f"results/published would hold {size / 1e6:.0f} MB, more than {LIMIT / 1e6:.0f}; publish less."
-        )
-    shutil.rmtree(target, ignore_errors=True)
-    fresh.rename(target)
+    try:
+        fresh.mkdir(parents=True)
+        for path in wanted:
+            shutil.copy2(path, fresh)
+        shutil.copytree(profile.directory / "figures", fresh / "figures")
+        for run in runs:
+            config = run.config()
+            shown = config.seed == profile.seeds[0] and config.arm in COMPARED  # by the report's figures
+            _publish_run(run, fresh / run.name, weights=shown)
+        slim_notebook(notebook, fresh / "report.ipynb")
+        if not_printed := print_page(fresh / "report.html", fresh / "report.pdf"):
+            print(not_printed, file=sys.stderr)
+        write_hashes(fresh)
+        others = [path for path in target.parent.rglob("*") if target not in path.parents and path.is_file()]
+        size = sum(path.stat().st_size for path in others)
+        if size > LIMIT:
+            raise ValueError(
+                f"results/published would hold {size / 1e6:.0f} MB, more than {LIMIT / 1e6:.0f}; publish less."
+            )
+        shutil.rmtree(target, ignore_errors=True)
+        fresh.rename(target)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
     return target
+
+
+def write_hashes(folder: Path) -> None:
+    """Write the SHA-256 of every file of a published profile, by its path there, for `make verify`."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / HASHES)
+    write_sealed(folder / HASHES, {path.relative_to(folder).as_posix(): sha256(path) for path in files})
 
 
 def _measured_as_set(run: Run, config: EvaluationConfig) -> bool:

@@ -53,7 +53,7 @@ The controller of equation (1) is
 
 $$\beta(t) = \max\left(\frac{K_p}{1 + \exp\left(e(t)\right)}
  - K_i \sum_{j=0}^{t} e(j) + \beta_{\min},\; \beta_{\min}\right),
-\qquad e(t) = C(t) - \widehat{\mathrm{KL}}(t), \qquad \boldsymbol{z} \sim q(\boldsymbol{z}) \tag{3}$$
+\qquad e(t) = C(t) - \widehat{\mathrm{KL}}(t), \qquad z \sim q(z) \tag{3}$$
 
 ### The decomposition of the divergence
 
@@ -248,11 +248,29 @@ def test_visit_notices_a_request_and_a_message(browser, report: Path, tmp_path: 
         assert visit.page.evaluate("document.documentElement.scrollWidth") > 360
 
 
-def test_policy_forbids_loading(browser, report: Path, tmp_path: Path) -> None:
+FORBIDDEN = {
+    "connect-src": "<script>fetch('http://127.0.0.1:9/x').catch(() => {})</script>",
+    "script-src": "<script src='data:text/javascript,1'></script>",
+    "img-src": "<img src='http://127.0.0.1:9/a.png'>",
+    "style-src": "<link rel=stylesheet href='http://127.0.0.1:9/a.css'>",
+    "frame-src": "<iframe src='data:text/html,x'></iframe>",
+    "media-src": "<video src='data:video/mp4,x'></video>",
+    "worker-src": "<script>new Worker(URL.createObjectURL(new Blob(['1'])))</script>",
+}
+
+
+@pytest.mark.parametrize("directive", FORBIDDEN)
+def test_policy_forbids_loading(browser, report: Path, tmp_path: Path, directive: str) -> None:
+    """What the page has no need of is refused: each addition breaks the directive it is named after, and no other."""
     spoiled = tmp_path / "spoiled.html"
-    addition = "<script>fetch('http://127.0.0.1:9/x').catch(() => {})</script>"
+    watch = (
+        "<script>document.addEventListener('securitypolicyviolation', (e) => said.push(e.effectiveDirective))</script>"
+    )
+    addition = f"<script>window.said = []</script>{watch}{FORBIDDEN[directive]}"
     spoiled.write_text(report.read_text().replace("</main>", addition + "</main>"))
     with Visit(browser, spoiled, 360) as visit:
+        visit.page.wait_for_function("said.length > 0")
+        assert {name.removesuffix("-elem") for name in visit.page.evaluate("said")} == {directive}
         assert any("Content Security Policy" in message for message in visit.console)
 
 

@@ -1,0 +1,74 @@
+"""The paper to be read without a kernel or a script: the executed notebook made small, the page as a PDF."""
+
+import base64
+import io
+import os
+import shutil
+from pathlib import Path
+
+import nbformat
+from nbformat.v4 import new_output
+from PIL import Image
+
+from lib.files import write_bytes, write_text
+from lib.refusal import Refusal
+
+LARGEST = 1_000_000  # bytes of a notebook: what code hosts still show as one
+_SLIDERS = "*The sliders are in `report.html` beside this notebook.*"
+
+
+def slim_notebook(source: Path, target: Path) -> None:
+    """Write an executed notebook with its outputs: figures in 256 colours, a note in the explorer's place, and without
+    what changes from run to run, times and the machine's paths.
+
+    Raises Refusal where it is still larger than LARGEST.
+    """
+    notebook = nbformat.read(source, as_version=4)
+    notebook.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        cell.metadata = nbformat.from_dict({"tags": cell.metadata.get("tags", [])})
+        if cell.cell_type == "code":
+            cell.outputs = [_small(output) for output in cell.outputs]
+    content = nbformat.writes(notebook) + "\n"
+    if len(content.encode()) > LARGEST:
+        raise Refusal(
+            f"{source} holds {len(content.encode()) / 1e6:.1f} MB without its explorer, more than {LARGEST / 1e6:.0f}; "
+            "draw smaller figures."
+        )
+    write_text(target, content)
+
+
+def _small(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    data = output.get("data", {})
+    if 'class="explorer"' in data.get("text/html", ""):
+        return new_output("display_data", data={"text/markdown": _SLIDERS, "text/plain": _SLIDERS})
+    if "image/png" in data:
+        file = io.BytesIO()
+        image = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
+        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, "png", optimize=True)
+        data["image/png"] = base64.b64encode(file.getvalue()).decode()
+    return output
+
+
+def print_page(page: Path, target: Path) -> str | None:
+    """Print a rendered report to a PDF, A4, with Chromium; returns why not, in one line, where there is none."""
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    try:
+        from playwright.sync_api import sync_playwright  # of the tests' packages
+    except ImportError:
+        return "No PDF was made: playwright is not installed."
+    if chromium is None:
+        return "No PDF was made: there is no Chromium on this machine."
+    root = hasattr(os, "geteuid") and os.geteuid() == 0  # for whom Chromium has no sandbox
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--disable-gpu", *(["--no-sandbox"] if root else [])]
+        )
+        try:
+            opened = browser.new_page()
+            opened.goto(page.absolute().as_uri(), wait_until="load")
+            opened.emulate_media(media="print")
+            write_bytes(target, opened.pdf(format="A4", prefer_css_page_size=True, outline=True, tagged=True))
+        finally:
+            browser.close()
+    return None

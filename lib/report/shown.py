@@ -1,0 +1,68 @@
+"""What a rendered page and an executed notebook show in their tables, and what an analysis gives for the same rows."""
+
+import html
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+
+from lib.report import paper_tables
+from lib.report.analysis import Analysis
+from lib.report.effects import has_design
+
+_NUMBER = re.compile(r"[-+−]?\d[\d,]*(?:\.\d+)?")
+
+
+def tables_of(path: Path) -> str:
+    """The HTML of a page, or that which the cells of a notebook displayed."""
+    if path.suffix == ".html":
+        return path.read_text(encoding="utf-8")
+    cells = nbformat.read(path, as_version=4).cells
+    outputs = (output for cell in cells for output in cell.get("outputs", []))
+    return "\n".join(output.get("data", {}).get("text/html", "") for output in outputs)
+
+
+def rows_shown(page: str) -> Iterator[tuple[str, list[str]]]:
+    """The table rows of HTML: what stands in the first cell, and the cells after it that are not empty."""
+    for row in re.findall(r"<tr.*?</tr>", page, re.DOTALL):
+        cells = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)
+        texts = [" ".join(html.unescape(re.sub("<[^>]+>", "", cell)).split()) for cell in cells]
+        if texts:
+            yield texts[0], [text for text in texts[1:] if text]
+
+
+def rows_derived(a: Analysis) -> dict[str, list[list[str]]]:
+    """The rows of the paper's tables by their label, in the same form; a label may stand in several tables."""
+    tables = [
+        paper_tables.headline(a.table), paper_tables.controller(a.table), paper_tables.estimators(a.table),
+        paper_tables.measures(a.table), paper_tables.split(a.table, a.snapshots),
+        paper_tables.gaps(a.gaps, a.table["arm"]),
+    ]  # fmt: skip
+    if has_design(a.profile.arms):
+        tables.append(paper_tables.design(a.table))
+    rows = defaultdict(list)
+    for table in tables:
+        for label, cells in table.iterrows():
+            rows[" ".join(label.split())].append([cell for cell in cells if cell])
+    return rows
+
+
+def numbers(text: str) -> list[str]:
+    """The numbers that a text names, as written."""
+    return _NUMBER.findall(text)
+
+
+def agree(shown: str, derived: str) -> bool:
+    """Whether two texts name the same numbers, each to the digits that both show."""
+    pairs = numbers(shown), numbers(derived)
+    return len(pairs[0]) == len(pairs[1]) and all(_close(*pair) for pair in zip(*pairs, strict=True))
+
+
+def _close(first: str, second: str) -> bool:
+    if first == second:
+        return True
+    values = [float(text.replace(",", "").replace("−", "-")) for text in (first, second)]
+    digits = [len(text.partition(".")[2]) for text in (first, second)]
+    return digits[0] != digits[1] and abs(values[0] - values[1]) <= 0.5 * sum(10.0**-n for n in digits) + 1e-12

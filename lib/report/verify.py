@@ -1,0 +1,143 @@
+"""Whether what is published follows: run files, tables, findings, page, notebook and README, each from the last.
+
+    python -m lib.report.verify                                              seconds, without the data set
+    python -m lib.report.verify --full results/published/seeds/linear-seed1   evaluates its weights anew, too: minutes
+
+Says of every number that does not follow where it stands, and exits with 1. Pages of older code are compared as far as
+today's tables have the same rows.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lib.data import dataset
+from lib.evaluation.evaluate import ENTRIES, evaluate
+from lib.files import read_json, sha256
+from lib.refusal import Refusal
+from lib.report import readme, shown
+from lib.report.analysis import Analysis, gather
+from lib.report.findings import findings
+from lib.report.publish import HASHES
+from lib.report.rederived import check_evaluation, check_record, check_scores, check_snapshots, differences
+from lib.runs.profiles import Profile, load_profile, published_profiles
+from lib.runs.run import Run
+
+FULL = 1e-3  # relative or absolute, of weights evaluated anew: other machines round otherwise
+
+
+def check(profile: Profile) -> Iterator[str]:
+    """One sentence for everything in a profile's published results that does not follow."""
+    folder = profile.published
+    runs = [Run(folder / run.name) for run in profile.runs()]
+    yield from _tried(_hashes, folder)
+    entropy = read_json(folder / "dataset.json", ("sha256", "entropy_nats"))
+    for run in runs:
+        for one in (check_record, check_evaluation, check_scores, check_snapshots):
+            yield from _tried(one, run)
+        config = run.config()
+        settings = profile.training_config(config.arm, config.seed).as_mapping()
+        yield from differences(run.path / "config.json", config.as_mapping(), settings, "profiles.toml")
+        data = {"provenance": {"data_sha256": entropy["sha256"]}}
+        yield from differences(run.path / "run.json", run.record(), data, "dataset.json")
+    snapshots = {run.name: pd.read_csv(run.path / "snapshots.csv") for run in runs}
+    a = gather(profile, runs, snapshots, entropy["entropy_nats"], published=True)
+    for one in (_table, _findings, _tables_shown):
+        yield from _tried(one, a)
+
+
+def check_readme(profiles: list[Profile]) -> Iterator[str]:
+    """One sentence for every line of README's results that is not what the published tables give."""
+    text = readme.README.read_text(encoding="utf-8")
+    lines = text.partition(readme.START)[2].partition(readme.END)[0].strip().splitlines()
+    derived = readme.readme_results(profiles).splitlines()
+    for line in [line for line in lines if line not in derived] or [line for line in derived if line not in lines]:
+        yield f"{readme.README}: {line!r} does not follow from the published tables."
+
+
+def check_weights(run: Run, progress: bool = True) -> Iterator[str]:
+    """Evaluate a published run's weights with the settings of its evaluation.json, and compare, to FULL."""
+    published = read_json(run.path / "evaluation.json", ENTRIES)
+    profile = load_profile(run.path.parent.name)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Run(Path(folder) / run.name)
+        copy.path.mkdir()
+        for name in ("config.json", "run.json", "weights.safetensors"):
+            if not (run.path / name).exists():
+                raise Refusal(f"{run.path / name} is not published; name a run with weights, such as seed 1 of linear.")
+            shutil.copy(run.path / name, copy.path)
+        images = dataset.load(dataset.ensure(copy.config().data))
+        again = evaluate(copy, images, profile.evaluation_config(**published["config"]), progress)
+    kept = {name: again[name] for name in again if name not in ("seconds", "provenance")}
+    yield from differences(run.path / "evaluation.json", published, kept, "the weights", FULL)
+
+
+def _hashes(folder: Path) -> Iterator[str]:
+    stated = read_json(folder / HASHES)
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {HASHES}
+    for name in sorted(there | set(stated)):
+        if name not in there or sha256(folder / name) != stated.get(name):
+            yield f"{folder / name} is not what was published: its SHA-256 is not the one in {HASHES}."
+
+
+def _table(a: Analysis) -> Iterator[str]:
+    path = a.profile.published / "table.csv"
+    published = pd.read_csv(path, index_col="run")
+    both = [column for column in a.table if column in published]
+    stated, derived = (table[both].to_dict("index") for table in (published, a.table))
+    yield from differences(path, stated, derived, "the runs' files")
+
+
+def _findings(a: Analysis) -> Iterator[str]:
+    """Numbers alone: the words may have changed since. What the estimators cost is a benchmark's, not the runs'."""
+    path = a.profile.published / "findings.json"
+    stated = read_json(path) if path.exists() else {}
+    for name, sentence in findings(a).items():
+        if name in stated and name != "cost" and shown.numbers(stated[name]) != shown.numbers(sentence):
+            yield f"{path}: {name} is {stated[name]!r}, but the runs' files give {sentence!r}."
+
+
+def _tables_shown(a: Analysis) -> Iterator[str]:
+    derived = shown.rows_derived(a)
+    for path in (a.profile.published / "report.html", a.profile.published / "report.ipynb"):
+        compared = 0
+        for label, cells in shown.rows_shown(shown.tables_of(path)):
+            alike = [row for row in derived.get(label, []) if len(row) == len(cells)]
+            compared += len(alike)
+            if alike and not any(all(map(shown.agree, cells, row)) for row in alike):
+                yield f"{path}: {label!r} shows {', '.join(cells)}, but table.csv gives {', '.join(alike[0])}."
+        if not compared:
+            yield f"{path} shows none of the paper's tables."
+
+
+def _tried(one: Callable[[Any], Iterator[str]], subject: Any) -> Iterator[str]:
+    """What a check says, a refusal to read among it."""
+    try:
+        yield from one(subject)
+    except ValueError as error:
+        yield str(error)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m lib.report.verify", description="Check that the published results follow from one another."
+    )
+    parser.add_argument("--full", metavar="RUN", type=Path, help="a published run whose weights to evaluate anew")
+    arguments, profiles = parser.parse_args(), published_profiles()
+    found = [problem for profile in profiles for problem in _tried(check, profile)]
+    found += _tried(check_readme, profiles)
+    if arguments.full is not None:
+        found += _tried(check_weights, Run(arguments.full))
+    if found:
+        sys.exit("\n".join(found))
+    print(f"All that is published follows: {', '.join(profile.name for profile in profiles)}, and README.md.")
+
+
+if __name__ == "__main__":
+    main()

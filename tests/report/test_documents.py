@@ -1,0 +1,107 @@
+"""The paper as a notebook that code hosts show and as a PDF; published with everything else."""
+
+import base64
+import io
+import re
+
+import nbformat
+import numpy as np
+import pytest
+from chromium import CHROMIUM
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
+
+from lib.files import ROOT
+from lib.report import documents, verify
+from lib.report.documents import LARGEST, print_page, slim_notebook
+from lib.report.publish import publish
+from lib.runs.profiles import load_profile, published_profiles
+
+SMOKE = ROOT / "results" / "runs" / "smoke"
+
+
+def png(image: np.ndarray) -> str:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "png")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def executed(path, image: np.ndarray) -> None:
+    """A notebook as papermill leaves it: times, paths, a figure, a table and an explorer."""
+    outputs = [
+        new_output("display_data", data={"image/png": png(image)}, metadata={"image/png": {"width": 700}}),
+        new_output("display_data", data={"text/html": "<table><tr><td>1</td></tr></table>"}),
+        new_output("display_data", data={"text/html": f'<div class="explorer">{"x" * 2_000_000}</div>'}),
+    ]
+    metadata = {"tags": ["parameters"], "papermill": {"start_time": "2020"}}
+    cells = [new_markdown_cell("# Title"), new_code_cell("1", outputs=outputs, execution_count=3, metadata=metadata)]
+    nbformat.write(new_notebook(cells=cells, metadata={"papermill": {"output_path": "/home/a"}}), path)
+
+
+def test_a_notebook_keeps_its_outputs_but_the_explorer(tmp_path):
+    source, target = tmp_path / "a.ipynb", tmp_path / "b.ipynb"
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[10:20, :, 0], image[:, 30:] = 200, (0, 90, 160)
+    executed(source, image)
+    slim_notebook(source, target)
+    assert not re.search("/home|start_time|explorer", target.read_text())
+    notebook = nbformat.read(target, as_version=4)
+    nbformat.validate(notebook)
+    cell = notebook.cells[1]
+    assert cell.execution_count == 3 and cell.metadata == {"tags": ["parameters"]}
+    figure, table, sliders = cell.outputs
+    shown = Image.open(io.BytesIO(base64.b64decode(figure.data["image/png"]))).convert("RGB")
+    assert np.array_equal(shown, image) and figure.metadata["image/png"]["width"] == 700
+    assert table.data["text/html"].startswith("<table>")
+    assert sliders.data["text/markdown"] == "*The sliders are in `report.html` beside this notebook.*"
+
+
+def test_a_notebook_that_stays_too_large_is_refused(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), np.uint8)
+    executed(tmp_path / "a.ipynb", noise)
+    with pytest.raises(ValueError, match=r"more than 1; draw smaller figures\.$"):
+        slim_notebook(tmp_path / "a.ipynb", tmp_path / "b.ipynb")
+    assert not (tmp_path / "b.ipynb").exists()
+
+
+@pytest.mark.parametrize("profile", published_profiles(), ids=lambda profile: profile.name)
+def test_published_notebooks_are_small_and_executed(profile):
+    path = profile.published / "report.ipynb"
+    assert path.stat().st_size <= LARGEST
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in cells)
+    assert sum("image/png" in output.get("data", {}) for cell in cells for output in cell.outputs) >= 6
+
+
+def test_without_chromium_one_line_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(documents.shutil, "which", lambda name: None)
+    assert print_page(tmp_path / "a.html", tmp_path / "a.pdf") == (
+        "No PDF was made: there is no Chromium on this machine."
+    )
+    assert not (tmp_path / "a.pdf").exists()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)")
+def test_a_page_is_printed(tmp_path):
+    page = tmp_path / "a.html"
+    page.write_text("<style>@media print { p { break-after: page } }</style><p>One<p>Two<p>Three")
+    assert print_page(page, tmp_path / "a.pdf") is None
+    content = (tmp_path / "a.pdf").read_bytes()
+    assert content.startswith(b"%PDF-") and b"/Count 3" in content
+
+
+@pytest.mark.skipif(not (SMOKE / "report.html").exists(), reason="make report PROFILE=smoke was not run here")
+def test_a_report_is_published_with_notebook_and_pdf_and_follows(tmp_path, monkeypatch, capsys):
+    (tmp_path / "runs").symlink_to(SMOKE.parent)
+    monkeypatch.setattr("lib.runs.profiles.RESULTS", tmp_path)
+    profile = load_profile("smoke")
+    folder = publish(profile)
+    names = {path.name for path in folder.iterdir()}
+    assert {"report.html", "report.ipynb", "table.csv", "findings.json", "hashes.json"} <= names
+    assert ("report.pdf" in names) == (capsys.readouterr().err == "")
+    assert list(verify.check(profile)) == []
+    monkeypatch.setattr("lib.report.publish.LIMIT", 1e6)
+    with pytest.raises(ValueError, match="would hold"):
+        publish(profile)
+    assert [path.name for path in folder.parent.iterdir()] == ["smoke"]
+    assert names == {path.name for path in folder.iterdir()}

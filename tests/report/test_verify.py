@@ -1,0 +1,128 @@
+"""make verify: what is published follows, and an altered number of any kind is found where it stands."""
+
+import gzip
+import json
+import re
+import shutil
+
+import pytest
+
+from lib.files import ROOT, read_json, write_json
+from lib.report import readme, verify
+from lib.report.analysis import gather
+from lib.report.findings import findings
+from lib.report.publish import HASHES, write_hashes
+from lib.runs.profiles import load_profile, published_profiles
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """A copy of what is published of `hour`, with a README that follows from it; returns the profile's folder."""
+    monkeypatch.setattr("lib.runs.profiles.RESULTS", tmp_path / "results")
+    monkeypatch.setattr(readme, "ROOT", tmp_path)
+    monkeypatch.setattr(readme, "README", tmp_path / "README.md")
+    folder = tmp_path / "results" / "published" / "hour"
+    shutil.copytree(ROOT / "results" / "published" / "hour", folder)
+    readme.README.write_text(f"# Title\n{readme.START}\n{readme.END}\n")
+    readme.update_readme()
+    return folder
+
+
+def found() -> list[str]:
+    profiles = published_profiles()
+    return [*(text for profile in profiles for text in verify.check(profile)), *verify.check_readme(profiles)]
+
+
+def test_what_is_published_follows():
+    for profile in published_profiles():
+        assert list(verify.check(profile)) == []
+
+
+def test_a_copy_follows_and_the_command_says_so(published, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["verify"])
+    verify.main()
+    assert capsys.readouterr().out == "All that is published follows: hour, and README.md.\n"
+
+
+# File, what stands there, what is put in its place, and what is said of it.
+ALTERED = {
+    "measure": ("linear-seed1/evaluation.json", r'("quadrature": 0\.)26', r"\g<1>36", "mig_four.quadrature is 0.36"),
+    "information": ("linear-seed1/evaluation.json", r'"scale": 0\.', '"scale": 0.9', "factor_gaps.scale is 0.9"),
+    "kl": ("linear-seed1/evaluation.json", r'"kl": 15\.94', '"kl": 16.94', "kl is 16.94"),
+    "score": ("adaptive-seed1/scores.json", r'("disentanglement": 0\.)46', r"\g<1>56", "dci.disentanglement"),
+    "summary": ("adaptive-seed1/run.json", r'"mean_beta": 38', '"mean_beta": 39', "summary.mean_beta is 39.7"),
+    "setting": ("adaptive-seed1/config.json", r'"kp": 0\.25', '"kp": 0.5', "kp is 0.5"),
+    "snapshot": ("linear-seed1/snapshots.csv", r"(\n100,184320,2,[^,]+,[^,]+),\d", r"\1,9", "step 100: kl is 9"),
+    "table": ("table.csv", r"0\.26763300948880003", "0.27763300948880003", "linear-seed1.mig_four is 0.27763"),
+    "page": ("report.html", r"<td>0\.268</td>\s*<td>0\.510</td>", "<td>0.268</td><td>0.511</td>", "shows 0.268, 0.511"),
+    "notebook": ("report.ipynb", r"<td>0\.510</td>", "<td>0.511</td>", "0.511"),
+    "data set": ("dataset.json", r'"sha256": "a', '"sha256": "b', "provenance.data_sha256 is a633"),
+    "README": ("../../../README.md", r"\| 0\.268 \|", "| 0.269 |", "| 0.269 |"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ALTERED)
+def test_an_altered_number_is_found(kind, published):
+    name, pattern, other, said = ALTERED[kind]
+    path = published / name
+    text, count = re.subn(pattern, other, path.read_text(), count=1)
+    assert count == 1
+    path.write_text(text)
+    about = [sentence for sentence in found() if path.resolve().name in sentence and said in sentence]
+    assert about
+
+
+def test_other_weights_or_a_lost_file_are_found_by_their_hash(published):
+    weights, page = published / "linear-seed1" / "weights.safetensors", published / "figures" / "traces.png"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    page.unlink()
+    assert [sentence.split(" is not ")[0] for sentence in found()] == [str(page), str(weights)]
+
+
+def test_an_altered_trace_is_found(published):
+    path = published / "linear-seed1" / "trace.csv.gz"
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    column = lines[0].split(",").index("beta_mean")
+    cells = lines[500].split(",")
+    cells[column] = str(float(cells[column]) + 50)
+    lines[500] = ",".join(cells)
+    path.write_bytes(gzip.compress("\n".join(lines).encode()))
+    write_hashes(published)
+    (sentence,) = found()
+    assert "run.json: summary.mean_beta" in sentence and "trace.csv.gz" in sentence
+
+
+def test_findings_are_compared_by_their_numbers(published):
+    profile = load_profile("hour")
+    runs = profile.runs_to_read()
+    frames = {run.name: verify.pd.read_csv(run.path / "snapshots.csv") for run in runs}
+    right = findings(gather(profile, runs, frames, read_json(published / "dataset.json")["entropy_nats"], True))
+    write_json(published / "findings.json", right | {"verdict": "In other words."})
+    write_hashes(published)
+    assert found() == []
+    write_json(published / "findings.json", right | {"differences": right["differences"].replace("0.242", "0.243")})
+    write_hashes(published)
+    assert any("findings.json: differences is" in sentence and "0.243" in sentence for sentence in found())
+
+
+def test_a_damaged_file_is_one_sentence(published):
+    (published / HASHES).write_text(json.dumps({"seal": "0"}))
+    assert any(f"{HASHES} cannot be read (it was changed" in sentence for sentence in found())
+
+
+def test_evaluating_weights_anew_finds_another_value(published, monkeypatch):
+    """With a stand-in for the evaluation, which takes minutes."""
+    run = load_profile("hour").runs_to_read()[0]
+    measured = read_json(run.path / "evaluation.json")
+    monkeypatch.setattr(verify.dataset, "ensure", lambda data: None)
+    monkeypatch.setattr(verify.dataset, "load", lambda path: None)
+    monkeypatch.setattr(verify, "evaluate", lambda *_: measured | {"seconds": 1.0})
+    assert list(verify.check_weights(run)) == []
+    monkeypatch.setattr(verify, "evaluate", lambda *_: measured | {"reconstruction": 35.0})
+    (sentence,) = verify.check_weights(run)
+    assert "reconstruction is 34.13" in sentence and "the weights give 35.0" in sentence
+    (run.path / "weights.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"weights.safetensors is not published"):
+        list(verify.check_weights(run))
