@@ -3,8 +3,12 @@
     python -m lib paper --seeds 1 2 3 --set precision=tf32 --minutes 60
 
 Needs torch, numpy, h5py, pandas, safetensors and tqdm alone. Runs go where the notebooks look for them,
-results/runs/<profile>; complete ones are left as they are, interrupted ones continue. On a GPU all runs train together
-(lib/training/lockstep.py), on a CPU one after the other: start one command per arm to use more cores.
+results/runs/<profile>; complete ones are left as they are, those complete in another profile are copied from there,
+interrupted ones continue. On a GPU all runs train together (lib/training/lockstep.py), on a CPU one after the other:
+start one command per arm to use more cores.
+
+Ctrl-C and SIGTERM end a training after the step at hand or the next few (LOOK in lib/training/train.py), with a
+checkpoint; a second one ends it at once, and the last checkpoint stands. The exit code is then 130 or 143.
 """
 
 import argparse
@@ -19,9 +23,11 @@ from lib.evaluation.evaluate import evaluate
 from lib.evaluation.snapshots import measure_snapshots
 from lib.refusal import Refusal
 from lib.runs.profiles import load_profile
+from lib.runs.reuse import take_over
 from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig, TrainingConfig
 from lib.training.device import device_of
+from lib.training.signals import SIGNALS, Ended, ending
 from lib.training.train import train_together
 
 
@@ -80,7 +86,10 @@ def train_profile(
     together = device_of(configs[0]).type == "cuda"
     for part in [slice(None)] if together else [slice(i, i + 1) for i in range(len(runs))]:
         try:
-            train_together(configs[part], runs[part], data, time_limit=deadline - time.perf_counter())
+            for config, run in zip(configs[part], runs[part], strict=True):
+                take_over(config, run, data.sha256)
+            left = deadline - time.perf_counter()
+            train_together(configs[part], runs[part], data, time_limit=left, signals=SIGNALS)
         except FloatingPointError as error:
             diverged.append(error)
     for run in runs:
@@ -112,10 +121,16 @@ def main() -> None:
     try:
         if not arguments.minutes >= 0:
             raise Refusal(f"--minutes is {arguments.minutes}; give a number of 0 or more.")
-        planned = plan(arguments.profile, arguments.arms, arguments.seeds, changed_settings(arguments.set))
-        unfinished = train_profile(*planned, arguments.minutes)
+        with ending():
+            planned = plan(arguments.profile, arguments.arms, arguments.seeds, changed_settings(arguments.set))
+            unfinished = train_profile(*planned, arguments.minutes)
     except (ValueError, FloatingPointError) as error:
         sys.exit(str(error))
+    except Ended as ended:
+        if isinstance(ended.__context__, (ValueError, FloatingPointError)):  # what else went wrong while it ended
+            print(ended.__context__, file=sys.stderr)
+        print(f"Ended by {ended}. The same command continues.", file=sys.stderr)
+        sys.exit(128 + ended.number)
     if unfinished:
         print(f"Unfinished: {', '.join(run.name for run in unfinished)}. The same command continues.")
 

@@ -22,7 +22,7 @@ HOUR = ROOT / "results" / "published" / "hour"
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory) -> Path:
-    """What the notebooks need of the repository, 02 and 07 set to profiles that are quick here."""
+    """What the notebooks need of the repository, 02 set to a profile that is quick here."""
     copy = tmp_path_factory.mktemp("lab") / "repository"
     for folder in ("lib", "notebooks"):
         shutil.copytree(
@@ -36,11 +36,10 @@ def checkout(tmp_path_factory) -> Path:
     if drawn.exists():
         (copy / "results" / "data").mkdir(parents=True, exist_ok=True)
         shutil.copy(drawn, copy / "results" / "data")  # else it is drawn, in under a minute
-    for name, profile in (("02_linear_training", "smoke"), ("07_explore", "hour")):
-        source = copy / "notebooks" / f"{name}.py"
-        text, changed = re.subn(r'^profile: str = "\w+"', f'profile: str = "{profile}"', source.read_text(), flags=re.M)
-        assert changed == 1
-        source.write_text(text)
+    source = copy / "notebooks" / "02_linear_training.py"
+    text, changed = re.subn(r'^profile: str = "\w+"', 'profile: str = "smoke"', source.read_text(), flags=re.M)
+    assert changed == 1
+    source.write_text(text)
     make_notebooks(copy)
     return copy
 

@@ -1,14 +1,16 @@
 """The command that trains and measures without notebooks: what it accepts, what it needs, what it leaves behind."""
 
+import signal
 import subprocess
 import sys
 import tomllib
 
 import pytest
 
-from lib.__main__ import changed_settings, plan, train_profile
+from lib.__main__ import changed_settings, main, plan, train_profile
 from lib.evaluation.evaluate import evaluate
 from lib.files import ROOT
+from lib.refusal import Refusal
 from lib.runs.profiles import load_profile
 
 SMALL = ["steps=20", "batch_size=8", "snapshots=2", "position_stride=16", "snapshot_position_stride=16"]
@@ -85,3 +87,22 @@ def test_a_wrong_word_ends_in_one_sentence():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr == "steps is -1; give 1 or more.\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_hides_no_error(number, results, few_images, monkeypatch, capsys):
+    """The checkpoint that a signal asks for meets a full disk; where signals are obeyed is in training/test_kill.py."""
+
+    def full(*_):
+        raise Refusal("No space.")
+
+    monkeypatch.setattr("lib.data.dataset.ensure", lambda _: None)
+    monkeypatch.setattr("lib.data.dataset.load", lambda _: few_images)
+    monkeypatch.setattr("lib.training.train.LOOK", {"cpu": 5})
+    monkeypatch.setattr("lib.training.train.Training.checkpoint", full)
+    monkeypatch.setattr("lib.training.train.Training.progress_line", lambda _: signal.raise_signal(number) or "")
+    monkeypatch.setattr("sys.argv", ["lib", "smoke", "--arms", "linear", "--set", *SMALL])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 128 + number
+    assert capsys.readouterr().err.endswith(f"No space.\nEnded by {number.name}. The same command continues.\n")

@@ -76,6 +76,15 @@ for (const root of document.querySelectorAll(".explorer:not([data-started])")) {
     canvas.getContext("2d").putImageData(image, 0, 0);
   };
 
+  // What a picture shows, in words: size and centre of what is white, pixels weighted by their values.
+  const described = (values) => {
+    let sum = 0, x = 0, y = 0;
+    values.forEach((value, i) => { sum += value; x += value * (i % 64); y += value * Math.floor(i / 64); });
+    if (sum < 1) return "all black";
+    const share = (moment) => `${Math.round(100 * (moment / sum + 0.5) / 64)}%`;
+    return `white over ${Math.round(sum)} of 4096 pixels, centre ${share(x)} from the left, ${share(y)} from the top`;
+  };
+
   const data = JSON.parse(root.querySelector("script").textContent);
   const arms = data.arms.map(({ order, means, layers, weights }) => {
     const values = decodeHalves(weights);
@@ -100,19 +109,28 @@ for (const root of document.querySelectorAll(".explorer:not([data-started])")) {
     const classes = factors.map((slider) => slider.valueAsNumber);
     const [shape, ...pose] = classes.map((position, k) => data.values[k][position]);
     paint(start, drawShape(data.outlines[shape - 1], ...pose));
+    const words = factors.map((slider) => `${slider.getAttribute("aria-label")} ${chosen(slider)}`);
+    start.setAttribute("aria-label", `Start image: ${words.join(", ")}`);
     const cell = classes.reduce((flat, position, k) => flat * data.values[k].length + position, 0);
     arms.forEach(({ order, means, layers }, number) => {
       const z = means.slice(cell * latents.length, (cell + 1) * latents.length);
       order.forEach((j, rank) => { z[j] += latents[rank].valueAsNumber; });
       const logits = layers.reduce((x, layer) => LAYERS[layer.kind](layer, x), z);
-      paint(decoded[number], logits.map((logit) => 1 / (1 + Math.exp(-logit))));
+      const values = logits.map((logit) => 1 / (1 + Math.exp(-logit)));
+      paint(decoded[number], values);
+      decoded[number].setAttribute("aria-label", `${decoded[number].dataset.name}: ${described(values)}`);
     });
-    factors.forEach((slider) => label(slider, slider.dataset.labels.split("|")[slider.value]));
-    latents.forEach((slider) => label(slider, slider.valueAsNumber.toFixed(1)));
+    factors.forEach((slider) => label(slider, chosen(slider), chosen(slider)));
+    latents.forEach((slider) => {
+      const text = slider.valueAsNumber.toFixed(1);
+      label(slider, text, `${text}, ${slider.dataset.meaning}`);
+    });
   };
-  const label = (slider, text) => {
-    slider.nextElementSibling.value = text;
-    slider.setAttribute("aria-valuetext", text);
+  const chosen = (slider) => slider.dataset.labels.split("|")[slider.value];
+  // What is heard is set on the slider alone, and its output hidden: a screen reader says a value once.
+  const label = (slider, seen, heard) => {
+    slider.nextElementSibling.value = seen;
+    slider.setAttribute("aria-valuetext", heard);
   };
 
   let waiting = false;  // at most one decoding per frame, however fast the slider moves

@@ -17,6 +17,7 @@ from torch import nn
 
 from lib.arms import ARMS
 from lib.dsprites import FACTOR_NAMES, FACTOR_SIZES, FACTOR_VALUES, SHAPE_NAMES, factors_to_indices, outline, render
+from lib.explorer.rows import FOLDED, slider_rows
 from lib.model import VAE
 from lib.report import figures
 from lib.report.latents import class_labels, latent_table
@@ -32,12 +33,12 @@ _START = {name: list(range(0, size, step)) for name, size, step in zip(FACTOR_NA
 def explorer(runs: dict[str, Run]) -> str:
     """HTML, arm -> measured run: start image by factor sliders, each latent moved by up to 3 about its posterior mean.
 
-    The r-th slider moves the latent with the r-th largest KL of every arm. Without JavaScript, pictures of the
-    traversals stand in its place. Raises ValueError where the runs have different numbers of latents.
+    The r-th slider moves the latent with the r-th largest KL of every arm; those without information in every arm are
+    folded. Without JavaScript, pictures of the traversals stand in its place. Raises ValueError where the runs have
+    different numbers of latents.
     """
     tables = {arm: latent_table(run) for arm, run in runs.items()}
-    if len({len(table) for table in tables.values()}) != 1:
-        raise ValueError("The runs have different numbers of latents; explore runs with the same number.")
+    rows = slider_rows(tables)
     models = {arm: run.load_model() for arm, run in runs.items()}
     start = [len(values) // 2 if name.startswith("position") else len(values) - 1 for name, values in _START.items()]
     start[FACTOR_NAMES.index("orientation")] = 0
@@ -60,10 +61,11 @@ def explorer(runs: dict[str, Run]) -> str:
     labels = [class_labels(name, chosen) for name, chosen in _START.items()]
     image = [chosen[position] for chosen, position in zip(_START.values(), start, strict=True)]
     return environment.get_template("explorer.html.j2").render(
-        arms=[(ARMS[arm].label, ARMS[arm].colour, _sprites(arm, models[arm], image, tables[arm]))
-              for arm in runs],
+        arms={arm: (ARMS[arm].label, ARMS[arm].colour, _sprites(arm, models[arm], image, tables[arm])) for arm in runs},
         factors=list(zip(figures.FACTOR_LABELS, labels, start, strict=True)),
-        latents=list(zip(*(table.itertuples() for table in tables.values()), strict=True)),
+        rows=[row for row in rows if row.in_use],
+        folded=[row for row in rows if not row.in_use],
+        title=FOLDED,
         content=Markup(json.dumps(content, separators=(",", ":"))),
         style=Markup((_PAGE / "explorer.css").read_text(encoding="utf-8")),
         script=Markup((_PAGE / "explorer.js").read_text(encoding="utf-8")),

@@ -1,24 +1,49 @@
 """The explorer for a live notebook: sliders (ipywidgets) that move the latents of trained networks."""
 
+import base64
 import io
 import math
 
 import ipywidgets as widgets
 import numpy as np
+import pandas as pd
 import torch
 from PIL import Image
 
 from lib.arms import ARMS
 from lib.dsprites import FACTOR_NAMES, FACTOR_SIZES, factors_to_indices, render
+from lib.explorer.rows import FOLDED, Row, slider_rows
+from lib.files import reading
+from lib.refusal import Refusal
 from lib.report.figures import FACTOR_LABELS
 from lib.report.latents import class_labels, latent_table
-from lib.runs.profiles import Profile, published_profiles
+from lib.runs.profiles import Profile, load_profile, published_profiles
 from lib.runs.run import Run
 
 _START = (2, 5, 0, 16, 16)  # a large upright heart in the middle
 _SWEEP = [round(3 * math.sin(2 * math.pi * i / 40), 1) for i in range(41)]  # from the mean to 3, to -3 and back
 _WEIGHTS = "weights.safetensors"
-_SIDE = 192  # of a picture on the screen, pixels
+_FULL = widgets.Layout(width="100%")
+
+
+def profile_to_explore(name: str | None) -> Profile:
+    """The profile `name`; for None the published one whose runs have the lowest mean reconstruction loss.
+
+    Raises ValueError for an unknown name, and for None where nothing is published.
+    """
+    if name is not None:
+        return load_profile(name)
+    published = published_profiles()
+    if not published:
+        raise Refusal("Nothing is published in results/published; name the profile whose runs are to be explored.")
+    return min(published, key=_reconstruction)
+
+
+def _reconstruction(profile: Profile) -> float:
+    """Mean over the published runs, nats per image."""
+    table = profile.published / "table.csv"
+    with reading(table):
+        return pd.read_csv(table)["reconstruction"].mean()
 
 
 def runs_to_explore(profile: Profile, seed: int) -> dict[str, Run]:
@@ -47,15 +72,14 @@ class Explorer:
     """Start image by factor sliders; each latent moved by up to 3 about its posterior mean, all arms side by side.
 
     The r-th of the sliders `latents` moves the latent with the r-th largest KL of every arm, and the r-th of
-    `sweeps` sweeps it. Display `widget`; `pictures` holds each arm's picture.
+    `sweeps` sweeps it; those without information in every arm are folded. Display `widget`; `pictures` holds each
+    arm's picture.
     """
 
     def __init__(self, runs: dict[str, Run]) -> None:
         """runs: arm -> measured run. Raises ValueError where they have different numbers of latents."""
         tables = {arm: latent_table(run) for arm, run in runs.items()}
-        counts = {len(table) for table in tables.values()}
-        if len(counts) != 1:
-            raise ValueError("The runs have different numbers of latents; explore runs with the same number.")
+        rows = slider_rows(tables)
         self._orders = {arm: table["latent"].to_list() for arm, table in tables.items()}
         self._models = {arm: run.load_model() for arm, run in runs.items()}
         self._means: dict[str, torch.Tensor] = {}
@@ -65,16 +89,16 @@ class Explorer:
         self.factors = [
             widgets.SelectionSlider(
                 options=list(zip(class_labels(name, range(size)), range(size), strict=True)),
-                index=start, description=label, style=wide,
+                index=start, description=label, style=wide, layout=_FULL,
             )
             for name, size, start, label in zip(FACTOR_NAMES, FACTOR_SIZES, _START, FACTOR_LABELS, strict=True)
         ]  # fmt: skip
-        self.latents = [widgets.FloatSlider(min=-3, max=3, step=0.1, readout_format=".1f") for _ in range(*counts)]
+        self.latents = [widgets.FloatSlider(min=-3, max=3, step=0.1, readout_format=".1f") for _ in rows]
         self.sweeps = [widgets.Play(max=len(_SWEEP) - 1, interval=100, show_repeat=False) for _ in self.latents]
         self.reset = widgets.Button(description="Reset the latents")
-        self.start = widgets.Image(width=_SIDE, height=_SIDE)
-        self.pictures = {arm: widgets.Image(width=_SIDE, height=_SIDE) for arm in runs}
-        self.widget = self._arrange(tables)
+        self.start = widgets.HTML()
+        self.pictures = {arm: widgets.HTML() for arm in runs}
+        self.widget = self._arrange(rows)
 
         for slider in self.factors:
             slider.observe(self._encode, "value")
@@ -87,7 +111,8 @@ class Explorer:
     @torch.inference_mode()
     def _encode(self, _=None) -> None:
         image = render(factors_to_indices([[slider.value for slider in self.factors]]))  # [1, 64, 64]
-        self.start.value = _png(image[0])
+        words = [f"{slider.description} {slider.label}" for slider in self.factors]
+        self.start.value = _picture(image[0], f"Start image: {', '.join(words)}")
         batch = torch.from_numpy(image).float()[:, None]
         self._means = {arm: model.encode(batch)[0] for arm, model in self._models.items()}  # [1, J] each
         self._decode()
@@ -100,7 +125,8 @@ class Explorer:
         for arm, model in self._models.items():
             z = self._means[arm].clone()
             z[0, self._orders[arm]] += offsets
-            self.pictures[arm].value = _png(torch.sigmoid(model.decode(z))[0, 0].numpy())
+            values = torch.sigmoid(model.decode(z))[0, 0].numpy()
+            self.pictures[arm].value = _picture(values, f"Decoded by the {ARMS[arm].label} arm: {described(values)}")
 
     def _reset(self, _=None) -> None:
         self._holding = True  # one picture at the end, not one per slider
@@ -111,30 +137,54 @@ class Explorer:
         self._holding = False
         self._decode()
 
-    def _arrange(self, tables) -> widgets.Widget:
-        def picture(image: widgets.Image, name: str, colour: str) -> widgets.Widget:
-            image.layout.object_fit = "contain"
-            return widgets.VBox([image, widgets.HTML(f'<b style="color: {colour}">{name}</b>')])
+    def _arrange(self, rows: list[Row]) -> widgets.Widget:
+        def picture(image: widgets.HTML, name: str, colour: str) -> widgets.Widget:
+            caption = widgets.HTML(f'<b style="color: {colour}">{name}</b>')
+            return widgets.VBox([image, caption], layout=widgets.Layout(flex="1 1 5.5rem", max_width="12rem"))
+
+        def line(row: Row) -> widgets.Widget:
+            slider, sweep = self.latents[row.rank - 1], self.sweeps[row.rank - 1]
+            notes = [
+                f'<span style="color: {ARMS[arm].colour}">■</span> {ARMS[arm].label} {note}'
+                for arm, note in row.notes.items()
+            ]
+            note = widgets.HTML(f'<div style="line-height: 1.4">{"<br>".join(notes)}</div>')
+            # Seen below the slider, and heard before it: ipywidgets gives a slider no name for a screen reader.
+            slider.layout = widgets.Layout(order="0", width="100%")
+            note.layout = widgets.Layout(order="1", flex="1 1 10rem")
+            sweep.layout = widgets.Layout(order="2", width="5rem")
+            return widgets.HBox([note, slider, sweep], layout=widgets.Layout(flex_flow="row wrap", margin=".4rem 0 0"))
 
         pictures = [picture(self.start, "start image", "black")]
         pictures += [picture(image, ARMS[arm].label, ARMS[arm].colour) for arm, image in self.pictures.items()]
-        rows = []
-        for latents, slider, sweep in zip(
-            zip(*(table.itertuples() for table in tables.values()), strict=True), self.latents, self.sweeps, strict=True
-        ):
-            notes = [
-                f'<span style="color: {ARMS[arm].colour}">■</span> {ARMS[arm].label} {latent.latent}: '
-                f"KL {latent.kl:.2f}, {latent.factor} {latent.information:.2f}"
-                for arm, latent in zip(tables, latents, strict=True)
-            ]
-            note = widgets.HTML(f'<div style="line-height: 1.4">{"<br>".join(notes)}</div>')
-            rows.append(widgets.HBox([slider, sweep, note], layout=widgets.Layout(align_items="center")))
-        return widgets.VBox([widgets.HBox(pictures), widgets.VBox(self.factors), widgets.VBox(rows), self.reset])
+        folded = [line(row) for row in rows if not row.in_use]
+        fold = [widgets.Accordion([widgets.VBox(folded)], titles=[f"{FOLDED} ({len(folded)})"])] if folded else []
+        parts = [
+            widgets.HBox(pictures, layout=widgets.Layout(flex_flow="row wrap")),
+            widgets.VBox(self.factors),
+            widgets.VBox([line(row) for row in rows if row.in_use]),
+            *fold,
+            self.reset,
+        ]
+        return widgets.VBox(parts, layout=widgets.Layout(width="100%", max_width="44rem"))
 
 
-def _png(values: np.ndarray) -> bytes:
-    """PNG of values [64, 64] in [0, 1], black to white."""
+def described(values: np.ndarray) -> str:
+    """What a picture shows, in words, as in explorer.js: size and centre of what is white in values [64, 64]."""
+    total = values.sum()
+    if total < 1:
+        return "all black"
+    middles = (np.arange(64) + 0.5) / 64
+    left, top = values.sum(axis=0) @ middles / total, values.sum(axis=1) @ middles / total
+    return f"white over {total:.0f} of 4096 pixels, centre {left:.0%} from the left, {top:.0%} from the top"
+
+
+def _picture(values: np.ndarray, text: str) -> str:
+    """HTML of an image with values [64, 64] in [0, 1], black to white, and its alternative text."""
     file = io.BytesIO()
-    picture = Image.fromarray(np.round(255 * values).astype(np.uint8))
-    picture.resize((_SIDE, _SIDE), Image.Resampling.NEAREST).save(file, "png", compress_level=1)
-    return file.getvalue()
+    Image.fromarray(np.round(255 * values).astype(np.uint8)).save(file, "png", compress_level=1)
+    source = base64.b64encode(file.getvalue()).decode()
+    return (
+        f'<img class="widget-image" alt="{text}" src="data:image/png;base64,{source}" decoding="sync" '
+        'style="width: 100%; aspect-ratio: 1; image-rendering: pixelated">'
+    )

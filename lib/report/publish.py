@@ -56,7 +56,10 @@ def publish(profile: Profile) -> Path:
         fresh.mkdir(parents=True)
         for path in wanted:
             shutil.copy2(path, fresh)
-        shutil.copytree(profile.directory / "figures", fresh / "figures")
+        pictures = shutil.ignore_patterns("*.svg")  # that older code has left
+        shutil.copytree(profile.directory / "figures", fresh / "figures", ignore=pictures)
+        if (target / "progress.csv").exists():  # of the trainings (lib/training/progress.py)
+            shutil.copy2(target / "progress.csv", fresh)
         for run in runs:
             config = run.config()
             shown = config.seed == profile.seeds[0] and config.arm in COMPARED  # by the report's figures
@@ -71,8 +74,11 @@ def publish(profile: Profile) -> Path:
             raise ValueError(
                 f"results/published would hold {size / 1e6:.0f} MB, more than {LIMIT / 1e6:.0f}; publish less."
             )
-        shutil.rmtree(target, ignore_errors=True)
+        before = target.with_name(f".{target.name}.before")
+        if target.exists():
+            target.rename(before)
         fresh.rename(target)
+        shutil.rmtree(before, ignore_errors=True)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return target
@@ -116,10 +122,14 @@ def main() -> None:
     parser.add_argument("profile")
     try:
         profile = load_profile(parser.parse_args().profile)
-        print(publish(profile))
-        update_readme()
+        published = publish(profile)
     except ValueError as error:
         sys.exit(f"Nothing was published. {error}")
+    try:
+        update_readme()
+    except ValueError as error:
+        sys.exit(f"{published} was published, but README.md was not brought up to date. {error}")
+    print(published)
 
 
 if __name__ == "__main__":

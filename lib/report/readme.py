@@ -39,14 +39,14 @@ def readme_results(profiles: list[Profile]) -> str:
         "|---" * (len(COLUMNS) + 3) + "|",
         *rows,
     ]
-    folder = profiles[0].published.relative_to(ROOT)
-    links = (f"[`{profile.name}`]({profile.published.relative_to(ROOT)}/report.html)" for profile in profiles)
+    paths = {profile.name: profile.published.relative_to(ROOT) for profile in profiles}
+    links = (f"`{name}` ([notebook]({path}/report.ipynb), [page]({path}/report.html))" for name, path in paths.items())
     lines += [
         "",
-        f"The rendered reports, each one file that opens offline once downloaded: {', '.join(links)}. "
+        f"Read the reports: {', '.join(links)}; a page is one file that opens offline once downloaded. "
         f"From `{profiles[0].name}`:",
         "",
-        f"![Traversals of the latents, linear left, adaptive right]({folder}/figures/traversal.gif)",
+        f"![Traversals of the latents, linear left, adaptive right]({paths[profiles[0].name]}/figures/traversal.gif)",
     ]
     return "\n".join(lines)
 

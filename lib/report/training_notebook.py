@@ -22,6 +22,7 @@ from lib.report.information_figures import over_training
 from lib.report.live import Live
 from lib.report.notebook import label
 from lib.report.tables import run_table
+from lib.runs.reuse import take_over
 from lib.runs.run import Run, read_trace
 from lib.runs.settings import EvaluationConfig, TrainingConfig
 from lib.schedules import INCREMENT, INCREMENTS, linear_reaches_maximum
@@ -106,8 +107,12 @@ def show_toy_plant(config: TrainingConfig, run: Run, what_to_see: str) -> None:
 
 
 def train_and_show(config: TrainingConfig, run: Run) -> tuple[Run, Dataset]:
-    """Train the run, or load it where it stands complete, and show its trace (Figure 2); returns it with its data."""
+    """Train the run, or load it where it stands complete here or in another profile, and show its trace (Figure 2).
+
+    Returns the run with its data.
+    """
     data = dataset.load(dataset.ensure(config.data))
+    take_over(config, run, data.sha256)
     with Live() as live:
         run = train(config, run, data, observer=live)
     trace = read_trace(run.path / "trace.h5")

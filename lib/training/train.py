@@ -1,6 +1,7 @@
 """Train runs into their directories: trace, snapshots, checkpoints, resume, summary."""
 
 import math
+import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ from lib.training.device import device_of, reproducible
 from lib.training.engine import Engine
 from lib.training.layers import products
 from lib.training.lockstep import Lockstep
+from lib.training.signals import Deferred
 from lib.training.trace import Trace
 
 LOOK = {"cpu": 100, "cuda": 1000}  # steps between two looks of the host at the device
@@ -58,13 +60,15 @@ def train_together(
     progress: bool = True,
     time_limit: float = math.inf,
     observer: Observer | None = None,
+    signals: tuple[int, ...] = (signal.SIGTERM,),
 ) -> None:
     """As `train`, for several runs in lockstep (lib/training/lockstep.py), which pays on a GPU.
 
     Ends after about `time_limit` seconds; what is unfinished then has a checkpoint. A run that diverges leaves the
     others alone: its error is raised when they have ended. `observer` gets each run and its trace, so far, whenever the
-    host has looked at the device. Raises ValueError unless all share device, threads and precision, and where another
-    process trains one of them.
+    host has looked at the device. A signal of `signals` takes effect after the next look and a checkpoint, a second one
+    at once (lib/training/signals.py). Raises ValueError unless all share device, threads and precision, and where
+    another process trains one of them.
     """
     shared = {(config.device, config.threads, config.precision) for config in configs}
     if len(shared) > 1:
@@ -72,12 +76,14 @@ def train_together(
     for config, run in zip(configs, runs, strict=True):
         device_of(config)
         run.claim(config)
+        if run.complete:
+            run.checkpoint.unlink(missing_ok=True)  # of a process that was killed between the two
     started = time.perf_counter()
     unfinished = [(config, run) for config, run in zip(configs, runs, strict=True) if not run.complete]
     if not unfinished:
         return
     (_, threads, precision), errors = shared.pop(), []
-    with ExitStack() as locks, reproducible(threads, precision == "tf32"):
+    with Deferred(signals) as deferred, ExitStack() as locks, reproducible(threads, precision == "tf32"):
         for _, run in unfinished:
             locks.enter_context(only_one(run.path / ".lock"))
             if run.complete:
@@ -91,7 +97,7 @@ def train_together(
             mininterval=2, dynamic_ncols=True, lines=LINES,
         ) as bar:  # fmt: skip
             while trainings:
-                if time.perf_counter() - started >= time_limit:
+                if deferred.pending or time.perf_counter() - started >= time_limit:
                     for each in trainings:
                         try:
                             each.checkpoint()

@@ -83,7 +83,7 @@ def test_the_sentence_says_when_the_linear_rule_has_the_maximum(name):
 def test_an_arm_is_shown_from_rule_to_measures(arm, constant, shown, tiny_config, all_images, tmp_path, monkeypatch):
     monkeypatch.setattr(dataset, "ensure", lambda source: None)
     monkeypatch.setattr(dataset, "load", lambda path: all_images)
-    config, run = tiny_config(arm, steps=20), Run(tmp_path / arm)
+    config, run = tiny_config(arm, steps=20), Run(tmp_path / "tiny" / arm)
     changes = {"position_stride": 16, "snapshot_position_stride": 16, "dci_samples": 100}
     evaluation = load_profile("smoke").evaluation_config(**changes)
     calls.show_rule(config)

@@ -142,9 +142,9 @@ def test_a_misspelling_can_be_corrected_without_a_restart():
 def test_training_parameters_build_the_run():
     values = dict.fromkeys([*TRAINING, *EVALUATION]) | {"profile": "laptop", "arm": "linear", "seed": 2, "steps": 900}
     cells = ("profile: str = 'laptop'", CELL)
-    profile, config, evaluation, run = configure_training(namespace(*cells, **values), ("linear", "linear_full"))
-    assert (profile.name, config.steps, config.seed, run.name) == ("laptop", 900, 2, "linear-seed2-steps=900")
-    assert evaluation == profile.evaluation_config()
+    config, evaluation, run = configure_training(namespace(*cells, **values), ("linear", "linear_full"))
+    assert (config.steps, config.seed, run.name) == (900, 2, "linear-seed2-steps=900")
+    assert run.path.parent.name == "laptop" and evaluation == load_profile("laptop").evaluation_config()
     with pytest.raises(ValueError, match="arm is 'linear'; this notebook trains adaptive or adaptive_hold"):
         configure_training(namespace(*cells, **values), ("adaptive", "adaptive_hold"))
     with pytest.raises(ValueError, match=r"nowhere\.npz is not a file; give \"rendered\", \"download\" or the path"):
