@@ -118,6 +118,7 @@ def run(tmp_path_factory) -> Run:
     write_json(run.path / "run.json", {"provenance": {"seconds": 1.5}, "summary": {"steps": 64, "kl": 3.25}})
     write_json(run.path / "snapshots.json", {"config": MEASURING.only(SNAPSHOT_SETTINGS)})
     write_csv(run.path / "snapshots.csv", pd.DataFrame({"step": [10, 200], "kl": [1.5, 3.5], "mig_four": [0.0, 0.5]}))
+    write_json(run.path / "evaluation.json", {})
     write_posterior(run, torch.arange(24), *torch.randn(2, 24, 4), torch.zeros(24), (2, 3, 4))
     return run
 

@@ -15,7 +15,7 @@ from lib.data.dataset import Dataset
 from lib.dsprites import FACTOR_NAMES
 from lib.evaluation.posteriors import check_measurable, evaluation_grid, measure_images, write_posterior
 from lib.evaluation.records import kept
-from lib.files import write_sealed
+from lib.files import sha256, write_sealed
 from lib.information import decompose
 from lib.model import kl_per_latent
 from lib.runs.provenance import provenance
@@ -102,6 +102,7 @@ def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool =
         "kl": kl_per_latent(mean.double(), logvar.double()).sum().item(),
         **measures,
         "decomposition": asdict(decomposition),
+        "posterior_sha256": sha256(run.path / "posterior.h5"),
         "seconds": time.perf_counter() - started,
         "provenance": provenance(device),
     }

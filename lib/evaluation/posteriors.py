@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lib.data.dataset import Dataset
 from lib.dsprites import FACTOR_SIZES, factors_to_indices
-from lib.files import check_sizes, reading, write_hdf5
+from lib.files import check_sizes, read_json, reading, sha256, write_hdf5
 from lib.model import VAE, reconstruction_loss, reparameterise
 from lib.progress import Progress
 from lib.refusal import Refusal
@@ -84,9 +84,14 @@ def write_posterior(
 
 
 def read_posterior(run: Run) -> tuple[Tensor, Tensor, tuple[int, ...]]:
-    """mean [N, J], logvar [N, J] of a measured run in data-set order, and the factor sizes of its grid."""
-    path = run.path / "posterior.h5"
+    """mean [N, J], logvar [N, J] of a measured run in data-set order, and the factor sizes of its grid.
+
+    Raises Refusal for a file that is damaged, or is not the one that evaluation.json was written with.
+    """
+    path, record = run.path / "posterior.h5", read_json(run.path / "evaluation.json")
     with reading(path, "delete evaluation.json beside it, and the run is measured again"), h5py.File(path) as file:
+        if record.get("posterior_sha256", sha256(path)) != sha256(path):  # older records have none
+            raise ValueError("evaluation.json states another SHA-256")
         check_sizes(path, [file["mean"], file["logvar"]])
         mean, logvar = (torch.from_numpy(file[name][...]) for name in ("mean", "logvar"))
         sizes = tuple(int(size) for size in file.attrs["factor_sizes"])

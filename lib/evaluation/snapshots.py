@@ -4,6 +4,7 @@ A grid of fewer images than the data set has bounds of its own: I_q(x; z) cannot
 measured, and where posteriors are narrower than the grid's spacing it is lower than on all images.
 """
 
+import hashlib
 import math
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ from lib import mig
 from lib.data.dataset import Dataset
 from lib.evaluation.posteriors import check_measurable, encode_images, evaluation_grid
 from lib.evaluation.records import kept
-from lib.files import reading, write_csv, write_sealed
+from lib.files import reading, sha256, write_sealed, write_text
 from lib.information import decompose
 from lib.model import kl_per_latent
 from lib.progress import Progress
@@ -45,8 +46,10 @@ def chosen_snapshots(run: Run, config: EvaluationConfig) -> dict[int, Path]:
 def measured_rows(run: Run, config: EvaluationConfig) -> pd.DataFrame:
     """The rows of snapshots.csv that were measured with these SETTINGS, in order of steps; none where they differ."""
     table = run.path / "snapshots.csv"
-    if table.exists() and kept(run.path / "snapshots.json", config.only(SETTINGS)) is not None:
+    if table.exists() and (record := kept(run.path / "snapshots.json", config.only(SETTINGS))) is not None:
         with reading(table):
+            if "sha256" in record and sha256(table) not in record["sha256"]:  # older records have none
+                raise ValueError("snapshots.json states another SHA-256")
             rows = pd.read_csv(table)
             if "step" not in rows or not all(values.dtype.kind in "if" for _, values in rows.items()):
                 raise ValueError("its columns are not those of measured snapshots")
@@ -77,10 +80,9 @@ def _measure(
     training = run.config()
     device = choose_device(training.device)
     indices, sizes = evaluation_grid(config.snapshot_position_stride)
+    record = {"config": config.only(SETTINGS), "factor_sizes": list(sizes), "provenance": provenance(device)}
     if rows.empty:  # rows of other settings go first, so that the new record never stands beside them
         (run.path / "snapshots.csv").unlink(missing_ok=True)
-        record = {"config": config.only(SETTINGS), "factor_sizes": list(sizes), "provenance": provenance(device)}
-        write_sealed(run.path / "snapshots.json", record)
     trace, data = read_trace(run.path / "trace.h5"), data.to(device)
     with reproducible(training.threads), Progress(
         total=len(files) * len(indices), desc="snapshots", unit="image", unit_scale=True, mininterval=2,
@@ -99,8 +101,16 @@ def _measure(
             }
             fresh = pd.DataFrame([row])  # alone where it is the first: an empty table has no types to keep
             rows = fresh if rows.empty else pd.concat([rows, fresh]).sort_values("step", ignore_index=True)
-            write_csv(run.path / "snapshots.csv", rows)
+            _write(run, record, rows)
     return rows
+
+
+def _write(run: Run, record: dict[str, Any], rows: pd.DataFrame) -> None:
+    """The record, then the table: it states that as it is and as it will be, so that no kill between loses a row."""
+    table, text = run.path / "snapshots.csv", rows.to_csv(index=False)
+    before = [sha256(table)] if table.exists() else []
+    write_sealed(run.path / "snapshots.json", record | {"sha256": [*before, hashlib.sha256(text.encode()).hexdigest()]})
+    write_text(table, text)
 
 
 def _controller_at(trace: pd.DataFrame, step: int) -> dict[str, float]:

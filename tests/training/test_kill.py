@@ -55,7 +55,9 @@ def plain(path: Path) -> object:
 
     def stripped(value: object) -> object:
         if isinstance(value, dict):
-            return {name: stripped(each) for name, each in value.items() if name not in ("seconds", "provenance")}
+            return {
+                name: stripped(each) for name, each in value.items() if name not in ("seconds", "provenance", "sha256")
+            }
         return value
 
     return stripped(read_json(path))
