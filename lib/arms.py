@@ -5,10 +5,22 @@ An arm is a name in settings, profiles and commands; everything else about it st
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor
 
 from lib.objectives import Objective, ObjectiveSettings, controlled
 from lib.refusal import Refusal
-from lib.schedules import AdaptiveCapacity, LinearCapacity, Schedule, adaptive_then_held, linear_full_length
+from lib.schedules import (
+    AdaptiveCapacity,
+    DrawnCapacity,
+    LinearCapacity,
+    Schedule,
+    adaptive_then_held,
+    linear_full_length,
+    slow_then_hold,
+    steps_with_hold,
+)
 
 
 @dataclass(frozen=True)
@@ -25,6 +37,8 @@ class Arm:
     line: str  # matplotlib's line style
     cited: str  # numbers of the report's list of references, or where the arm comes from
     notebook: str  # that trains it, without suffix
+    length: Callable[[float, float, int], int] | None = None  # of its training, from c_start, c_max, others' steps
+    drawn_from: str | None = None  # the arm whose share of advancing steps, of the same seed, it draws its own with
 
 
 _ROWS = (
@@ -35,6 +49,11 @@ _ROWS = (
         "a control", "02_linear_training"),
     Arm("adaptive_hold", controlled, adaptive_then_held, "adaptive then held", "#E69F00", "--",
         "a control", "03_adaptive_training"),
+    # Controls: slow, and then as long at C_max as the linear arm; as many advances as the adaptive arm, at random.
+    Arm("slow_then_hold", controlled, slow_then_hold, "slow then held", "#009E73", "-.",
+        "a control", "02_linear_training", length=steps_with_hold),
+    Arm("random_hold", controlled, DrawnCapacity, "random hold", "#CC79A7", ":",
+        "a control", "03_adaptive_training", drawn_from="adaptive"),
 )  # fmt: skip
 ARMS = {arm.name: arm for arm in _ROWS}
 
@@ -46,15 +65,28 @@ def arm_named(name: str) -> Arm:
     return ARMS[name]
 
 
-def objective_of(name: str, settings: ObjectiveSettings) -> Objective:
+def objective_of(name: str, settings: ObjectiveSettings, advances: Tensor | None = None) -> Objective:
     """What the arm called `name` adds to the reconstruction loss, with these settings.
 
+    advances: bool [steps], when C advances in an arm whose steps are drawn; without them it cannot be trained.
     Raises ValueError for an unknown arm or impossible settings.
     """
     arm = arm_named(name)
-    return arm.objective(settings, arm.schedule)
+    return arm.objective(settings, _schedule(arm, advances))
 
 
-def schedule_of(name: str, c_start: float, c_max: float, steps: int) -> Schedule:
-    """The rule by which C grows in the arm called `name`, in a training of `steps` steps; errors as `objective_of`."""
-    return arm_named(name).schedule(c_start, c_max, steps)
+def schedule_of(name: str, c_start: float, c_max: float, steps: int, advances: Tensor | None = None) -> Schedule:
+    """The rule by which C grows in the arm called `name`, in a training of `steps` steps; see `objective_of`."""
+    return _schedule(arm_named(name), advances)(c_start, c_max, steps)
+
+
+def _schedule(arm: Arm, advances: Tensor | None) -> Callable[..., Schedule]:
+    return partial(arm.schedule, advances=advances) if arm.drawn_from else arm.schedule
+
+
+def arrival(settings: ObjectiveSettings) -> int | None:
+    """The step from which C is at C_max whatever beta does, if the training is that long; None also without a C."""
+    if ARMS[settings.arm].schedule is None:
+        return None
+    reached = schedule_of(settings.arm, settings.c_start, settings.c_max, settings.steps).arrival
+    return reached if 0 < reached <= settings.steps else None

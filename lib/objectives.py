@@ -36,6 +36,7 @@ class Encoded(NamedTuple):
 class ObjectiveSettings(Protocol):
     """The settings that objectives are made from (`lib.runs.settings.TrainingConfig` has them)."""
 
+    arm: str
     steps: int
     c_start: float
     c_max: float

@@ -2,7 +2,8 @@
 
 A schedule answers twice per step t = 1, 2, ...: `set_point` before the controller runs (what C the error uses)
 and `advance` after it (C after the step, given beta(t) and beta(t-1)). It keeps no state but C itself.
-All capacities are in nats per image. The linear rule ignores beta; the adaptive rule is feedback.
+All capacities are in nats per image. The linear rule ignores beta; the adaptive rule is feedback; the drawn one has the
+adaptive rule's steps at times that nothing decides.
 """
 
 from dataclasses import dataclass
@@ -22,6 +23,11 @@ class Schedule(Protocol):
     """How C grows: the seam where another rule goes."""
 
     c_start: float
+
+    @property
+    def arrival(self) -> int:
+        """The step from which C is at C_max whatever beta does; it may lie after the last."""
+        ...
 
     def set_point(self, t: Tensor, capacity: Tensor) -> Tensor:
         """The C that the controller's error uses at step t; capacity is C(t-1)."""
@@ -56,6 +62,10 @@ class LinearCapacity:
     def __post_init__(self) -> None:
         check_capacities(self.c_start, self.c_max, self.t_max)
 
+    @property
+    def arrival(self) -> int:
+        return ceil(Fraction(_periods(self.c_start, self.c_max)) * self.t_max / INCREMENTS)
+
     def set_point(self, t: Tensor, capacity: Tensor) -> Tensor:
         numerator, denominator = self.t_max.as_integer_ratio()
         periods = torch.div(INCREMENTS * t * denominator, numerator, rounding_mode="floor")
@@ -84,26 +94,64 @@ class AdaptiveCapacity:
     def __post_init__(self) -> None:
         check_capacities(self.c_start, self.c_max, self.t_max)
 
+    @property
+    def arrival(self) -> int:
+        return self.t_max
+
     def set_point(self, t: Tensor, capacity: Tensor) -> Tensor:
         return capacity
 
     def advance(self, t: Tensor, set_point: Tensor, beta: Tensor, beta_before: Tensor) -> Tensor:
+        return self._unless(beta > beta_before, t, set_point)
+
+    def _unless(self, held: Tensor, t: Tensor, capacity: Tensor) -> Tensor:
+        """C(t): C(t-1) where it is held, else an equal share of what is left more."""
         remaining = (self.t_max - (t - 1)).clamp(min=1).double()
-        advanced = set_point + (self.c_max - set_point) / remaining
-        held = torch.where(beta > beta_before, set_point, advanced)
-        return held.masked_fill(t > self.t_max, self.c_max)
+        advanced = capacity + (self.c_max - capacity) / remaining
+        return torch.where(held, capacity, advanced).masked_fill(t > self.t_max, self.c_max)
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnCapacity(AdaptiveCapacity):
+    """A control, `random_hold`: the adaptive rule's steps, blind to beta, at steps that were drawn beforehand.
+
+    advances: bool [t_max], whether C advances at each step (`lib.training.streams.random_advances`).
+    """
+
+    advances: Tensor
+
+    def advance(self, t: Tensor, set_point: Tensor, beta: Tensor, beta_before: Tensor) -> Tensor:
+        here = (t - 1).clamp(max=len(self.advances) - 1).view(1)
+        return self._unless(~self.advances.index_select(0, here)[0], t, set_point)
+
+
+def _periods(c_start: float, c_max: float) -> int:
+    """How many increments the linear rule takes to C_max; rounded first: 15.45 / 0.15 is 103 of them, not 104."""
+    return ceil(round((c_max - c_start) / INCREMENT, 9))
 
 
 def linear_reaches_maximum(c_start: float, c_max: float, t_max: int) -> int:
     """First step at which the linear rule has C = C_max, or t_max where it never does within t_max."""
-    periods = ceil(round((c_max - c_start) / INCREMENT, 9))  # rounded: 15.45 / 0.15 is 103 periods, not 104
-    return min(t_max, ceil(Fraction(periods * t_max, INCREMENTS)))
+    return min(t_max, LinearCapacity(c_start, c_max, t_max).arrival)
 
 
-def linear_full_length(c_start: float, c_max: float, steps: int) -> LinearCapacity:
+def linear_full_length(c_start: float, c_max: float, steps: int | Fraction) -> LinearCapacity:
     """A control: the linear rule's ramp stretched so that C_max is reached at the last of `steps` steps."""
-    periods = max(1, ceil(round((c_max - c_start) / INCREMENT, 9)))
-    return LinearCapacity(c_start, c_max, Fraction(INCREMENTS * steps, periods))
+    return LinearCapacity(c_start, c_max, Fraction(steps) * INCREMENTS / max(1, _periods(c_start, c_max)))
+
+
+def steps_with_hold(c_start: float, c_max: float, steps: int) -> int:
+    """How long `slow_then_hold` trains where the others take `steps`: by as much as the linear arm is at C_max."""
+    return 2 * steps - linear_reaches_maximum(c_start, c_max, steps)
+
+
+def slow_then_hold(c_start: float, c_max: float, steps: int) -> LinearCapacity:
+    """A control: `linear_full_length`'s slow ramp, then C_max for as long as the linear arm has it.
+
+    steps: of ramp and hold together, see `steps_with_hold`, of which this takes the ramp back.
+    """
+    held = 1 - Fraction(min(INCREMENTS, _periods(c_start, c_max)), INCREMENTS)  # share of the ramp's length
+    return linear_full_length(c_start, c_max, steps / (1 + held))
 
 
 def adaptive_then_held(c_start: float, c_max: float, steps: int) -> AdaptiveCapacity:

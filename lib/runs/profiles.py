@@ -1,10 +1,12 @@
 """Profiles, the sizes in which the report can be run: from a name to configurations and run directories."""
 
+import math
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lib.arms import ARMS
 from lib.files import RESULTS, ROOT, reading
 from lib.refusal import Refusal
 from lib.runs.run import Run
@@ -33,9 +35,17 @@ class Profile:
         return RESULTS / "published" / self.name
 
     def training_config(self, arm: str, seed: int, **changes: Any) -> TrainingConfig:
-        """The profile's settings for one arm and seed; `changes` that are None keep the profile's value."""
+        """The profile's settings for one arm and seed; `changes` that are None keep the profile's value.
+
+        `steps` of an arm that trains longer than others becomes its own length, in whole rows of the trace.
+        """
         changed = {name: value for name, value in changes.items() if value is not None}
-        return TrainingConfig.from_mapping(self.training | changed | {"arm": arm, "seed": seed})
+        config = TrainingConfig.from_mapping(self.training | changed | {"arm": arm, "seed": seed})
+        length = ARMS[arm].length
+        if length is None:
+            return config
+        rows = math.ceil(length(config.c_start, config.c_max, config.steps) / config.trace_every)
+        return replace(config, steps=rows * config.trace_every)
 
     def evaluation_config(self, **changes: Any) -> EvaluationConfig:
         """The profile's evaluation; `changes` that are None keep the profile's value."""
@@ -44,10 +54,9 @@ class Profile:
 
     def run(self, config: TrainingConfig) -> Run:
         """The run directory: named by arm and seed, and by every setting that departs from the profile."""
+        own = self.training_config(config.arm, config.seed).as_mapping()
         departures = [
-            f"{name}={Path(str(value)).name}"
-            for name, value in config.as_mapping().items()
-            if name in self.training and value != self.training[name]
+            f"{name}={Path(str(value)).name}" for name, value in config.as_mapping().items() if value != own[name]
         ]
         return Run(self.directory / "-".join([config.arm, f"seed{config.seed}", *departures]))
 

@@ -18,7 +18,7 @@ from lib.objectives import COLUMNS, Encoded
 from lib.runs.settings import TrainingConfig
 from lib.training.device import device_of
 from lib.training.layers import FAST
-from lib.training.streams import BLOCK, WEIGHTS, epoch_permutation, noise_block, stream_seed
+from lib.training.streams import BLOCK, WEIGHTS, epoch_permutation, noise_block, random_advances, stream_seed
 
 
 def trace_columns(latents: int, objective: tuple[str, ...] = COLUMNS) -> list[str]:
@@ -29,8 +29,10 @@ def trace_columns(latents: int, objective: tuple[str, ...] = COLUMNS) -> list[st
 class Engine:
     """The state of one run between two steps, and the step itself."""
 
-    def __init__(self, config: TrainingConfig, data: Dataset) -> None:
+    def __init__(self, config: TrainingConfig, data: Dataset, advance_share: float | None = None) -> None:
         """data must lie on the device that config.device stands for.
+
+        advance_share: the probability with which C advances, for an arm that draws its steps.
 
         Raises ValueError for batches larger than the data set, and where the device cannot do what is asked.
         """
@@ -48,7 +50,8 @@ class Engine:
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), config.learning_rate, fused=True, capturable=device.type == "cuda"
         )
-        self.objective = objective_of(config.arm, config)
+        advances = advance_share and random_advances(config.seed, config.steps, advance_share).to(device)
+        self.objective = objective_of(config.arm, config, advances)
         self.columns = trace_columns(config.latents, self.objective.columns)
 
         self.batches = self.n_images // config.batch_size  # of an epoch; a last, incomplete batch is left out

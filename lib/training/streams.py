@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 BLOCK = 1000  # steps whose noise and trace the device holds; part of what a seed means, so not a setting
-WEIGHTS, BATCHES, NOISE = range(3)  # the seed's independent random streams
+WEIGHTS, BATCHES, NOISE, ADVANCES = range(4)  # the seed's independent random streams
 
 
 def stream_seed(seed: int, stream: int, index: int = 0) -> int:
@@ -23,3 +23,8 @@ def noise_block(seed: int, block: int, batch_size: int, latents: int, device: to
     """Standard normal noise of the block-th 1,000 steps, float32 [1000, B, J] in every precision."""
     generator = torch.Generator(device).manual_seed(stream_seed(seed, NOISE, block))
     return torch.randn(BLOCK, batch_size, latents, generator=generator, device=device)
+
+
+def random_advances(seed: int, steps: int, share: float) -> Tensor:
+    """Whether C advances at each step of a run whose arm draws that, bool [steps]: each with probability `share`."""
+    return torch.from_numpy(np.random.default_rng(stream_seed(seed, ADVANCES)).random(steps) < share)
