@@ -32,13 +32,13 @@ def pytest_sessionfinish(session, exitstatus):
 def few_images() -> Dataset:
     """1,000 images drawn at random: enough to train on for some steps, with epochs that end soon."""
     indices = np.random.default_rng(0).choice(N_IMAGES, 1_000, replace=False)
-    return Dataset(torch.from_numpy(render_packed(indices)), "0" * 64, "rendered", None)
+    return Dataset(torch.from_numpy(render_packed(indices)), "0" * 64, "rendered")
 
 
 @pytest.fixture(scope="session")
 def all_images() -> Dataset:
     """All 737,280 images, drawn in memory."""
-    return Dataset(torch.from_numpy(render_packed(np.arange(N_IMAGES))), "0" * 64, "rendered", None)
+    return Dataset(torch.from_numpy(render_packed(np.arange(N_IMAGES))), "0" * 64, "rendered")
 
 
 @pytest.fixture

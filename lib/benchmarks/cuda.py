@@ -120,7 +120,7 @@ def benchmark(config: TrainingConfig, data: Dataset, steps: int, rounds: int, di
 def main() -> None:
     device = choose_device("auto")
     packed = render_packed(np.random.default_rng(0).choice(N_IMAGES, IMAGES, replace=False))
-    data = Dataset(torch.from_numpy(packed), "", "rendered", None).to(device)
+    data = Dataset(torch.from_numpy(packed), "", "rendered").to(device)
     config = load_profile("paper").training_config("linear", 1, device=device.type)
     benchmark(config, data, STEPS, ROUNDS, DIRECTORY)
 

@@ -39,7 +39,7 @@ BATCH, IMAGES, ROUNDS, ROUND_SECONDS = 64, 20_000, 5, 0.5
 def engine_loop(config: TrainingConfig, packed: np.ndarray) -> Callable[[int], object]:
     """The engine, with memory kept as in `lib.training.device.reproducible`; its trace is read back after each call."""
     keep_freed_memory()
-    lockstep = Lockstep([Engine(config, Dataset(torch.from_numpy(packed), "", "rendered", None))])
+    lockstep = Lockstep([Engine(config, Dataset(torch.from_numpy(packed), "", "rendered"))])
     return lambda steps: lockstep.run(steps)[0].numpy()
 
 
@@ -131,7 +131,7 @@ def measure(architecture: str, threads: int, processes: int, packed: np.ndarray)
 
 def checkpoint_seconds(config: TrainingConfig, packed: np.ndarray, folder: Path) -> float:
     """Seconds that one checkpoint takes to write late in a training, when its trace is longest: median of five."""
-    data = Dataset(torch.from_numpy(packed), "", "rendered", None)
+    data = Dataset(torch.from_numpy(packed), "", "rendered")
     with reproducible(config.threads):
         training = Training(config, Run(folder), data)
         training.engine.prepare()

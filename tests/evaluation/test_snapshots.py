@@ -211,7 +211,7 @@ def test_refusals(run, all_images, tmp_path):
     with pytest.raises(ValueError, match="holds no complete run; train it first"):
         measure_snapshots(Run(tmp_path), all_images, settings(), progress=False)
     with pytest.raises(ValueError, match="was trained on other data"):
-        measure_snapshots(run, Dataset(all_images.packed, "1" * 64, "rendered", None), settings(), progress=False)
+        measure_snapshots(run, Dataset(all_images.packed, "1" * 64, "rendered"), settings(), progress=False)
     assert not (run.path / "snapshots.csv").exists()
 
 
