@@ -9,7 +9,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -46,15 +46,18 @@ def engine_loop(config: TrainingConfig, packed: np.ndarray) -> Callable[[int], o
 LOOPS = {"reference": reference_loop, "engine": engine_loop}
 
 
-def serve(loop: str, config: TrainingConfig, packed: np.ndarray, connection: Connection) -> None:
-    """A process: answers a number of steps with the seconds they took and its peak memory (MiB); None ends it."""
+def start(loop: str, config: TrainingConfig, packed: np.ndarray) -> None:
+    """Make the loop that this process trains with."""
+    global _run
     torch.set_num_threads(config.threads)
-    run = LOOPS[loop](config, packed)
-    while (steps := connection.recv()) is not None:
-        started = time.perf_counter()
-        run(steps)
-        seconds = time.perf_counter() - started
-        connection.send((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    _run = LOOPS[loop](config, packed)
+
+
+def train(steps: int) -> tuple[float, float]:
+    """Seconds that this process takes for so many steps, and its peak memory so far (MiB)."""
+    started = time.perf_counter()
+    _run(steps)
+    return time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 class Contender:
@@ -62,31 +65,20 @@ class Contender:
 
     def __init__(self, loop: str, config: TrainingConfig, processes: int, packed: np.ndarray) -> None:
         context = torch.multiprocessing.get_context("spawn")
-        self.config, self.pipes, self.members = config, [], []
-        for _ in range(processes):
-            ours, theirs = context.Pipe()
-            self.pipes.append(ours)
-            self.members.append(context.Process(target=serve, args=(loop, config, packed, theirs), daemon=True))
-            self.members[-1].start()
+        self.config, self.steps, self.times = config, 3, []
+        self.members = [ProcessPoolExecutor(1, context, start, (loop, config, packed)) for _ in range(processes)]
 
     def prepare(self) -> None:
         """Warm up and choose the number of steps in a round."""
-        self.steps, self.times = 3, []
         self.take_turn()
         self.take_turn()
         self.steps, self.times = max(2, round(ROUND_SECONDS / self.times[1])), []
 
     def take_turn(self) -> None:
         """Train; adds the seconds per step of the slowest process, and notes the peak memory of one."""
-        for pipe in self.pipes:
-            pipe.send(self.steps)
-        seconds, self.memory = np.max([pipe.recv() for pipe in self.pipes], axis=0)
+        turns = [member.submit(train, self.steps) for member in self.members]
+        seconds, self.memory = np.max([turn.result() for turn in turns], axis=0)
         self.times.append(seconds / self.steps)
-
-    def stop(self) -> None:
-        for pipe, member in zip(self.pipes, self.members, strict=True):
-            pipe.send(None)
-            member.join()
 
 
 def measure(architecture: str, threads: int, processes: int, packed: np.ndarray) -> list[dict[str, object]]:
@@ -104,7 +96,8 @@ def measure(architecture: str, threads: int, processes: int, packed: np.ndarray)
                 contender.take_turn()
     finally:
         for contender in contenders.values():
-            contender.stop()
+            for member in contender.members:
+                member.shutdown()
     seconds = pd.DataFrame({key: contender.times for key, contender in contenders.items()})
     rates = {precision: product_rate(precision, threads * processes, torch.device("cpu")) for precision in PRECISIONS}
     rows = []
