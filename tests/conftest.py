@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from campaign import keep_result
+from chromium import CHROMIUM, FLAGS
 
 from lib.data.dataset import Dataset
 from lib.dsprites import N_IMAGES, render_packed
@@ -51,3 +52,15 @@ def tiny_config():
         return load_profile("smoke").training_config(arm, seed, **(defaults | changes))
 
     return config
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The system's Chromium; not for the whole session, as `lib.report.documents` starts one of its own."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine (apt-get install chromium)")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()

@@ -22,7 +22,6 @@ from lib.runs.profiles import Profile, load_profile, published_profiles
 from lib.runs.run import Run
 
 _SWEEP = [round(3 * math.sin(2 * math.pi * i / 40), 1) for i in range(41)]  # from the mean to 3, to -3 and back
-_WEIGHTS = "weights.safetensors"
 _FULL = widgets.Layout(width="100%")
 
 
@@ -54,11 +53,10 @@ def runs_to_explore(profile: Profile, seed: int) -> dict[str, Run]:
     runs = [profile.run(profile.training_config(arm, seed)) for arm in profile.arms]
     alike = [other.published for other in published_profiles() if other.training == profile.training]
     for folder in (profile.directory, profile.published, *alike):
-        found = {arm: Run(folder / run.name) for arm, run in zip(profile.arms, runs, strict=True)}
         there = {
-            arm: run
-            for arm, run in found.items()
-            if all((run.path / name).exists() for name in ("evaluation.json", _WEIGHTS))
+            arm: Run(folder / run.name)
+            for arm, run in zip(profile.arms, runs, strict=True)
+            if all((folder / run.name / name).exists() for name in ("evaluation.json", "weights.safetensors"))
         }
         if {"linear", "adaptive"} <= set(there):
             return there

@@ -13,14 +13,11 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from chromium import CHROMIUM, FLAGS
 from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from lib.report.page.build import build
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)")
 WIDTHS = (360, 768, 1280)
 
 ABSTRACT = r"""# Is continuous bottleneck pressure on a VAE critical for disentanglement?
@@ -192,14 +189,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(os.environ.get("REPORT_SCREENSHOTS") or tmp_path_factory.mktemp("report"))
     main, *appendices = notebooks(tmp_path_factory.mktemp("notebooks"))
     return build(folder / "report.html", main, appendices)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 class Visit:

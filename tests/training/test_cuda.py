@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from compiled_engine import compile_step
 
 from lib.benchmarks import cuda as benchmark_cuda
 from lib.files import read_json
@@ -91,18 +90,6 @@ def test_no_step_waits_for_the_host(arm, precision, tiny_config, images_there):
         engine.train_step()
     finally:
         torch.cuda.set_sync_debug_mode("default")
-
-
-def test_compiled_steps_compute_what_plain_ones_do_when_captured(tiny_config, images_there):
-    configs = [tiny_config(arm, precision="float64", device="cuda") for arm in ("linear", "adaptive")]
-    with reproducible(1):
-        compiled, plain = (Lockstep([Engine(config, images_there) for config in configs]) for _ in range(2))
-        for engine in compiled.engines:
-            compile_step(engine)
-        values, expected = compiled.run(50), plain.run(50)
-    assert set(compiled._graphs) == {1, 10}
-    for mine, other in zip(values, expected, strict=True):
-        assert torch.allclose(mine, other, rtol=1e-9, atol=1e-9)
 
 
 def test_benchmark_measures_every_case(tiny_config, images_there, monkeypatch, tmp_path):

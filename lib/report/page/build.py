@@ -28,7 +28,6 @@ import base64
 import os
 import string
 import sys
-import warnings
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -45,15 +44,11 @@ from lib.report.page.text import Heading, Scope, link_mentions, plain
 _PAGE = Path(__file__).parent
 
 
-def build(
-    out: str | os.PathLike,
-    main: str | os.PathLike,
-    appendices: Sequence[str | os.PathLike] = (),
-) -> Path:
+def build(out: str | os.PathLike, main: str | os.PathLike, appendices: Sequence[str | os.PathLike] = ()) -> Path:
     """Writes the page of ``main`` and ``appendices``, executed notebooks, to ``out`` and returns its path.
 
     The same notebooks give the same bytes. Raises ValueError, in one sentence, where a notebook is missing, was not run
-    through or cannot be shown; warns of an image without a caption.
+    through or cannot be shown; says so of an image without a caption.
     """
     out, paths = Path(out), [Path(main), *map(Path, appendices)]
     if len(paths) > 27:
@@ -145,13 +140,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("appendices", metavar="APPENDIX.ipynb", type=Path, nargs="*")
     given = parser.parse_args(arguments)
     try:
-        with warnings.catch_warnings(record=True) as remarks:
-            warnings.simplefilter("always")
-            out = build(given.out, given.main, given.appendices)
+        out = build(given.out, given.main, given.appendices)
     except ValueError as error:
         sys.exit(f"The report was not built. {error}")
-    for remark in remarks:
-        print(f"Note: {remark.message}", file=sys.stderr)
     print(f"{out.resolve()} ({out.stat().st_size / 1e6:.1f} MB)")
 
 

@@ -3,7 +3,7 @@
 import base64
 import re
 import struct
-import warnings
+import sys
 from dataclasses import dataclass
 from html import escape
 
@@ -57,7 +57,7 @@ def cell_blocks(cell: NotebookNode, number: int, scope: Scope) -> list[Block]:
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from error
     if any(block.html.startswith("<img") and not block.caption for block in blocks):
-        warnings.warn(f"{place} shows an image without a caption.", stacklevel=2)
+        print(f"Note: {place} shows an image without a caption.", file=sys.stderr)
     return blocks
 
 
