@@ -2,12 +2,12 @@
 
 import base64
 import re
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import nbformat
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from lib.report.page.build import build, main
@@ -186,27 +186,14 @@ def test_formulas_in_cells_outputs_and_captions_become_mathml(page) -> None:
     assert 'id="equation-7"' in html and '<span class="number">(7)</span>' in html
 
 
-def words(tex: str, *, display: bool = False) -> list[tuple[str, str]]:
-    """Leaves of a formula's MathML in order, as (element, text)."""
-    root = ET.fromstring(to_mathml(tex, display=display))
-    return [(e.tag.split("}")[1], e.text or "") for e in root.iter() if not len(e)]
-
-
 def test_formula_uses_only_what_browsers_know() -> None:
-    """MathML Core has no mathvariant but normal and no named spaces; operators are no words."""
+    """MathML Core has no mathvariant but normal; operators are no words."""
     tex = r"\mathbb R, \mathbb E, \mathcal N, \mathcal L, D_{\mathrm{KL}}\!\left(q\right), \max_x \log p"
-    root = ET.fromstring(to_mathml(tex))
-    assert {e.get("mathvariant") for e in root.iter()} <= {None, "normal"}
-    text = "".join(root.itertext())
-    assert all(letter in text for letter in "ℝ𝔼𝒩ℒ")
-    assert ("mi", "KL") in words(tex) and ("mi", "max") in words(tex)
-    assert not [word for word in words(tex) if word[0] == "mo" and word[1].isalpha()]
-    assert all(re.fullmatch(r"-?[\d.]+em", e.get("width")) for e in root.iter() if e.tag.endswith("mspace"))
-
-
-def test_function_names_stand_apart_from_letters_only() -> None:
-    assert words(r"a \log p")[1][0] == "mspace" and words(r"a \log p")[3][0] == "mspace"
-    assert [tag for tag, _ in words(r"\log(p)")] == ["mi", "mo", "mi", "mo"]
+    formula = BeautifulSoup(to_mathml(tex), "html.parser")
+    assert not formula.find_all(mathvariant=True)
+    assert all(letter in formula.get_text() for letter in "ℝ𝔼𝒩ℒ")
+    assert {"KL", "max", "log"} <= {name.get_text() for name in formula.find_all("mi")}
+    assert not [sign for sign in formula.find_all("mo") if sign.get_text().isalpha()]
 
 
 def test_limits_of_sums() -> None:
@@ -216,14 +203,11 @@ def test_limits_of_sums() -> None:
 
 
 def test_aligned_lines_become_a_table() -> None:
-    root = ET.fromstring(to_mathml(r"\begin{aligned} a &= b \\ c &= d \end{aligned}", display=True))
-    rows = [e for e in root.iter() if e.tag.endswith("mtr")]
-    assert ["".join(row.itertext()).strip() for row in rows] == ["a=b", "c=d"]
+    formula = to_mathml(r"\begin{aligned} a &= b \\ c &= d \end{aligned}", display=True)
+    assert [row.get_text() for row in BeautifulSoup(formula, "html.parser").find_all("mtr")] == ["a=b", "c=d"]
 
 
-@pytest.mark.parametrize(
-    "tex", [r"\frac{a", r"\nosuchcommand x", r"\begin{tikzcd} a \end{tikzcd}", "a & b", r"\mathbf x"]
-)
+@pytest.mark.parametrize("tex", [r"\frac{a", r"\nosuchcommand x", r"\begin{tikzcd} a \end{tikzcd}", "a & b"])
 def test_unknown_tex_is_refused_with_its_place(page, tex: str) -> None:
     with pytest.raises(ValueError, match=r"^paper\.ipynb, cell 2: [^\n]*formula"):
         page(f"Text ${tex}$.")

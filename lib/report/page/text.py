@@ -13,7 +13,7 @@ from lib.report.page.formulas import to_mathml
 
 _TAG = re.compile(r"\\tag\*?\{([^}]*)\}")
 _NOT_LINKED = ["a", "code", "pre", "math", "script", "style", "svg", "h1", "h2", "h3", "h4", "h5", "h6"]
-_INLINE_MATH = re.compile(r'[(\[]*<math [^>]*display="inline"[^>]*>.*?</math>[).,;:!?\]]*', re.DOTALL)
+_INLINE_MATH = re.compile(r'[(\[]*<math (?![^>]*display="block")[^>]*>.*?</math>[).,;:!?\]]*', re.DOTALL)
 _MENTION = re.compile(
     r"\b(?P<kind>Figure|Table|[Ee]quation)(?P<gap>[ \u00a0])"
     r"(?P<open>\()?(?P<label>[A-Z]?\d+)\b(?P<close>(?(open)\)))(?! (?:of|in)\b)"
