@@ -39,8 +39,8 @@ def precision_traces(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def gpu_floors(record: dict[str, Any]) -> pd.DataFrame:
-    """What a step of one run costs at least, a column per precision (results/benchmarks/cuda.json), as text."""
+def floors_table(record: dict[str, Any]) -> pd.DataFrame:
+    """What a step of one run costs at least, a column per precision (cuda.json or cpu.json), as text."""
     floors = pd.DataFrame(record["floor"]).T
     return pd.DataFrame({
         "operations of the products (GFLOP)": (floors["operations"] / 1e9).map("{:.2f}".format),
@@ -56,8 +56,8 @@ def gpu_floors(record: dict[str, Any]) -> pd.DataFrame:
     }).T  # fmt: skip
 
 
-def gpu_table(table: pd.DataFrame) -> pd.DataFrame:
-    """How fast each loop trains, a row per case (results/benchmarks/cuda.csv), as text."""
+def loops_table(table: pd.DataFrame) -> pd.DataFrame:
+    """How fast each loop trains, a row per case (cuda.csv or cpu.csv), as text."""
     return pd.DataFrame({
         "precision": table["precision"],
         "loop": table["loop"],
@@ -69,5 +69,5 @@ def gpu_table(table: pd.DataFrame) -> pd.DataFrame:
         "× floor of a run": table["times_floor"].map("{:.2f}".format),
         "TFLOP/s": table["tflop_per_second"].map("{:.2f}".format),
         "share of matrix-product rate": table["share_of_product_rate"].map("{:.1%}".format),
-        "memory held (MiB)": table["memory_held_mib"].map("{:.0f}".format),
+        "memory held (MiB)": table["memory_held_mib"].map("{:.0f}".format, na_action="ignore").fillna(""),
     }).set_index(["precision", "loop", "runs", "deterministic"])  # fmt: skip
