@@ -146,7 +146,7 @@ if measured:
     display(
         Markdown(
             f"**Table 5.** Training: medians over {record['rounds']} rounds of {record['steps']:,} steps, taking turns within a precision. "
-            "*Deterministic*: the convolutions; if not, cuDNN searches for the fastest. *× floor of a run*: time per run and step over the largest of Table 4's "
+            "*Deterministic*: the convolutions; if not, cuDNN searches for the fastest. *times floor*: time per run and step over the largest of Table 4's "
             f"three. Network `{record['architecture']}`; {origin}."
         )
     )
