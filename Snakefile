@@ -9,6 +9,7 @@ import sys
 
 from lib.arms import ARMS
 from lib.runs.profiles import load_profile
+from lib.runs.status import MEASURED
 
 try:
     PROFILE = load_profile(config.get("profile", "laptop"))
@@ -16,7 +17,6 @@ except ValueError as error:
     sys.exit(str(error))
 RUNS = f"results/runs/{PROFILE.name}"
 NOTEBOOKS = f"{RUNS}/notebooks"
-MEASURED = ["evaluation.json", "snapshots.csv", "scores.json"]  # on each run, by its training notebook
 # The appendices of the report: one training notebook per arm, of the first seed.
 APPENDICES = ["01_dataset"] + [
     f"training-{arm}-seed{PROFILE.seeds[0]}" for arm in PROFILE.arms

@@ -57,7 +57,10 @@ def indices_to_factors(indices) -> np.ndarray:
 
     Raises ValueError for anything else.
     """
-    return np.stack(np.unravel_index(_flat_indices(indices), FACTOR_SIZES), axis=1).astype(np.int64)
+    indices = _integers(indices, "indices")
+    if indices.ndim != 1 or ((indices < 0) | (indices >= N_IMAGES)).any():
+        raise ValueError(f"indices must be a list or one-dimensional array of integers from 0 to {N_IMAGES - 1}.")
+    return np.stack(np.unravel_index(indices, FACTOR_SIZES), axis=1).astype(np.int64)
 
 
 def factor_values(factors) -> np.ndarray:
@@ -92,21 +95,16 @@ def vertices(factors) -> np.ndarray:
     return np.floor(points * _SUBPIXELS + 0.5).astype(np.int64)
 
 
-def render_rows(indices) -> np.ndarray:
-    """Images of flat indices [n] as one 64-bit word per row: uint64 [n, 64], the highest bit is column 0."""
+def render_packed(indices) -> np.ndarray:
+    """Images of flat indices [n], one bit per pixel: uint8 [n, 512], rows first, as numpy.packbits orders bits."""
     factors = indices_to_factors(indices)
-    rows = np.zeros((len(factors), SIDE), dtype=np.uint64)
+    rows = np.zeros((len(factors), SIDE), dtype=">u8")  # a word per row, of which the first byte comes first
     for shape in range(len(SHAPE_NAMES)):
         members = np.flatnonzero(factors[:, 0] == shape)
         for start in range(0, len(members), _IMAGES_AT_ONCE):
             chosen = members[start : start + _IMAGES_AT_ONCE]
             rows[chosen] = _fill(vertices(factors[chosen]))
-    return rows
-
-
-def render_packed(indices) -> np.ndarray:
-    """Images of flat indices [n], one bit per pixel: uint8 [n, 512], rows first, as numpy.packbits orders bits."""
-    return render_rows(indices).astype(">u8").view(np.uint8)
+    return rows.view(np.uint8)
 
 
 def render(indices) -> np.ndarray:
@@ -123,7 +121,8 @@ _RIGHT_OF = np.array([(1 << (SIDE - c)) - 1 for c in range(SIDE + 1)], dtype=np.
 
 
 def _fill(points: np.ndarray) -> np.ndarray:
-    """Even-odd fill of closed polygons [n, V, 2] in 1/256 pixel, all inside the image: uint64 [n, 64].
+    """Even-odd fill of closed polygons [n, V, 2] in 1/256 pixel, all inside the image: uint64 [n, 64], a word per row
+    whose highest bit is column 0.
 
     Along a row of pixel centres each edge crossed flips all pixels to its right, so a row is the XOR of such masks.
     All arithmetic is exact: the numbers are integers below 2^53.
@@ -146,13 +145,6 @@ def _fill(points: np.ndarray) -> np.ndarray:
     rows = np.zeros(n * SIDE, dtype=np.uint64)
     np.bitwise_xor.at(rows, edge // count * SIDE + row, _RIGHT_OF[column])
     return rows.reshape(n, SIDE)
-
-
-def _flat_indices(indices) -> np.ndarray:
-    indices = _integers(indices, "indices")
-    if indices.ndim != 1 or ((indices < 0) | (indices >= N_IMAGES)).any():
-        raise ValueError(f"indices must be a list or one-dimensional array of integers from 0 to {N_IMAGES - 1}.")
-    return indices
 
 
 def _integers(values, name: str) -> np.ndarray:

@@ -31,33 +31,30 @@ _REMEDIES = {
 }
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Call write(temporary path), then give the file its name; an interruption leaves no half-written file.
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file's whole content; an interruption leaves no half-written file.
 
     Raises Refusal, with the file as it was before, where the disk does not take it.
     """
-    with _refusing(path):
+    try:
         _make_folder(path.parent)
         _remove_stale(path)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            write(temporary)
-            _sync(temporary)
+            with open(temporary, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
             os.replace(temporary, path)
             _sync(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file's whole content, atomically; errors as `write_atomically`."""
-
-    def write(temporary: Path) -> None:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-
-    write_atomically(path, write)
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno, "check the disk")
+        raise Refusal(
+            f"{path} could not be written ({error.strerror or error}); {remedy} and try again, what stood there before "
+            "is left as it was."
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -149,19 +146,6 @@ def _no_number(text: str) -> None:
     raise ValueError(f"{text} is no JSON number")
 
 
-@contextmanager
-def _refusing(path: Path) -> Iterator[None]:
-    """Errors of the disk while `path` is written as one sentence."""
-    try:
-        yield
-    except OSError as error:
-        remedy = _REMEDIES.get(error.errno, "check the disk")
-        raise Refusal(
-            f"{path} could not be written ({error.strerror or error}); {remedy} and try again, what stood there before "
-            "is left as it was."
-        ) from error
-
-
 def _make_folder(folder: Path) -> None:
     """Make a folder and those above it that are missing, each name on the disk before the next is made."""
     if not folder.is_dir():
@@ -170,9 +154,9 @@ def _make_folder(folder: Path) -> None:
         _sync(folder.parent)
 
 
-def _sync(path: Path) -> None:
-    """Wait until a file's bytes, or a folder's names, are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
+def _sync(folder: Path) -> None:
+    """Wait until a folder's names are on the disk."""
+    handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

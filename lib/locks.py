@@ -22,17 +22,7 @@ from lib.refusal import Refusal
 @contextmanager
 def only_one(path: Path, wait: bool = False) -> Iterator[None]:
     """Hold the lock file `path`, which is gone afterwards; where another process holds it, wait or raise Refusal."""
-    while True:
-        file = _open(path)
-        try:
-            _take(file, path, wait)
-            current = path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
-        except BaseException:
-            file.close()
-            raise
-        if current:  # else its holder has removed it meanwhile, and it locks nothing
-            break
-        file.close()
+    file = _locked(path, wait)
     try:
         file.truncate(0)
         print(os.getpid(), file=file, flush=True)
@@ -42,16 +32,13 @@ def only_one(path: Path, wait: bool = False) -> Iterator[None]:
         file.close()
 
 
-def _open(path: Path) -> TextIO:
+def _locked(path: Path, wait: bool) -> TextIO:
+    """The lock file, open and locked; raises Refusal where another process holds it, unless `wait`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("a+")
+        file = path.open("a+")
     except OSError as error:
         raise Refusal(f"{path} could not be made ({error.strerror}); make the folder writable.") from error
-
-
-def _take(file: TextIO, path: Path, wait: bool) -> None:
-    """Lock the open file; raises Refusal where another holds it, unless `wait`."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -61,6 +48,10 @@ def _take(file: TextIO, path: Path, wait: bool) -> None:
             raise Refusal(f"{path.parent} is in use by {holder}; wait until that has ended, or end it.") from None
         print(f"{path.parent} is in use by {holder}; waiting until that has ended.", file=sys.stderr, flush=True)
         fcntl.flock(file, fcntl.LOCK_EX)
+    if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+        return file
+    file.close()  # its holder has removed it meanwhile, and it locks nothing
+    return _locked(path, wait)
 
 
 def main() -> None:

@@ -37,9 +37,5 @@ def simulate(controller: PIDController, schedule: Schedule, steps: int, lag: flo
         beta_before = beta
         beta, state = controller.step(state, set_point, kl)
         capacity = schedule.advance(t, set_point, beta, beta_before)
-        rows.append([step, kl, beta, set_point, capacity, state.frozen])
-    frame = pd.DataFrame(
-        [[float(value) for value in row] for row in rows],
-        columns=["step", "kl", "beta", "set_point", "capacity", "frozen"],
-    )
-    return frame.astype({"step": int, "frozen": bool})
+        rows.append([step, *(value.item() for value in (kl, beta, set_point, capacity, state.frozen))])
+    return pd.DataFrame(rows, columns=["step", "kl", "beta", "set_point", "capacity", "frozen"])

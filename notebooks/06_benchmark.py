@@ -18,8 +18,8 @@
 # # What it costs
 #
 # How long training and encoding take, and what cheaper arithmetic does to a training. The tables are the last ones that
-# the benchmarks left in `results/benchmarks`; each names its machine. With `-p measure True` they are measured anew on this
-# machine first, which takes about ten minutes and wants a machine with nothing else to do.
+# the benchmarks left in `results/benchmarks`; each names its machine. With `-p measure True` what a training step costs on
+# this machine is measured first, which takes some minutes and wants a machine with nothing else to do.
 
 # %% tags=["parameters"]
 measure: bool = False  # measure anew on this machine first
@@ -28,9 +28,8 @@ measure: bool = False  # measure anew on this machine first
 import pandas as pd
 from IPython.display import Markdown, display
 
-from lib.benchmarks import precision as benchmark_precision
-from lib.benchmarks import training as benchmark_training
-from lib.benchmarks.figures import gpu_floors, gpu_table, precision_traces
+from lib.benchmarks import training as benchmark
+from lib.benchmarks.figures import floors_table, loops_table, precision_traces
 from lib.benchmarks.results import DIRECTORY, last
 from lib.refusal import Refusal
 from lib.report import figures
@@ -40,8 +39,7 @@ given = parameters(globals(), ("measure",))
 if type(given["measure"]) is not bool:
     raise Refusal(f"measure is {given['measure']!r}; give True or False.")
 if given["measure"]:
-    for benchmark in (benchmark_training, benchmark_precision):
-        benchmark.main()
+    benchmark.main()
 
 # %% [markdown]
 # ## Training
@@ -49,8 +47,8 @@ if given["measure"]:
 # The *reference* is the loop one would first write: a data loader, PyTorch's own layers, a value read back at every step, plain Adam.
 # The *engine* keeps the data as bits, draws batches and noise itself, reads nothing back, and computes each convolution in
 # the form that is fast on a CPU (`lib/training/layers.py`). From the same seed both compute the same (a test holds them together for
-# 200 steps, to 1e-9 in double precision). *Compiled*, the engine with its network and its controller fused by torch.compile, is no
-# longer measured; where its rows stand, they are the last. All take turns of half a second, so that every ratio compares like with like.
+# 200 steps, to 1e-9 in double precision). *Compiled* is the engine with its network and its controller fused by torch.compile. All took
+# turns of half a second, so that every ratio compares like with like. It is no longer measured: the table stays as it was.
 
 # %%
 table, record, origin = last("training")
@@ -100,7 +98,8 @@ display(
 # ## Precision
 #
 # The adaptive rule decides at every step whether C advances, by comparing two values of $\beta$: one rounding can turn a decision, and
-# from there on two trainings are different trainings. What counts is whether they differ by more than two seeds do.
+# from there on two trainings are different trainings. What counts is whether they differ by more than two seeds do. This is no longer
+# measured, either.
 
 # %%
 table, record, origin = last("precision")
@@ -124,16 +123,18 @@ display(
 )
 
 # %% [markdown]
-# ## On a GPU
+# ## A step and what it costs at least
 #
 # A step of this small network is more than a hundred operations, in float32 over a quarter of them on the controller's single
-# numbers. So steps are captured as a CUDA graph and replayed, and several runs train side by side. `python -m lib.benchmarks.cuda`
-# measures first what a step of one run costs at least, layer by layer, then the loops.
+# numbers. So on a GPU steps are captured as a CUDA graph and replayed, and several runs train side by side.
+# `python -m lib.benchmarks.training` measures on this machine's device first what a step of one run costs at least, layer by layer,
+# then the loops.
 
 # %%
-if (DIRECTORY / "cuda.json").exists():
-    table, record, origin = last("cuda")
-    display(gpu_floors(record))
+measured = [device for device in ("cuda", "cpu") if (DIRECTORY / f"{device}.json").exists()]
+if measured:
+    table, record, origin = last(measured[0])
+    display(floors_table(record))
     display(
         Markdown(
             f"**Table 4.** What a step of {record['batch_size']} images of one run costs at least, layer by layer: its operations, its bytes and its launches, each over the "
@@ -141,13 +142,13 @@ if (DIRECTORY / "cuda.json").exists():
             f"Network `{record['architecture']}`; {origin}."
         )
     )
-    display(gpu_table(table))
+    display(loops_table(table))
     display(
         Markdown(
             f"**Table 5.** Training: medians over {record['rounds']} rounds of {record['steps']:,} steps, taking turns within a precision. "
-            "*Deterministic*: the convolutions; if not, cuDNN searches for the fastest. *× floor of a run*: time per run and step over the largest of Table 4's "
+            "*Deterministic*: the convolutions; if not, cuDNN searches for the fastest. *times floor*: time per run and step over the largest of Table 4's "
             f"three. Network `{record['architecture']}`; {origin}."
         )
     )
 else:
-    display(Markdown("No GPU was at hand yet: nothing of this has been measured."))
+    display(Markdown("Nothing of this was measured yet."))

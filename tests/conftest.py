@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from campaign import keep_result
+from chromium import CHROMIUM, FLAGS
 
 from lib.data.dataset import Dataset
 from lib.dsprites import N_IMAGES, render_packed
@@ -32,13 +33,13 @@ def pytest_sessionfinish(session, exitstatus):
 def few_images() -> Dataset:
     """1,000 images drawn at random: enough to train on for some steps, with epochs that end soon."""
     indices = np.random.default_rng(0).choice(N_IMAGES, 1_000, replace=False)
-    return Dataset(torch.from_numpy(render_packed(indices)), "0" * 64, "rendered", None)
+    return Dataset(torch.from_numpy(render_packed(indices)), "0" * 64, "rendered")
 
 
 @pytest.fixture(scope="session")
 def all_images() -> Dataset:
     """All 737,280 images, drawn in memory."""
-    return Dataset(torch.from_numpy(render_packed(np.arange(N_IMAGES))), "0" * 64, "rendered", None)
+    return Dataset(torch.from_numpy(render_packed(np.arange(N_IMAGES))), "0" * 64, "rendered")
 
 
 @pytest.fixture
@@ -51,3 +52,15 @@ def tiny_config():
         return load_profile("smoke").training_config(arm, seed, **(defaults | changes))
 
     return config
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The system's Chromium; not for the whole session, as `lib.report.documents` starts one of its own."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine (apt-get install chromium)")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()

@@ -51,7 +51,7 @@ def make_small(folder: Path) -> None:
     factors = np.stack(np.meshgrid(*(np.arange(0, n, k) for n, k in GRID), indexing="ij"), -1).reshape(-1, len(GRID))
     sizes = tuple(len(range(0, n, k)) for n, k in GRID)
     images = render_packed(factors_to_indices(factors))
-    data = Dataset(torch.from_numpy(images), "0" * 64, "rendered", None)
+    data = Dataset(torch.from_numpy(images), "0" * 64, "rendered")
     dataset.ensure, dataset.load = (lambda *_: None), (lambda *_: data)
     for module in (evaluate, snapshots):
         module.evaluation_grid = lambda _: (torch.arange(len(data)), sizes)

@@ -10,13 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-from chromium import CHROMIUM, FLAGS
 
 from lib.files import ROOT
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("jupyterlab", reason="jupyterlab is not installed")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)")
 HOUR = ROOT / "results" / "published" / "hour"
 
 
@@ -76,14 +73,6 @@ def lab(checkout, tmp_path_factory) -> str:
     finally:
         server.terminate()
         server.wait()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

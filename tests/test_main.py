@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 
 import pytest
 
@@ -63,11 +64,7 @@ def test_runs_are_trained_measured_and_found_again(results, few_images, monkeypa
     for run in planned[1]:
         assert {path.name for path in run.path.iterdir()} >= {"run.json", "evaluation.json", "snapshots.csv"}
         monkeypatch.setattr("lib.evaluation.evaluate.measure_images", None)  # measuring again would fail
-        evaluate(
-            run,
-            few_images.__class__(few_images.packed, run.record()["provenance"]["data_sha256"], "", None),
-            planned[2],
-        )
+        evaluate(run, replace(few_images, sha256=run.record()["provenance"]["data_sha256"]), planned[2])
 
 
 def test_nothing_of_the_notebook_stack_is_needed():
@@ -80,13 +77,6 @@ def test_nothing_of_the_notebook_stack_is_needed():
     blocked = [modules.get(name, name) for name in sorted(names - needed)]
     code = f"import sys; sys.modules.update(dict.fromkeys({blocked})); import lib.__main__"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-
-
-def test_a_wrong_word_ends_in_one_sentence():
-    command = [sys.executable, "-m", "lib", "smoke", "--set", "steps=-1"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stderr == "steps is -1; give 1 or more.\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

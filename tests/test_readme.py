@@ -62,10 +62,6 @@ def test_published_pages_name_no_folder_of_the_machine_that_made_them():
         assert "/results/runs/" not in page
 
 
-def test_readme_leaves_nothing_to_fill_in():
-    assert "TIME_" not in README.read_text()
-
-
 RERUN = README.read_text().split("## Re-run with papermill")[1].split("```")[1].strip()
 COMMANDS = dict(re.findall(r"^# (.*)\n(.*)$", RERUN, re.MULTILINE))  # what one wants -> the command
 HELP = "help: every parameter, with its unit"

@@ -1,6 +1,6 @@
 """Seconds, memory and values of every measure on the posteriors of an evaluated run.
 
-    python -m lib.benchmarks.measures results/runs/.../posterior.h5
+    python -m lib.benchmarks.measures results/runs/...
 
 Each measure runs in a process of its own, one after the other. Writes results/benchmarks/measures.csv and .json.
 """
@@ -13,9 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
-from pathlib import Path
 
-import h5py
 import pandas as pd
 import torch
 from torch import Tensor
@@ -23,6 +21,8 @@ from tqdm import tqdm
 
 from lib import disentanglement, information, mig
 from lib.benchmarks.results import origin, save
+from lib.evaluation.posteriors import read_posterior
+from lib.runs.run import Run
 
 PUBLISHED_SAMPLES = 10_000
 Sizes = tuple[int, ...]
@@ -77,12 +77,10 @@ def _megabytes() -> float:
     return peak / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
 
 
-def measure(name: str, path: Path, threads: int) -> dict[str, float | str]:
+def measure(name: str, run: Run, threads: int) -> dict[str, float | str]:
     """One row of measures.csv."""
     torch.set_num_threads(threads)
-    with h5py.File(path) as file:
-        mean, logvar = (torch.from_numpy(file[name][...]) for name in ("mean", "logvar"))
-        sizes = tuple(int(size) for size in file.attrs["factor_sizes"])
+    mean, logvar, sizes = read_posterior(run)
     before, started, processor = _megabytes(), time.perf_counter(), time.process_time()
     values = MEASURES[name](mean, logvar, sizes, torch.Generator().manual_seed(0))
     return {
@@ -97,12 +95,12 @@ def measure(name: str, path: Path, threads: int) -> dict[str, float | str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("posterior", type=Path, help="posterior.h5 of an evaluated run")
-    path, threads = parser.parse_args().posterior, torch.get_num_threads()
-    record = origin(torch.device("cpu")) | {"posterior": str(path), "threads": threads}
+    parser.add_argument("run", type=Run, help="directory of an evaluated run")
+    run, threads = parser.parse_args().run, torch.get_num_threads()
+    record = origin(torch.device("cpu")) | {"run": str(run.path), "threads": threads}
     context = torch.multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as own:  # a new one each: the peak is the measure's own
-        rows = list(tqdm(own.map(measure, MEASURES, repeat(path), repeat(threads)), total=len(MEASURES)))
+        rows = list(tqdm(own.map(measure, MEASURES, repeat(run), repeat(threads)), total=len(MEASURES)))
     save("measures", pd.DataFrame(rows), record, digits="%.8g")
     print(pd.DataFrame(rows).to_string(index=False, float_format="%.5g"))
 

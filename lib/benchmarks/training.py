@@ -1,15 +1,13 @@
-"""How fast the engine trains on this CPU, beside a plain loop: `python -m lib.benchmarks.training` (6 minutes).
+"""How fast the engine trains on this machine's device: `python -m lib.benchmarks.training` (some minutes).
 
-Each loop is a process of its own, with its own memory and threads; they take turns, a few steps each, so that all
-meet the machine in the same state. Writes results/benchmarks/training.csv and training.json.
+First the floors of a step (lib/benchmarks/floor.py), before anything is trained. Then, precision by precision, all
+taking turns: the reference loop and the engine, on a GPU also with several runs at once and with convolutions that need
+not be deterministic. Writes results/benchmarks/cuda.csv and cuda.json, or cpu.csv and cpu.json, after each precision.
 """
 
-import itertools
-import resource
-import tempfile
-import time
+import math
 from collections.abc import Callable
-from multiprocessing.connection import Connection
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,147 +15,116 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from lib.benchmarks.floor import product_rate, step_operations
-from lib.benchmarks.results import origin, save
+from lib.benchmarks.floor import floors, seconds_of
+from lib.benchmarks.results import DIRECTORY, origin, save
 from lib.data.dataset import Dataset
 from lib.dsprites import N_IMAGES, render_packed
-from lib.model import ARCHITECTURES
 from lib.runs.profiles import load_profile
-from lib.runs.run import Run
 from lib.runs.settings import TrainingConfig
-from lib.training.device import keep_freed_memory, reproducible
+from lib.training.device import choose_device, reproducible
 from lib.training.engine import Engine
 from lib.training.lockstep import Lockstep
 from lib.training.plain import reference_loop
-from lib.training.train import LEAST_SECONDS, Training
 
-PRECISIONS = ("float32", "bfloat16")
-SETTINGS = ((1, 1), (2, 1), (1, 2))  # threads of a process, processes side by side (as two arms are trained)
-BATCH, IMAGES, ROUNDS, ROUND_SECONDS = 64, 20_000, 5, 0.5
+PRECISIONS = {"cuda": ("float32", "tf32", "bfloat16"), "cpu": ("float32", "bfloat16")}
+TOGETHER = {"cuda": (1, 2, 4, 10), "cpu": (1,)}  # runs at once: both arms of one seed and of five are two and ten
+IMAGES, STEPS, ROUNDS = 64_000, 200, 5  # epochs of 1,000 steps, a multiple of those in a graph
 
-
-def engine_loop(config: TrainingConfig, packed: np.ndarray) -> Callable[[int], object]:
-    """The engine, with memory kept as in `lib.training.device.reproducible`; its trace is read back after each call."""
-    keep_freed_memory()
-    lockstep = Lockstep([Engine(config, Dataset(torch.from_numpy(packed), "", "rendered", None))])
-    return lambda steps: lockstep.run(steps)[0].numpy()
+Case = tuple[str, int, bool]  # loop, runs at once, deterministic convolutions
 
 
-LOOPS = {"reference": reference_loop, "engine": engine_loop}
+def reserved(device: torch.device) -> float:
+    """Bytes that PyTorch holds of the device's memory; not a number on a CPU."""
+    if device.type != "cuda":
+        return math.nan
+    torch.cuda.empty_cache()
+    return torch.cuda.memory_reserved(device)
 
 
-def serve(loop: str, config: TrainingConfig, packed: np.ndarray, connection: Connection) -> None:
-    """A process: answers a number of steps with the seconds they took and its peak memory (MiB); None ends it."""
-    torch.set_num_threads(config.threads)
-    run = LOOPS[loop](config, packed)
-    while (steps := connection.recv()) is not None:
-        started = time.perf_counter()
-        run(steps)
-        seconds = time.perf_counter() - started
-        connection.send((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+def cases(device: torch.device) -> list[Case]:
+    """What is compared in one precision, the reference loop first."""
+    together = TOGETHER[device.type]
+    free = {together[0], together[-1]} if device.type == "cuda" else ()  # only cuDNN has other convolutions
+    deterministic = [("engine", runs, True) for runs in together]
+    return [("reference", 1, True), *deterministic, *(("engine", runs, False) for runs in sorted(free))]
 
 
-class Contender:
-    """Equal processes that train side by side, or wait while others do."""
-
-    def __init__(self, loop: str, config: TrainingConfig, processes: int, packed: np.ndarray) -> None:
-        context = torch.multiprocessing.get_context("spawn")
-        self.config, self.pipes, self.members = config, [], []
-        for _ in range(processes):
-            ours, theirs = context.Pipe()
-            self.pipes.append(ours)
-            self.members.append(context.Process(target=serve, args=(loop, config, packed, theirs), daemon=True))
-            self.members[-1].start()
-
-    def prepare(self) -> None:
-        """Warm up and choose the number of steps in a round."""
-        self.steps, self.times = 3, []
-        self.take_turn()
-        self.take_turn()
-        self.steps, self.times = max(2, round(ROUND_SECONDS / self.times[1])), []
-
-    def take_turn(self) -> None:
-        """Train; adds the seconds per step of the slowest process, and notes the peak memory of one."""
-        for pipe in self.pipes:
-            pipe.send(self.steps)
-        seconds, self.memory = np.max([pipe.recv() for pipe in self.pipes], axis=0)
-        self.times.append(seconds / self.steps)
-
-    def stop(self) -> None:
-        for pipe, member in zip(self.pipes, self.members, strict=True):
-            pipe.send(None)
-            member.join()
+def build(case: Case, config: TrainingConfig, data: Dataset) -> Callable[[int], object]:
+    """A function that trains the case's runs, arms in turn and seeds counted up, for so many steps each."""
+    loop, runs, _ = case
+    configs = [replace(config, seed=1 + i // 2, arm=("linear", "adaptive")[i % 2]) for i in range(runs)]
+    if loop == "reference":
+        return reference_loop(configs[0], data.packed.cpu().numpy())
+    return Lockstep([Engine(each, data) for each in configs]).run
 
 
-def measure(architecture: str, threads: int, processes: int, packed: np.ndarray) -> list[dict[str, object]]:
-    """One row per precision and loop: medians over rounds in which all took turns."""
-    contenders = {}
-    for precision, loop in itertools.product(PRECISIONS, LOOPS):
-        changes = {"architecture": architecture, "precision": precision, "threads": threads, "device": "cpu"}
-        config = load_profile("laptop").training_config("linear", 1, batch_size=BATCH, **changes)
-        contenders[precision, loop] = Contender(loop, config, processes, packed)
-    try:
-        for contender in contenders.values():
-            contender.prepare()
-        for _ in range(ROUNDS):
-            for contender in contenders.values():
-                contender.take_turn()
-    finally:
-        for contender in contenders.values():
-            contender.stop()
-    seconds = pd.DataFrame({key: contender.times for key, contender in contenders.items()})
-    rates = {precision: product_rate(precision, threads * processes, torch.device("cpu")) for precision in PRECISIONS}
+def measure(
+    config: TrainingConfig, data: Dataset, floor: dict[str, float], steps: int, rounds: int
+) -> list[dict[str, object]]:
+    """One row per case of the precision of `config`: medians over rounds in which all took turns.
+
+    floor: the precision's, from lib/benchmarks/floor.py. Memory is what the case makes the device reserve and keep,
+    graphs included, without the data; the first case with so many runs also pays for the workspaces of its streams.
+    """
+    device, trainings, memory = data.packed.device, {}, {}
+
+    def time_steps(case: Case) -> float:
+        """Seconds per step of all the case's runs together; where cuDNN is free, it searches for fast convolutions."""
+        with reproducible(1, config.precision == "tf32"):
+            torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = case[2], not case[2]
+            return seconds_of(lambda: trainings[case](steps), device) / steps
+
+    for case in tqdm(cases(device), desc="Preparing"):
+        before = reserved(device)
+        trainings[case] = build(case, config, data)
+        time_steps(case)
+        memory[case] = reserved(device) - before
+    turns = [{case: time_steps(case) for case in trainings} for _ in tqdm(range(rounds), desc="Timing")]
+    seconds = pd.DataFrame(turns)
+    least = max(value for name, value in floor.items() if name.startswith("ms_by_"))
     rows = []
-    for (precision, loop), contender in contenders.items():
-        mine = seconds[precision, loop]
-        rate = processes * step_operations(contender.config) / mine.median()
+    for case in trainings:
+        loop, runs, deterministic = case
+        mine, reference = seconds[case], seconds["reference", 1, True]
+        tflop_per_second = runs * floor["operations"] / mine.median() / 1e12
         rows.append({
-            "architecture": architecture,
-            "precision": precision,
-            "processes": processes,
-            "threads": threads,
             "loop": loop,
+            "precision": config.precision,
+            "runs": runs,
+            "deterministic": deterministic,
             "ms_per_step": 1e3 * mine.median(),
-            "steps_per_second": processes / mine.median(),
-            "ratio_to_reference": (seconds[precision, "reference"] / mine).median(),
-            "ratio_to_float32_reference": (seconds["float32", "reference"] / mine).median(),
-            "gflop_per_second": rate / 1e9,
-            "product_gflop_per_second": rates[precision] / 1e9,
-            "share_of_product_rate": rate / rates[precision],
-            "peak_memory_mib": contender.memory,
+            "steps_per_second": runs / mine.median(),
+            "ratio_to_reference": (runs * reference / mine).median(),
+            "times_floor": 1e3 * mine.median() / runs / least,
+            "tflop_per_second": tflop_per_second,
+            "share_of_product_rate": tflop_per_second / floor["tflop_per_second_of_a_large_product"],
+            "memory_held_mib": memory[case] / 2**20,
         })  # fmt: skip
     return rows
 
 
-def checkpoint_seconds(config: TrainingConfig, packed: np.ndarray, folder: Path) -> float:
-    """Seconds that one checkpoint takes to write late in a training, when its trace is longest: median of five."""
-    data = Dataset(torch.from_numpy(packed), "", "rendered", None)
-    with reproducible(config.threads):
-        training = Training(config, Run(folder), data)
-        training.engine.prepare()
-        training.engine.train_step()  # the optimiser's moments exist from then on
-        training.trace.add(np.random.default_rng(0).random((config.steps - 1, len(training.trace.columns))))
-        seconds = []
-        for _ in range(5):
-            started = time.perf_counter()
-            training.checkpoint()
-            seconds.append(time.perf_counter() - started)
-    return float(np.median(seconds))
+def benchmark(config: TrainingConfig, data: Dataset, steps: int, rounds: int, directory: Path) -> None:
+    """Measure everything with `config` in each precision; the device's table and record grow meanwhile."""
+    device = data.packed.device
+    each_precision = {precision: replace(config, precision=precision) for precision in PRECISIONS[device.type]}
+    record = origin(device) | {
+        "architecture": config.architecture, "batch_size": config.batch_size, "steps": steps, "rounds": rounds,
+        "images": len(data), "floor": floors(each_precision, data),
+    }  # fmt: skip
+    print(pd.DataFrame(record["floor"]).to_string(float_format="%.4g"), flush=True)
+    rows = []
+    for precision, changed in each_precision.items():
+        rows += measure(changed, data, record["floor"][precision], steps, rounds)
+        save(device.type, pd.DataFrame(rows), record, directory)
+    print(pd.DataFrame(rows).to_string(index=False, float_format="%.3g"))
 
 
 def main() -> None:
-    record = origin(torch.device("cpu"))
+    device = choose_device("auto")
     packed = render_packed(np.random.default_rng(0).choice(N_IMAGES, IMAGES, replace=False))
-    rows = []
-    for architecture, (threads, processes) in tqdm(list(itertools.product(ARCHITECTURES, SETTINGS)), desc="Benchmark"):
-        rows += measure(architecture, threads, processes, packed)
-    with tempfile.TemporaryDirectory() as folder:
-        longest = load_profile("paper").training_config("adaptive", 1, device="cpu")
-        seconds = checkpoint_seconds(longest, packed, Path(folder))
-    settings = {"batch_size": BATCH, "rounds": ROUNDS, "round_seconds": ROUND_SECONDS, "images": IMAGES}
-    checkpoint = {"checkpoint_seconds": seconds, "checkpoint_share_at_most": seconds / (LEAST_SECONDS + seconds)}
-    save("training", pd.DataFrame(rows), record | settings | checkpoint)
-    print(pd.DataFrame(rows).to_string(index=False, float_format="%.3g"))
+    data = Dataset(torch.from_numpy(packed), "", "rendered").to(device)
+    config = load_profile("paper").training_config("linear", 1, device=device.type)
+    benchmark(config, data, STEPS, ROUNDS, DIRECTORY)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ factor table. Attributes: format, factor_names, factor_sizes, shape_names, sourc
 sha256, the SHA-256 of the 377,487,360 bytes of `images` in order.
 """
 
-import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -29,7 +28,7 @@ from lib.dsprites import (
     indices_to_factors,
     render_packed,
 )
-from lib.files import ROOT, read_json, reading, sha256, write_hdf5, write_json
+from lib.files import ROOT, reading, sha256, write_hdf5
 from lib.progress import Progress
 from lib.refusal import Refusal
 
@@ -48,7 +47,6 @@ class Dataset:
     packed: torch.Tensor  # uint8 [N, 512]
     sha256: str  # of the bytes of `packed`, as the file states it
     source: str  # "rendered", or the name and SHA-256 of the official file
-    path: Path
 
     def __len__(self) -> int:
         return len(self.packed)
@@ -72,10 +70,9 @@ def ensure(source: str = "rendered", directory: str | Path = DIRECTORY, progress
     """Path of the data file for `source`, which is drawn, downloaded or converted if it is not in `directory` yet.
 
     `source` is "rendered" (drawn from the geometry), "download" (the published HDF5 file, checked against its known
-    SHA-256) or the path of a published .npz or .hdf5 file (a relative one starts at the repository's
-    root). Every source has a file of its own, official ones by their SHA-256. A drawn file whose sample of images
-    differs from today's drawing is drawn again. Raises ValueError
-    where a file is not what it should be.
+    SHA-256) or the path of a published .npz or .hdf5 file (a relative one starts at the repository's root). Every
+    source has a file of its own, official ones by their SHA-256. A drawn file whose sample of images differs from
+    today's drawing is drawn again. Raises ValueError where a file is not what it should be.
     """
     directory = Path(directory)
     if source == "rendered":
@@ -123,56 +120,20 @@ def _official_file(source: str) -> Path:
     return path
 
 
-def load(path: str | Path, device: torch.device | str = "cpu") -> Dataset:
-    """The data file at `path`, read chunk by chunk straight into one uint8 tensor [N, 512] on `device` (377 MB).
+def load(path: str | Path) -> Dataset:
+    """The data file at `path`, read chunk by chunk straight into one uint8 tensor [N, 512] (377 MB).
 
-    Raises ValueError unless it is a complete data file whose pixels have the SHA-256 that it states. They are hashed
-    when the file is first read, or has changed since (`_mark`).
+    Raises ValueError unless it is a complete data file whose pixels have the SHA-256 that it states.
     """
     path = Path(path)
-    header, mark = read_header(path), _mark(path)
-    digest = None if mark == _verified(path) else hashlib.sha256()
-    packed = torch.empty((N_IMAGES, PACKED_BYTES), dtype=torch.uint8, device=device)
+    header, digest = read_header(path), hashlib.sha256()
+    packed = torch.empty((N_IMAGES, PACKED_BYTES), dtype=torch.uint8)
     for start, block in stored_blocks(path):
         packed[start : start + len(block)] = torch.from_numpy(block)
-        if digest is not None:
-            digest.update(block)
-    if digest is not None:
-        _compare(path, header["sha256"], digest.hexdigest())
-        with contextlib.suppress(Refusal):  # in a folder that cannot be written to it is hashed each time
-            write_json(_marker(path), mark)
-    return Dataset(packed, header["sha256"], header["source"], path)
-
-
-def verify(path: str | Path) -> str:
-    """SHA-256 of the pixels stored at `path`, recomputed. Raises ValueError if the file states another one."""
-    stated, digest = read_header(Path(path))["sha256"], hashlib.sha256()
-    for _, block in stored_blocks(Path(path)):
         digest.update(block)
-    _compare(Path(path), stated, digest.hexdigest())
-    return stated
-
-
-def _compare(path: Path, stated: str, found: str) -> None:
-    if found != stated:
+    if digest.hexdigest() != header["sha256"]:
         raise Refusal(f"The pixels in {path} do not have the SHA-256 that the file states; {_REMEDY}.")
-
-
-def _mark(path: Path) -> dict[str, int]:
-    """What tells a data file that was written to since its pixels were hashed, without reading it."""
-    status = path.stat()
-    return {"bytes": status.st_size, "modified_ns": status.st_mtime_ns, "changed_ns": status.st_ctime_ns}
-
-
-def _marker(path: Path) -> Path:
-    return path.with_name(f".{path.name}.verified")
-
-
-def _verified(path: Path) -> dict[str, int] | None:
-    """The mark of the data file whose pixels were found right; None where there is none that can be read."""
-    with contextlib.suppress(Refusal):
-        return read_json(_marker(path))
-    return None
+    return Dataset(packed, header["sha256"], header["source"])
 
 
 def _sample_sha256() -> str:

@@ -5,11 +5,9 @@ of images, encoded here, travel with the page. Both as base64 of 16-bit floats, 
 """
 
 import base64
-import io
 import json
 from pathlib import Path
 
-import jinja2
 import numpy as np
 import torch
 from markupsafe import Markup
@@ -17,11 +15,12 @@ from torch import nn
 
 from lib.arms import ARMS
 from lib.dsprites import FACTOR_NAMES, FACTOR_SIZES, FACTOR_VALUES, SHAPE_NAMES, factors_to_indices, outline, render
-from lib.explorer.rows import FOLDED, slider_rows
+from lib.explorer.rows import FOLDED, Row, slider_rows
 from lib.model import VAE
 from lib.report import figures
-from lib.report.latents import class_labels, latent_table
-from lib.report.pictures import traverse
+from lib.report.latents import class_labels
+from lib.report.page.template import rendered
+from lib.report.pictures import MIDDLE_HEART, traverse
 from lib.runs.run import Run
 
 _PAGE = Path(__file__).parent
@@ -37,17 +36,15 @@ def explorer(runs: dict[str, Run]) -> str:
     folded. Without JavaScript, pictures of the traversals stand in its place. Raises ValueError where the runs have
     different numbers of latents.
     """
-    tables = {arm: latent_table(run) for arm, run in runs.items()}
-    rows = slider_rows(tables)
+    rows = slider_rows(runs)
     models = {arm: run.load_model() for arm, run in runs.items()}
-    start = [len(values) // 2 if name.startswith("position") else len(values) - 1 for name, values in _START.items()]
-    start[FACTOR_NAMES.index("orientation")] = 0
+    start = [chosen.index(factor) for chosen, factor in zip(_START.values(), MIDDLE_HEART, strict=True)]
     content = {
         "values": [FACTOR_VALUES[name][chosen].tolist() for name, chosen in _START.items()],
         "outlines": [outline(shape).tolist() for shape in range(len(SHAPE_NAMES))],
         "arms": [
             {
-                "order": tables[arm]["latent"].tolist(),
+                "order": [row.latents[arm].latent for row in rows],
                 "means": _halves(_start_means(model)),
                 "layers": (packed := pack_decoder(model))[0],
                 "weights": _halves(packed[1]),
@@ -55,21 +52,17 @@ def explorer(runs: dict[str, Run]) -> str:
             for arm, model in models.items()
         ],
     }
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_PAGE), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
     labels = [class_labels(name, chosen) for name, chosen in _START.items()]
-    image = [chosen[position] for chosen, position in zip(_START.values(), start, strict=True)]
-    return environment.get_template("explorer.html.j2").render(
-        arms={arm: (ARMS[arm].label, ARMS[arm].colour, _sprites(arm, models[arm], image, tables[arm])) for arm in runs},
+    return rendered(
+        _PAGE,
+        "explorer",
+        arms={arm: (ARMS[arm].label, ARMS[arm].colour, _sprites(arm, models[arm], rows)) for arm in runs},
         factors=list(zip(figures.FACTOR_LABELS, labels, start, strict=True)),
         rows=[row for row in rows if row.in_use],
         folded=[row for row in rows if not row.in_use],
         title=FOLDED,
         content=Markup(json.dumps(content, separators=(",", ":"))),
-        style=Markup((_PAGE / "explorer.css").read_text(encoding="utf-8")),
-        script=Markup((_PAGE / "explorer.js").read_text(encoding="utf-8")),
-    )  # fmt: skip
+    )
 
 
 @torch.no_grad()
@@ -120,16 +113,12 @@ def _halves(values: np.ndarray) -> str:
     return base64.b64encode(halves.tobytes()).decode()
 
 
-def _sprites(arm: str, model: VAE, image: list[int], table) -> str:
+def _sprites(arm: str, model: VAE, rows: list[Row]) -> str:
     """The traversals of one arm from -3 to 3, for a page without JavaScript: base64 of a PNG."""
     values = np.linspace(-3, 3, 11, dtype=np.float32)
-    start = torch.from_numpy(render(factors_to_indices([image]))).float()
-    pictures = traverse(model, start, values)[table["latent"]]
-    labels = [f"{row.latent}: {row.kl:.1f}\n{row.factor}" for row in table.itertuples()]
+    start = torch.from_numpy(render(factors_to_indices([MIDDLE_HEART]))).float()
+    latents = [row.latents[arm] for row in rows]
+    pictures = traverse(model, start, values)[[latent.latent for latent in latents]]
+    labels = [f"{latent.latent}: {latent.kl:.1f}\n{latent.factor}" for latent in latents]
     figure = figures.traversals({arm: pictures}, values, {arm: labels})
-    file = io.BytesIO()
-    figure.savefig(
-        file, format="png", dpi=figures.DOTS_PER_INCH * 2 // 3, bbox_inches="tight", metadata={"Software": None}
-    )
-    figures.plt.close(figure)
-    return base64.b64encode(file.getvalue()).decode()
+    return base64.b64encode(figures.png(figure, figures.DOTS_PER_INCH * 2 // 3)).decode()

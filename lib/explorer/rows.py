@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from lib.arms import ARMS
-from lib.report.latents import IN_USE
+from lib.report.latents import IN_USE, latent_table
+from lib.runs.run import Run
 
 FOLDED = f"Latents without information: KL of at most {IN_USE} nats in every arm"  # what the fold is called
 
@@ -47,11 +46,12 @@ class Row:
         return ", ".join(f"{ARMS[arm].label} {factor}" for arm, factor in factors.items())
 
 
-def slider_rows(tables: dict[str, pd.DataFrame]) -> list[Row]:
-    """The rows of an explorer, largest KL first; tables: arm -> `latent_table` of its run.
+def slider_rows(runs: dict[str, Run]) -> list[Row]:
+    """The rows of an explorer, largest KL first; runs: arm -> measured run.
 
     Raises ValueError where the runs have different numbers of latents.
     """
+    tables = {arm: latent_table(run) for arm, run in runs.items()}
     if len({len(table) for table in tables.values()}) != 1:
         raise ValueError("The runs have different numbers of latents; explore runs with the same number.")
     ranked = zip(*(table.itertuples() for table in tables.values()), strict=True)

@@ -16,13 +16,12 @@ from lib.explorer.rows import FOLDED, Row, slider_rows
 from lib.files import reading
 from lib.refusal import Refusal
 from lib.report.figures import FACTOR_LABELS
-from lib.report.latents import class_labels, latent_table
+from lib.report.latents import class_labels
+from lib.report.pictures import MIDDLE_HEART
 from lib.runs.profiles import Profile, load_profile, published_profiles
 from lib.runs.run import Run
 
-_START = (2, 5, 0, 16, 16)  # a large upright heart in the middle
 _SWEEP = [round(3 * math.sin(2 * math.pi * i / 40), 1) for i in range(41)]  # from the mean to 3, to -3 and back
-_WEIGHTS = "weights.safetensors"
 _FULL = widgets.Layout(width="100%")
 
 
@@ -54,11 +53,10 @@ def runs_to_explore(profile: Profile, seed: int) -> dict[str, Run]:
     runs = [profile.run(profile.training_config(arm, seed)) for arm in profile.arms]
     alike = [other.published for other in published_profiles() if other.training == profile.training]
     for folder in (profile.directory, profile.published, *alike):
-        found = {arm: Run(folder / run.name) for arm, run in zip(profile.arms, runs, strict=True)}
         there = {
-            arm: run
-            for arm, run in found.items()
-            if all((run.path / name).exists() for name in ("evaluation.json", _WEIGHTS))
+            arm: Run(folder / run.name)
+            for arm, run in zip(profile.arms, runs, strict=True)
+            if all((folder / run.name / name).exists() for name in ("evaluation.json", "weights.safetensors"))
         }
         if {"linear", "adaptive"} <= set(there):
             return there
@@ -78,9 +76,8 @@ class Explorer:
 
     def __init__(self, runs: dict[str, Run]) -> None:
         """runs: arm -> measured run. Raises ValueError where they have different numbers of latents."""
-        tables = {arm: latent_table(run) for arm, run in runs.items()}
-        rows = slider_rows(tables)
-        self._orders = {arm: table["latent"].to_list() for arm, table in tables.items()}
+        rows = slider_rows(runs)
+        self._orders = {arm: [row.latents[arm].latent for row in rows] for arm in runs}
         self._models = {arm: run.load_model() for arm, run in runs.items()}
         self._means: dict[str, torch.Tensor] = {}
         self._holding = False
@@ -91,7 +88,7 @@ class Explorer:
                 options=list(zip(class_labels(name, range(size)), range(size), strict=True)),
                 index=start, description=label, style=wide, layout=_FULL,
             )
-            for name, size, start, label in zip(FACTOR_NAMES, FACTOR_SIZES, _START, FACTOR_LABELS, strict=True)
+            for name, size, start, label in zip(FACTOR_NAMES, FACTOR_SIZES, MIDDLE_HEART, FACTOR_LABELS, strict=True)
         ]  # fmt: skip
         self.latents = [widgets.FloatSlider(min=-3, max=3, step=0.1, readout_format=".1f") for _ in rows]
         self.sweeps = [widgets.Play(max=len(_SWEEP) - 1, interval=100, show_repeat=False) for _ in self.latents]

@@ -1,5 +1,6 @@
 """The traversals of all arms as one animation, for the README."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ from matplotlib import font_manager
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from lib.arms import ARMS
-from lib.files import write_atomically
+from lib.files import write_bytes
 
 _GAP, _LABEL, _SIDE = 4, 22, 64  # pixels: between pictures, of a line of text, of a picture
 
@@ -39,12 +40,9 @@ def save_traversals(pictures: dict[str, np.ndarray], labels: dict[str, list[str]
                 image = Image.fromarray(np.round(255 * images[j, step]).astype(np.uint8))
                 frame.paste(image, (_GAP + j * (_SIDE + _GAP), number * row + _LABEL))
         frames.append(frame.quantize(palette=palette, dither=Image.Dither.NONE))
-    write_atomically(
-        path,
-        lambda temporary: frames[0].save(
-            temporary, "gif", save_all=True, append_images=frames[1:], duration=100, loop=0
-        ),
-    )
+    content = io.BytesIO()
+    frames[0].save(content, "gif", save_all=True, append_images=frames[1:], duration=100, loop=0)
+    write_bytes(path, content.getvalue())
 
 
 def _colours(arms: list[str]) -> list[int]:

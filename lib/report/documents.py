@@ -2,7 +2,6 @@
 
 import base64
 import io
-import os
 import shutil
 from pathlib import Path
 
@@ -59,11 +58,9 @@ def print_page(page: Path, target: Path) -> str | None:
         return "No PDF was made: playwright is not installed."
     if chromium is None:
         return "No PDF was made: there is no Chromium on this machine."
-    root = hasattr(os, "geteuid") and os.geteuid() == 0  # for whom Chromium has no sandbox
-    arguments = ["--disable-gpu", *(["--no-sandbox"] if root else [])]
     try:
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+            browser = playwright.chromium.launch(executable_path=chromium)
             opened = browser.new_page()
             opened.goto(page.absolute().as_uri(), wait_until="load")
             content = opened.pdf(format="A4", prefer_css_page_size=True, outline=True, tagged=True)

@@ -2,8 +2,6 @@
 
 import base64
 import time
-from types import TracebackType
-from typing import Self
 
 import pandas as pd
 from IPython.display import clear_output, display
@@ -21,19 +19,12 @@ DOTS_PER_INCH = 80
 class Live:
     """An observer for `lib.training.train.train`: reconstruction loss, KL, beta and C so far.
 
-    Used as a context manager: a training that ends well leaves its cell empty, for the final figure to take the
-    picture's place; one that diverges or is interrupted leaves the last picture to be looked at.
+    After a training that ends well, `clear` leaves its cell empty, for the final figure to take the picture's place;
+    one that diverges or is interrupted leaves the last picture to be looked at.
     """
 
     def __init__(self) -> None:
-        self._picture, self._next = None, time.perf_counter() + EVERY
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, where: TracebackType | None) -> None:
-        if self._picture is not None and kind is None:
-            clear_output()
+        self._shown, self._next = False, time.perf_counter() + EVERY
 
     def __call__(self, run: Run, trace: Trace) -> None:
         """Draw the trace so far, unless the last picture is too recent."""
@@ -42,15 +33,16 @@ class Live:
             return
         frame = trace.frame()
         if len(frame) > 1:
-            self._show(png(run, frame, trace.config.steps))
+            picture = png(run, frame, trace.config.steps)
+            display(picture, raw=True, display_id=f"live {run.name}", update=self._shown)
+            self._shown = True
         ended = time.perf_counter()
         self._next = ended + max(EVERY, (ended - began) / SHARE)
 
-    def _show(self, picture: dict[str, str]) -> None:
-        if self._picture is None:
-            self._picture = display(picture, raw=True, display_id=True)
-        else:
-            self._picture.update(picture, raw=True)
+    def clear(self) -> None:
+        """Remove the picture, where there is one."""
+        if self._shown:
+            clear_output()
 
 
 def png(run: Run, frame: pd.DataFrame, steps: int) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What the notebooks share: parameters checked before any work, and the words that label a result."""
 
-import ast
 from dataclasses import fields
+from symtable import symtable
 from typing import Any
 
 from lib.arms import ARMS
@@ -29,14 +29,8 @@ def parameters(namespace: dict[str, Any], names: tuple[str, ...]) -> dict[str, A
     if last is None:
         raise Refusal("The parameters cell has not run; run it, then this cell again.")
     injected = [cell for cell in cells[last + 1 : last + 2] if cell.startswith("# Parameters")]
-    targets = [
-        target
-        for cell in (cells[last], *injected)
-        for statement in ast.parse(cell).body
-        if isinstance(statement, ast.Assign | ast.AnnAssign)
-        for target in (statement.targets if isinstance(statement, ast.Assign) else [statement.target])
-    ]
-    unknown = [ast.unparse(target) for target in targets if ast.unparse(target) not in names]
+    symbols = [symbol for cell in (cells[last], *injected) for symbol in symtable(cell, "cell", "exec").get_symbols()]
+    unknown = [each.get_name() for each in symbols if each.is_assigned() and each.get_name() not in names]
     if unknown:
         raise Refusal(f"There is no parameter {unknown[0]!r}; the parameters are {', '.join(names)}.")
     missing = [name for name in names if name not in namespace]

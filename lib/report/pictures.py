@@ -28,6 +28,9 @@ def traverse(model: VAE, image: Tensor, values: np.ndarray) -> np.ndarray:
     return torch.sigmoid(model.decode(grid.flatten(0, 1))).view(latents, steps, 64, 64).numpy()
 
 
+MIDDLE_HEART = (2, 5, 0, 16, 16)  # factor classes of a large upright heart in the middle
+
+
 def some_images(images: Dataset, count: int = 9) -> Tensor:
     """Images [n, 1, 64, 64] picked at random, the same ones every time."""
     return images.images(torch.from_numpy(np.random.default_rng(0).choice(N_IMAGES, count, replace=False)))
@@ -35,4 +38,4 @@ def some_images(images: Dataset, count: int = 9) -> Tensor:
 
 def middle_heart(images: Dataset) -> Tensor:
     """[1, 64, 64]: a large upright heart in the middle, from which traversals start."""
-    return images.images(torch.from_numpy(factors_to_indices([[2, 5, 0, 16, 16]])))[0]
+    return images.images(torch.from_numpy(factors_to_indices([MIDDLE_HEART])))[0]

@@ -14,7 +14,8 @@ import pandas as pd
 
 from lib.evaluation import evaluate as evaluation
 from lib.evaluation import scores, snapshots
-from lib.files import read_json, sha256, write_sealed
+from lib.evaluation.records import kept
+from lib.files import sha256, write_sealed
 from lib.report.analysis import trained_runs
 from lib.report.documents import print_page, slim_notebook
 from lib.report.effects import COMPARED
@@ -93,8 +94,7 @@ def write_hashes(folder: Path) -> None:
 def _measured_as_set(run: Run, config: EvaluationConfig) -> bool:
     """Whether all that is measured on a run stands there, and was measured with these settings."""
     for name, settings in (("evaluation.json", evaluation.SETTINGS), ("scores.json", scores.SETTINGS)):
-        path = run.path / name
-        if not path.exists() or read_json(path)["config"] != config.only(settings):
+        if kept(run.path / name, config.only(settings)) is None:
             return False
     return set(snapshots.chosen_snapshots(run, config)) <= set(snapshots.measured_rows(run, config)["step"])
 

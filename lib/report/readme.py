@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from lib.files import ROOT, read_json, write_atomically
+from lib.files import ROOT, read_json, write_text
 from lib.report.effects import number, side_by_side
 from lib.report.findings import headline_findings
 from lib.report.tables import REPORTED
@@ -33,12 +33,7 @@ def readme_results(profiles: list[Profile]) -> str:
             rows.append(f"| {name} (`{profile.name}`) | {n} | {' | '.join(row)} | {hardware} |")
     for row in REPORTED.itertuples():
         rows.append(f"| {row.arm}, the report | 1 | {row.mig} | {row.reconstruction:.1f} | | | {paper_steps:,} | | |")
-    lines += [
-        "",
-        f"| | seeds | {' | '.join(COLUMNS)} | hardware |",
-        "|---" * (len(COLUMNS) + 3) + "|",
-        *rows,
-    ]
+    lines += ["", f"| | seeds | {' | '.join(COLUMNS)} | hardware |", "|---" * (len(COLUMNS) + 3) + "|", *rows]
     paths = {profile.name: profile.published.relative_to(ROOT) for profile in profiles}
     links = (f"`{name}` ([notebook]({path}/report.ipynb), [page]({path}/report.html))" for name, path in paths.items())
     lines += [
@@ -68,4 +63,4 @@ def update_readme() -> None:
     before, rest = README.read_text().split(START)
     after = rest.split(END)[1]
     content = f"{before}{START}\n\n{readme_results(published_profiles())}\n\n{END}{after}"
-    write_atomically(README, lambda temporary: temporary.write_text(content))
+    write_text(README, content)

@@ -1,12 +1,12 @@
 """What a rendered page and an executed notebook show in their tables, and what an analysis gives for the same rows."""
 
-import html
 import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
+from bs4 import BeautifulSoup
 
 from lib.report import paper_tables
 from lib.report.analysis import Analysis
@@ -26,9 +26,8 @@ def tables_of(path: Path) -> str:
 
 def rows_shown(page: str) -> Iterator[tuple[str, list[str]]]:
     """The table rows of HTML: what stands in the first cell, and the cells after it that are not empty."""
-    for row in re.findall(r"<tr.*?</tr>", page, re.DOTALL):
-        cells = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)
-        texts = [" ".join(html.unescape(re.sub("<[^>]+>", "", cell)).split()) for cell in cells]
+    for row in BeautifulSoup(page, "html.parser").find_all("tr"):
+        texts = [" ".join(cell.get_text().split()) for cell in row.find_all(["th", "td"])]
         if texts:
             yield texts[0], [text for text in texts[1:] if text]
 

@@ -113,8 +113,9 @@ def train_and_show(config: TrainingConfig, run: Run) -> tuple[Run, Dataset]:
     """
     data = dataset.load(dataset.ensure(config.data))
     take_over(config, run, data.sha256)
-    with Live() as live:
-        run = train(config, run, data, observer=live)
+    live = Live()
+    train(config, run, data, observer=live)
+    live.clear()
     trace = read_trace(run.path / "trace.h5")
     empty = [name for name, column in (("beta", "beta"), ("C", "capacity")) if trace[column].isna().all()]
     figures.show(

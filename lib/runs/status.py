@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 
 from lib.files import read_json
-from lib.runs.profiles import Profile, load_profile
+from lib.runs.profiles import load_profile
 from lib.runs.run import Run
 from lib.runs.settings import TrainingConfig
 
@@ -60,12 +60,6 @@ def status_of(run: Run, config: TrainingConfig, now: float) -> Status:
     return Status(run, "training" if step else "starting", step, seconds, left and max(0.0, left - age))
 
 
-def profile_status(profile: Profile, now: float) -> list[Status]:
-    """Of every run of the profile, arm by arm for every seed."""
-    configs = [profile.training_config(arm, seed) for seed in profile.seeds for arm in profile.arms]
-    return [status_of(run, config, now) for run, config in zip(profile.runs(), configs, strict=True)]
-
-
 def described(statuses: list[Status], steps: int) -> list[str]:
     """Lines to print: one per run of `steps` steps, and one with the training time left in all."""
     width = max(len(status.run.name) for status in statuses)
@@ -107,7 +101,10 @@ def main() -> None:
     parser.add_argument("profile")
     try:
         profile = load_profile(parser.parse_args().profile)
-        lines = described(profile_status(profile, time.time()), profile.training["steps"])
+        now, runs = time.time(), profile.runs()
+        configs = [profile.training_config(arm, seed) for seed in profile.seeds for arm in profile.arms]
+        statuses = [status_of(run, config, now) for run, config in zip(runs, configs, strict=True)]
+        lines = described(statuses, profile.training["steps"])
     except ValueError as error:
         sys.exit(str(error))
     print("\n".join(lines))

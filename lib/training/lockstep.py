@@ -5,8 +5,6 @@ them. So some steps of all engines are captured once, each engine on a stream of
 alone, an engine computes the same bits.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -14,20 +12,6 @@ from lib.training.engine import Engine
 
 WARM_UP = 3  # steps before a capture: libraries choose their kernels and the optimiser makes its state
 REPLAYED = 10  # steps in the longer of the two graphs; its branches meet only at its end
-
-
-def captured(work: Callable[[], object]) -> Callable[[], None]:
-    """Work on one CUDA device as a graph: a function that replays it. Its warm-up steps are done here."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(WARM_UP):
-            work()
-    torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=stream):
-        work()
-    return graph.replay
 
 
 class Lockstep:

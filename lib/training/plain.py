@@ -39,9 +39,6 @@ class Epochs(Sampler):
     def __init__(self, config: TrainingConfig, n_images: int) -> None:
         self.config, self.n_images, self.epoch = config, n_images, 0
 
-    def __len__(self) -> int:
-        return self.n_images
-
     def __iter__(self) -> Iterator[int]:
         device = choose_device(self.config.device)
         order = epoch_permutation(self.config.seed, self.epoch, self.n_images, device)
@@ -59,9 +56,7 @@ def reference_loop(config: TrainingConfig, packed: np.ndarray) -> Callable[[int]
     initialise(model, stream_seed(config.seed, WEIGHTS))
     model.to(device, dtype)
     optimizer = torch.optim.Adam(model.parameters(), config.learning_rate)
-    loader = DataLoader(
-        UnpackedImages(packed), config.batch_size, sampler=Epochs(config, len(packed)), drop_last=True
-    )  # fmt: skip
+    loader = DataLoader(UnpackedImages(packed), config.batch_size, sampler=Epochs(config, len(packed)), drop_last=True)
     integral, unclipped, beta, capacity, t = 0.0, 1.0, 1.0, config.c_start, 0
 
     def batches() -> Iterator[torch.Tensor]:

@@ -95,7 +95,7 @@ def test_a_run_is_measured_once_and_reported(all_images, tmp_path, capsys):
     factors = factor_table(run)
     assert factors.loc["scale", "latent"] == int(information[1].argmax())
     assert factors["gap"].tolist() == pytest.approx(list(measured["factor_gaps"].values()))
-    other = Dataset(all_images.packed, "1" * 64, "rendered", None)
+    other = Dataset(all_images.packed, "1" * 64, "rendered")
     with pytest.raises(ValueError, match="was trained on other data"):
         evaluate(run, other, evaluation, progress=False)
 

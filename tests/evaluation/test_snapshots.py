@@ -1,8 +1,6 @@
 """The measures over training against direct computation on a tiny run, and what an interruption or a change repeats."""
 
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -16,7 +14,7 @@ from lib.dsprites import N_IMAGES, indices_to_factors, render
 from lib.evaluation import snapshots
 from lib.evaluation.evaluate import evaluate
 from lib.evaluation.snapshots import chosen_snapshots, measure_snapshots, measured_rows
-from lib.files import ROOT, read_json
+from lib.files import read_json
 from lib.information import decompose
 from lib.model import VAE
 from lib.report.controller_tables import information_gaps
@@ -211,7 +209,7 @@ def test_refusals(run, all_images, tmp_path):
     with pytest.raises(ValueError, match="holds no complete run; train it first"):
         measure_snapshots(Run(tmp_path), all_images, settings(), progress=False)
     with pytest.raises(ValueError, match="was trained on other data"):
-        measure_snapshots(run, Dataset(all_images.packed, "1" * 64, "rendered", None), settings(), progress=False)
+        measure_snapshots(run, Dataset(all_images.packed, "1" * 64, "rendered"), settings(), progress=False)
     assert not (run.path / "snapshots.csv").exists()
 
 
@@ -222,14 +220,6 @@ def test_the_record_names_the_settings_and_the_grid(run, all_images):
         "snapshot_position_stride": 16, "decomposition_samples": 200, "evaluation_seed": 0, "evaluation_batch": 9,
     }  # fmt: skip
     assert record["factor_sizes"] == list(SIZES)
-
-
-def test_measuring_needs_no_plotting_and_no_scikit_learn():
-    code = (
-        "import sys; sys.modules.update(dict.fromkeys(('sklearn', 'scipy', 'matplotlib', 'IPython', 'seaborn')));"
-        "import lib.evaluation.evaluate, lib.evaluation.snapshots"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def made_up(**changes) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What the tests of both explorers share: invented runs, a browser, a report that holds the explorer."""
+"""What the tests of both explorers share: invented runs, a report that holds the explorer."""
 
 import json
 import shutil
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from chromium import CHROMIUM, FLAGS
 from invented_runs import invented_run
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -19,17 +18,6 @@ from lib.runs.run import Run
 def runs(tmp_path_factory) -> dict[str, Run]:
     folder = tmp_path_factory.mktemp("runs")
     return {arm: invented_run(folder / arm, arm, "conv", seed) for seed, arm in enumerate(("linear", "adaptive"))}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine (apt-get install chromium)")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -33,10 +33,11 @@ def counted(*parts):
 
 live.png = counted
 images = np.random.default_rng(0).choice({N_IMAGES}, 1_000, replace=False)
-data = Dataset(torch.from_numpy(render_packed(images)), "0" * 64, "rendered", None)
+data = Dataset(torch.from_numpy(render_packed(images)), "0" * 64, "rendered")
 config = load_profile("smoke").training_config("adaptive", 1, steps=300, batch_size=8, device="cpu", snapshots=0)
-with live.Live() as watching:
-    train(config, Run(FOLDER), data, progress=False, observer=watching)
+watching = live.Live()
+train(config, Run(FOLDER), data, progress=False, observer=watching)
+watching.clear()
 """
 
 

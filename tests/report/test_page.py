@@ -2,12 +2,12 @@
 
 import base64
 import re
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import nbformat
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from lib.report.page.build import build, main
@@ -88,18 +88,9 @@ def test_name_of_a_table_index_stands_beside_the_columns(page) -> None:
     assert re.search(r"<thead>.*</thead>", html, re.DOTALL)[0].count("<tr") == 3
 
 
-def test_alternative_text_can_be_given(page) -> None:
-    output = new_output(
-        "display_data", data=IMAGE, metadata={"image/png": {"alt": 'two "arms"', "width": 5, "height": 6}}
-    )
-    html = page(code(output, markdown("**Figure 1.** Arms.")))
-    assert 'alt="two &quot;arms&quot;" width="5" height="6"' in html
-
-
-def test_image_has_its_size_and_warns_without_caption(page) -> None:
-    with pytest.warns(UserWarning, match=r"paper\.ipynb, cell 2 shows an image without a caption"):
-        html = page(code(image()))
-    assert 'width="1" height="1"' in html
+def test_image_has_its_size_and_a_note_without_caption(page, capsys) -> None:
+    assert 'width="1" height="1"' in page(code(image()))
+    assert capsys.readouterr().err == "Note: paper.ipynb, cell 2 shows an image without a caption.\n"
 
 
 def test_caption_above_nothing_is_refused(page) -> None:
@@ -116,18 +107,9 @@ def test_same_figure_twice_is_refused(page) -> None:
 # Outputs
 
 
-def test_svg_is_an_image_of_its_own(page) -> None:
-    svg = '<svg xmlns="http://www.w3.org/2000/svg"><style>p{color:red}</style></svg>'
-    html = page(code(new_output("display_data", data={"image/svg+xml": svg}), markdown("**Figure 1.** S.")))
-    assert "p{color:red}" not in html
-    assert base64.b64decode(re.search(r"data:image/svg\+xml;base64,([^\"]*)", html)[1]).decode() == svg
-
-
-def test_text_and_latex_outputs(page) -> None:
+def test_text_outputs(page) -> None:
     result = new_output("execute_result", data={"text/plain": "a < \x1b[31mb\x1b[0m"}, execution_count=1)
-    html = page(code(result, new_output("display_data", data={"text/latex": r"$$x^2$$", "text/plain": "?"})))
-    assert '<pre class="result">a &lt; b</pre>' in html
-    assert "<msup" in html
+    assert '<pre class="result">a &lt; b</pre>' in page(code(result))
 
 
 def test_own_html_passes_with_its_script(page) -> None:
@@ -183,10 +165,7 @@ def test_streams_are_folded_apart(page) -> None:
         ("one\ntwo\n", "one\ntwo\n"),
         ("\r 1%|\r 50%|##\r100%|####|\n", "100%|####|\n"),
         ("\rloss 10.5\rloss 9   \n", "loss 9\n"),  # tqdm pads what has become shorter
-        ("\rab\rcdef\rX", "Xdef"),
-        ("\x1b[31mred\x1b[0m\r12", "12d"),
-        ("outer 0\n\rinner 0\x1b[A\router 1\n\rinner 9\x1b[A\n\n", "outer 1\ninner 9\n"),  # two bars
-        ("first\nsecond\x1b[5Athird", "first third\nsecond"),
+        ("\x1b[31mred\x1b[0m\r123", "123"),
     ],
 )
 def test_final_text_is_what_a_terminal_shows(stream: str, final: str) -> None:
@@ -207,27 +186,14 @@ def test_formulas_in_cells_outputs_and_captions_become_mathml(page) -> None:
     assert 'id="equation-7"' in html and '<span class="number">(7)</span>' in html
 
 
-def words(tex: str, *, display: bool = False) -> list[tuple[str, str]]:
-    """Leaves of a formula's MathML in order, as (element, text)."""
-    root = ET.fromstring(to_mathml(tex, display=display))
-    return [(e.tag.split("}")[1], e.text or "") for e in root.iter() if not len(e)]
-
-
 def test_formula_uses_only_what_browsers_know() -> None:
-    """MathML Core has no mathvariant but normal and no named spaces; operators are no words."""
+    """MathML Core has no mathvariant but normal; operators are no words."""
     tex = r"\mathbb R, \mathbb E, \mathcal N, \mathcal L, D_{\mathrm{KL}}\!\left(q\right), \max_x \log p"
-    root = ET.fromstring(to_mathml(tex))
-    assert {e.get("mathvariant") for e in root.iter()} <= {None, "normal"}
-    text = "".join(root.itertext())
-    assert all(letter in text for letter in "ℝ𝔼𝒩ℒ")
-    assert ("mi", "KL") in words(tex) and ("mi", "max") in words(tex)
-    assert not [word for word in words(tex) if word[0] == "mo" and word[1].isalpha()]
-    assert all(re.fullmatch(r"-?[\d.]+em", e.get("width")) for e in root.iter() if e.tag.endswith("mspace"))
-
-
-def test_function_names_stand_apart_from_letters_only() -> None:
-    assert words(r"a \log p")[1][0] == "mspace" and words(r"a \log p")[3][0] == "mspace"
-    assert [tag for tag, _ in words(r"\log(p)")] == ["mi", "mo", "mi", "mo"]
+    formula = BeautifulSoup(to_mathml(tex), "html.parser")
+    assert not formula.find_all(mathvariant=True)
+    assert all(letter in formula.get_text() for letter in "ℝ𝔼𝒩ℒ")
+    assert {"KL", "max", "log"} <= {name.get_text() for name in formula.find_all("mi")}
+    assert not [sign for sign in formula.find_all("mo") if sign.get_text().isalpha()]
 
 
 def test_limits_of_sums() -> None:
@@ -237,14 +203,11 @@ def test_limits_of_sums() -> None:
 
 
 def test_aligned_lines_become_a_table() -> None:
-    root = ET.fromstring(to_mathml(r"\begin{aligned} a &= b \\ c &= d \end{aligned}", display=True))
-    rows = [e for e in root.iter() if e.tag.endswith("mtr")]
-    assert ["".join(row.itertext()).strip() for row in rows] == ["a=b", "c=d"]
+    formula = to_mathml(r"\begin{aligned} a &= b \\ c &= d \end{aligned}", display=True)
+    assert [row.get_text() for row in BeautifulSoup(formula, "html.parser").find_all("mtr")] == ["a=b", "c=d"]
 
 
-@pytest.mark.parametrize(
-    "tex", [r"\frac{a", r"\nosuchcommand x", r"\begin{tikzcd} a \end{tikzcd}", "a & b", r"\mathbf x"]
-)
+@pytest.mark.parametrize("tex", [r"\frac{a", r"\nosuchcommand x", r"\begin{tikzcd} a \end{tikzcd}", "a & b"])
 def test_unknown_tex_is_refused_with_its_place(page, tex: str) -> None:
     with pytest.raises(ValueError, match=r"^paper\.ipynb, cell 2: [^\n]*formula"):
         page(f"Text ${tex}$.")
@@ -352,10 +315,10 @@ def test_unexecuted_missing_and_foreign_files_are_refused(tmp_path: Path) -> Non
     paper = notebook(tmp_path / "paper.ipynb", new_code_cell("1 + 1"))
     with pytest.raises(ValueError, match=r"paper\.ipynb has not been executed"):
         build(tmp_path / "out.html", paper)
-    with pytest.raises(ValueError, match="There is no notebook"):
+    with pytest.raises(ValueError, match=r"none\.ipynb is missing; run it first"):
         build(tmp_path / "out.html", tmp_path / "none.ipynb")
     (tmp_path / "text.ipynb").write_text("not JSON")
-    with pytest.raises(ValueError, match="is not a Jupyter notebook"):
+    with pytest.raises(ValueError, match=r"text\.ipynb cannot be read \(.*JSON.*\); run it first"):
         build(tmp_path / "out.html", tmp_path / "text.ipynb")
     with pytest.raises(ValueError, match="has no title"):
         build(tmp_path / "out.html", notebook(tmp_path / "untitled.ipynb", title="Text."))
@@ -380,5 +343,5 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     said = capsys.readouterr()
     assert said.out.startswith(str(out.resolve()))
     assert said.err == "Note: paper.ipynb, cell 2 shows an image without a caption.\n"
-    with pytest.raises(SystemExit, match=r"^The report was not built\. There is no notebook"):
+    with pytest.raises(SystemExit, match=r"^The report was not built\. .*none\.ipynb is missing"):
         main([str(out), str(tmp_path / "none.ipynb")])

@@ -30,7 +30,7 @@ def results(tmp_path, monkeypatch):
 def data_of(profile) -> Dataset:
     """Stands in for the data set that the published runs were trained on; holds no image."""
     sha256 = read_json(profile.published / "dataset.json")["sha256"]
-    return Dataset(torch.empty(0, 512, dtype=torch.uint8), sha256, "rendered", None)
+    return Dataset(torch.empty(0, 512, dtype=torch.uint8), sha256, "rendered")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -70,7 +70,7 @@ def test_a_run_begun_here_comes_before_published_ones(results):
 def test_published_results_of_other_data_are_refused_and_never_published_again(results):
     profile = load_profile(NAMES[0])
     with pytest.raises(ValueError, match="was trained on other data"):
-        analyse(profile, Dataset(torch.empty(0, 512, dtype=torch.uint8), "0" * 64, "rendered", None))
+        analyse(profile, Dataset(torch.empty(0, 512, dtype=torch.uint8), "0" * 64, "rendered"))
     with pytest.raises(ValueError, match="No run of hour is here"):
         publish(profile)
 

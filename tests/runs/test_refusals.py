@@ -50,10 +50,6 @@ def check(refusal: Refusal, *names: str) -> None:
     assert refusal._render_traceback_() == [text]
 
 
-def test_there_are_more_than_a_hundred():
-    assert len(BAD_TRAINING) + len(BAD_EVALUATION) > 150
-
-
 @pytest.mark.parametrize(("name", "value"), BAD_TRAINING)
 def test_a_bad_setting_of_the_training_is_refused(name, value):
     with pytest.raises(Refusal) as refusal:

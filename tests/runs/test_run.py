@@ -141,7 +141,7 @@ def test_published_runs_without_hashes_stay_readable():
 @pytest.fixture(scope="module")
 def measured(trained, tmp_path_factory) -> tuple[Run, Dataset]:
     noise = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (N_IMAGES, PACKED_BYTES), np.uint8))
-    data = Dataset(noise, "0" * 64, "noise", None)
+    data = Dataset(noise, "0" * 64, "noise")
     run = Run(shutil.copytree(trained.path, tmp_path_factory.mktemp("measured") / "run"))
     evaluate(run, data, EVALUATION, progress=False)
     measure_scores(run, EVALUATION, progress=False)
@@ -201,7 +201,7 @@ def test_a_damaged_checkpoint_is_refused(damage, tiny_config, few_images, tmp_pa
 
 def test_a_checkpoint_continues_no_other_settings_or_data(tiny_config, few_images, tmp_path):
     config, run = unfinished(tiny_config, few_images, tmp_path)
-    other = Dataset(few_images.packed, "1" * 64, "rendered", None)
+    other = Dataset(few_images.packed, "1" * 64, "rendered")
     with pytest.raises(Refusal, match=r"checkpoint\.pt cannot be read \(it belongs to other settings or other data\)"):
         train(config, run, other, progress=False)
     state = run.load_checkpoint()

@@ -46,7 +46,7 @@ def meta_engine(tiny_config, monkeypatch):
     monkeypatch.setattr(sys.modules[Optimizer.__module__], "_get_fused_kernels_supported_devices", lambda: ["meta"])
 
     def build(arm: str, **changes) -> Engine:
-        data = Dataset(torch.zeros(1_000, 512, dtype=torch.uint8, device=META), "", "rendered", None)
+        data = Dataset(torch.zeros(1_000, 512, dtype=torch.uint8, device=META), "", "rendered")
         built = Engine(tiny_config(arm, **changes), data)
         built.prepare()
         return built

@@ -28,32 +28,27 @@ import base64
 import os
 import string
 import sys
-import warnings
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-import jinja2
 import nbformat
 from markupsafe import Markup
 
-from lib.files import write_text
+from lib.files import reading, write_text
 from lib.report.page.offline import loaded_from_elsewhere
 from lib.report.page.outputs import Block, cell_blocks
+from lib.report.page.template import rendered
 from lib.report.page.text import Heading, Scope, link_mentions, plain
 
 _PAGE = Path(__file__).parent
 
 
-def build(
-    out: str | os.PathLike,
-    main: str | os.PathLike,
-    appendices: Sequence[str | os.PathLike] = (),
-) -> Path:
+def build(out: str | os.PathLike, main: str | os.PathLike, appendices: Sequence[str | os.PathLike] = ()) -> Path:
     """Writes the page of ``main`` and ``appendices``, executed notebooks, to ``out`` and returns its path.
 
     The same notebooks give the same bytes. Raises ValueError, in one sentence, where a notebook is missing, was not run
-    through or cannot be shown; warns of an image without a caption.
+    through or cannot be shown; says so of an image without a caption.
     """
     out, paths = Path(out), [Path(main), *map(Path, appendices)]
     if len(paths) > 27:
@@ -69,17 +64,14 @@ def build(
         {"anchor": place, "scope": scope, "title": Markup(scope.title), "body": body}
         for place, scope, body in zip(places, scopes, map(_body, blocks, scopes), strict=True)
     ]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_PAGE), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    html = environment.get_template("report.html.j2").render(
+    html = rendered(
+        _PAGE,
+        "report",
         title=plain(scopes[0].title),
         paper=parts[0],
         appendices=parts[1:],
         contents=_contents(scopes),
         font=base64.b64encode((_PAGE / "stix-two-math.woff2").read_bytes()).decode(),
-        style=Markup((_PAGE / "report.css").read_text(encoding="utf-8")),
-        script=Markup((_PAGE / "report.js").read_text(encoding="utf-8")),
     )
     loads = loaded_from_elsewhere(html)
     if loads:
@@ -91,12 +83,8 @@ def build(
 def _read(scope: Scope) -> list[Block]:
     """The blocks of a notebook; its title and headings go into ``scope``."""
     path = scope.path
-    if not path.is_file():
-        raise ValueError(f"There is no notebook {path}; run it first (make report).")
-    try:
+    with reading(path, "run it first (make report)"):
         notebook = nbformat.read(path, as_version=4)
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
-        raise ValueError(f"{path} is not a Jupyter notebook.") from error
     code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
     if code and all(cell.execution_count is None for cell in code):
         raise ValueError(f"{path.name} has not been executed; run it first (make report).")
@@ -152,13 +140,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("appendices", metavar="APPENDIX.ipynb", type=Path, nargs="*")
     given = parser.parse_args(arguments)
     try:
-        with warnings.catch_warnings(record=True) as remarks:
-            warnings.simplefilter("always")
-            out = build(given.out, given.main, given.appendices)
+        out = build(given.out, given.main, given.appendices)
     except ValueError as error:
         sys.exit(f"The report was not built. {error}")
-    for remark in remarks:
-        print(f"Note: {remark.message}", file=sys.stderr)
     print(f"{out.resolve()} ({out.stat().st_size / 1e6:.1f} MB)")
 
 

@@ -2,7 +2,8 @@
 
 import base64
 import re
-import warnings
+import struct
+import sys
 from dataclasses import dataclass
 from html import escape
 
@@ -15,7 +16,6 @@ from pygments.lexers import PythonLexer
 from lib.report.page.text import Scope, markdown_to_html, plain
 
 _CAPTION = re.compile(r"\s*\*\*(?P<kind>Figure|Table) (?P<label>\w+)\.\*\*\s*")
-_CURSOR = re.compile(r"(\n|\r|\x1b\[\d*A)")
 _PANDAS_STYLE = re.compile(r"<style scoped>.*?</style>\s*", re.DOTALL)
 _INDEX_NAMES = re.compile(
     r"(?P<start><thead>\s*<tr[^>]*>\s*)(?P<blank>(?:<th></th>\s*)+)(?P<columns>(?:<th>[^<]+</th>\s*)+)"
@@ -57,7 +57,7 @@ def cell_blocks(cell: NotebookNode, number: int, scope: Scope) -> list[Block]:
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from error
     if any(block.html.startswith("<img") and not block.caption for block in blocks):
-        warnings.warn(f"{place} shows an image without a caption.", stacklevel=2)
+        print(f"Note: {place} shows an image without a caption.", file=sys.stderr)
     return blocks
 
 
@@ -121,12 +121,10 @@ def _display(output: NotebookNode, scope: Scope, alt: str) -> Block:
         if "<table" in html:
             html = f'<div class="scroll" tabindex="0">{html}</div>'
         return Block("output", html)
-    for mime in ("image/svg+xml", "image/png", "image/jpeg", "image/gif"):
-        if mime in data:
-            return Block("output", _image(mime, data[mime], output.metadata.get(mime, {}), alt))
-    for mime in ("text/markdown", "text/latex"):
-        if mime in data:
-            return Block("prose", markdown_to_html(data[mime], scope))
+    if "image/png" in data:
+        return Block("output", _image("".join(data["image/png"].split()), alt))
+    if "text/markdown" in data:
+        return Block("prose", markdown_to_html(data["text/markdown"], scope))
     if "text/plain" in data:
         return Block("output", f'<pre class="result">{escape(strip_ansi(data["text/plain"]))}</pre>')
     raise ValueError(f"an output of type {', '.join(data)} cannot be shown; display HTML or an image.")
@@ -139,33 +137,12 @@ def _one_header_row(match: re.Match[str]) -> str:
     return match["start"] + match["names"] + match["columns"]
 
 
-def _image(mime: str, content: str, metadata: dict, alt: str) -> str:
-    if mime == "image/svg+xml":  # as an image of its own, so that its ids and styles stay inside
-        content = base64.b64encode(content.encode()).decode()
-        width, height = None, None
-    else:
-        content = "".join(content.split())
-        width, height = metadata.get("width"), metadata.get("height")
-    if mime == "image/png" and width is None:
-        header = base64.b64decode(content[:32])  # 24 bytes: signature, chunk head, width, height
-        width, height = int.from_bytes(header[16:20]), int.from_bytes(header[20:24])
-    size = f' width="{width}" height="{height}"' if width and height else ""
-    return f'<img src="data:{mime};base64,{content}" alt="{escape(metadata.get("alt", alt))}"{size}>'
+def _image(content: str, alt: str) -> str:
+    """An image from the base64 of a PNG, whose first 24 bytes end in its width and height."""
+    width, height = struct.unpack(">II", base64.b64decode(content[:32])[16:])
+    return f'<img src="data:image/png;base64,{content}" alt="{escape(alt)}" width="{width}" height="{height}">'
 
 
 def final_text(stream: str) -> str:
-    """What a terminal shows at the end of a stream: of a progress bar, which overwrites itself, the last state."""
-    lines, row, column = [""], 0, 0
-    for piece in _CURSOR.split(stream):
-        if piece == "\n":
-            row, column = row + 1, 0
-            lines += [""] * (row == len(lines))
-        elif piece == "\r":
-            column = 0
-        elif _CURSOR.fullmatch(piece):
-            row = max(0, row - int(piece[2:-1] or 1))
-        else:
-            text = strip_ansi(piece)
-            lines[row] = lines[row][:column].ljust(column) + text + lines[row][column + len(text) :]
-            column += len(text)
-    return "\n".join(line.rstrip() for line in lines)
+    """What a terminal shows at the end of a stream: of a progress bar, which overwrites its line, the last state."""
+    return "\n".join(line.rpartition("\r")[2].rstrip() for line in strip_ansi(stream).split("\n"))

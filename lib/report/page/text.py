@@ -6,13 +6,14 @@ from html import escape, unescape
 from pathlib import Path
 from urllib.parse import unquote
 
+from bs4 import BeautifulSoup
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from lib.report.page.formulas import to_mathml
 
 _TAG = re.compile(r"\\tag\*?\{([^}]*)\}")
-_NOT_LINKED = {"a", "code", "pre", "math", "script", "style", "svg", "h1", "h2", "h3", "h4", "h5", "h6"}
-_INLINE_MATH = re.compile(r'[(\[]*<math [^>]*display="inline"[^>]*>.*?</math>[).,;:!?\]]*', re.DOTALL)
+_NOT_LINKED = ["a", "code", "pre", "math", "script", "style", "svg", "h1", "h2", "h3", "h4", "h5", "h6"]
+_INLINE_MATH = re.compile(r'[(\[]*<math (?![^>]*display="block")[^>]*>.*?</math>[).,;:!?\]]*', re.DOTALL)
 _MENTION = re.compile(
     r"\b(?P<kind>Figure|Table|[Ee]quation)(?P<gap>[ \u00a0])"
     r"(?P<open>\()?(?P<label>[A-Z]?\d+)\b(?P<close>(?(open)\)))(?! (?:of|in)\b)"
@@ -143,15 +144,12 @@ def link_mentions(html: str, scope: Scope) -> str:
     In an appendix a mention without a letter means its own figure and gets its letter. "Figure 2 of [9]" and
     whatever the page does not have stay as they are.
     """
-    parts, blocked = re.split(r"(<[^>]+>)", html), 0
-    for i, part in enumerate(parts):
-        if i % 2 == 0:
-            parts[i] = part if blocked else _MENTION.sub(lambda match: _linked(match, scope), part)
-        else:
-            name = re.match(r"</?([\w-]*)", part)[1].lower()
-            if name in _NOT_LINKED and not part.endswith("/>"):
-                blocked += -1 if part.startswith("</") else 1
-    return "".join(parts)
+    soup = BeautifulSoup(html, "html.parser")
+    for text in soup.find_all(string=_MENTION):
+        if not text.find_parent(_NOT_LINKED):
+            linked = _MENTION.sub(lambda match: _linked(match, scope), escape(text, quote=False))
+            text.replace_with(BeautifulSoup(linked, "html.parser"))
+    return str(soup)
 
 
 def _linked(match: re.Match[str], scope: Scope) -> str:
