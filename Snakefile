@@ -53,6 +53,11 @@ rule training:
     input:
         notebook=lambda wildcards: f"notebooks/{ARMS[wildcards.arm].notebook}.ipynb",
         dataset=f"{NOTEBOOKS}/01_dataset.ipynb",
+        drawn_from=lambda wildcards: (
+            f"{RUNS}/{ARMS[wildcards.arm].drawn_from}-seed{wildcards.seed}/evaluation.json"
+            if ARMS[wildcards.arm].drawn_from
+            else []
+        ),
     output:
         notebook=f"{NOTEBOOKS}/training-{{arm}}-seed{{seed}}.ipynb",
         measured=[update(f"{RUNS}/{{arm}}-seed{{seed}}/{name}") for name in MEASURED],

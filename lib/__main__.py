@@ -15,6 +15,7 @@ import argparse
 import sys
 import time
 from dataclasses import fields
+from itertools import groupby
 from typing import Any
 
 from lib.arms import ARMS
@@ -72,6 +73,10 @@ def plan(
     return configs, [profile.run(config) for config in configs], profile.evaluation_config(**evaluation)
 
 
+def _draws(planned: tuple[TrainingConfig, Run]) -> bool:
+    return ARMS[planned[0].arm].drawn_from is not None
+
+
 def train_profile(
     configs: list[TrainingConfig], runs: list[Run], evaluation: EvaluationConfig, minutes: float
 ) -> list[Run]:
@@ -83,13 +88,18 @@ def train_profile(
     data = dataset.load(dataset.ensure(configs[0].data))
     diverged: list[FloatingPointError] = []
     done: list[Run] = []
-    together = device_of(configs[0]).type == "cuda"
-    for part in [slice(None)] if together else [slice(i, i + 1) for i in range(len(runs))]:
+    planned = sorted(zip(configs, runs, strict=True), key=_draws)  # last those that need others complete
+    groups = (
+        [list(part) for _, part in groupby(planned, _draws)]
+        if device_of(configs[0]).type == "cuda"
+        else [[each] for each in planned]
+    )
+    for group in groups:
         try:
-            for config, run in zip(configs[part], runs[part], strict=True):
+            for config, run in group:
                 take_over(config, run, data.sha256)
             left = deadline - time.perf_counter()
-            train_together(configs[part], runs[part], data, time_limit=left, signals=SIGNALS)
+            train_together(*map(list, zip(*group, strict=True)), data, time_limit=left, signals=SIGNALS)
         except FloatingPointError as error:
             diverged.append(error)
     for run in runs:

@@ -143,3 +143,8 @@ def reconstruction_loss(logits: Tensor, images: Tensor) -> Tensor:
 def kl_per_latent(mean: Tensor, logvar: Tensor) -> Tensor:
     """KL(q(z_j|x) || N(0, 1)) per latent [J], nats: the mean over the batch (Kingma & Welling 2013, app. B)."""
     return 0.5 * (mean.square() + logvar.exp() - logvar - 1).mean(0)
+
+
+def kl_per_image(mean: Tensor, logvar: Tensor) -> Tensor:
+    """KL(q(z|x) || N(0, I)) of each image [B], nats: the sum over latents of `kl_per_latent`'s terms."""
+    return 0.5 * (mean.square() + logvar.exp() - logvar - 1).sum(1)

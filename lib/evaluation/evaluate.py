@@ -17,7 +17,7 @@ from lib.evaluation.posteriors import check_measurable, evaluation_grid, measure
 from lib.evaluation.records import kept
 from lib.files import sha256, write_sealed
 from lib.information import decompose
-from lib.model import kl_per_latent
+from lib.model import kl_per_image, kl_per_latent
 from lib.runs.provenance import provenance
 from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig
@@ -92,6 +92,7 @@ def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool =
         generator = torch.Generator().manual_seed(config.evaluation_seed)
         decomposition = decompose(*on_device, config.decomposition_samples, generator, progress)
     write_posterior(run, indices, mean, logvar, loss, sizes)
+    kl_images = kl_per_image(mean.double(), logvar.double())
     content = {
         "config": settings,
         "images": len(indices),
@@ -99,7 +100,8 @@ def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool =
         "reconstruction": loss.double().mean().item(),
         "reconstruction_standard_error": (loss.double().std() / len(loss) ** 0.5).item(),
         "kl_latents": kl_per_latent(mean.double(), logvar.double()).tolist(),
-        "kl": kl_per_latent(mean.double(), logvar.double()).sum().item(),
+        "kl": kl_images.mean().item(),
+        "kl_standard_deviation": kl_images.std().item(),
         **measures,
         "decomposition": asdict(decomposition),
         "posterior_sha256": sha256(run.path / "posterior.h5"),

@@ -15,6 +15,7 @@ import pandas as pd
 from torch import Generator, Tensor
 
 from lib import mig
+from lib.arms import arrival
 from lib.data.dataset import Dataset
 from lib.evaluation.posteriors import check_measurable, encode_images, evaluation_grid
 from lib.evaluation.records import kept
@@ -35,12 +36,14 @@ SETTINGS = ("snapshot_position_stride", "decomposition_samples", "evaluation_see
 def chosen_snapshots(run: Run, config: EvaluationConfig) -> dict[int, Path]:
     """Step -> weight file of the snapshots to measure: evenly spaced in their order, the last always among them.
 
+    One more is that of the step at which C arrived at C_max, where it was kept.
     A run that kept no snapshots has its final weights.
     """
     files = run.snapshots() or {run.config().steps: run.path / "weights.safetensors"}
     count = min(config.snapshots_measured, len(files))
     places = len(files) - 1 - np.linspace(0, len(files) - 1, count).round().astype(int)
-    return {step: path for place, (step, path) in enumerate(files.items()) if place in places}
+    arrived = arrival(run.config())
+    return {step: path for place, (step, path) in enumerate(files.items()) if place in places or step == arrived}
 
 
 def measured_rows(run: Run, config: EvaluationConfig) -> pd.DataFrame:

@@ -59,7 +59,7 @@ def check_record(run: Run) -> Iterator[str]:
         filled = {"summary": {name: value for name, value in derived.items() if not pd.isna(value)}}
         yield from differences(run.path / "run.json", run.record(), filled, "trace.csv.gz", THINNED)
     if advanced is not None and len(advanced):
-        schedule = schedule_of(config.arm, config.c_start, config.c_max, config.steps)
+        schedule = schedule_of(config.arm, config.c_start, config.c_max, config.steps, torch.from_numpy(advanced))
         exact = {"share_advanced": advanced.mean(), "final_capacity": replay(schedule, advanced)[-1]}
         yield from differences(run.path / "run.json", run.record(), {"summary": exact}, "advanced.h5")
 

@@ -27,6 +27,7 @@ from lib.runs.run import Run, read_trace
 from lib.runs.settings import EvaluationConfig, TrainingConfig
 from lib.schedules import INCREMENT, INCREMENTS, linear_reaches_maximum
 from lib.toy_plant import simulate
+from lib.training.streams import random_advances
 from lib.training.train import train
 
 CONTROLLER = r"""
@@ -96,8 +97,15 @@ def show_toy_plant(config: TrainingConfig, run: Run, what_to_see: str) -> None:
     if not isinstance(objective_of(config.arm, config), Controlled):
         display(Markdown(f"The arm `{config.arm}` has no controller that the toy plant could follow."))
         return
-    schedule = schedule_of(config.arm, 0.5, 16.0, 6_000)
-    controller = PIDController(ki=1.0, anti_windup="conditional")
+    controller, drawn_from, advances = (
+        PIDController(ki=1.0, anti_windup="conditional"),
+        ARMS[config.arm].drawn_from,
+        None,
+    )
+    if drawn_from is not None:
+        other = simulate(controller, schedule_of(drawn_from, 0.5, 16.0, 6_000), steps=6_000, lag=100)["capacity"]
+        advances = random_advances(config.seed, 6_000, (other.diff() > 0).mean())
+    schedule = schedule_of(config.arm, 0.5, 16.0, 6_000, advances)
     figures.show(
         figures.toy_plant(simulate(controller, schedule, steps=6_000, lag=100), config.arm),
         run.path / "figures" / "toy_plant",

@@ -1,8 +1,11 @@
 """A training is done once: profiles that share a configuration share its complete run."""
 
+from typing import Any
+
 from lib.files import read_json, write_bytes
 from lib.locks import only_one
 from lib.refusal import Refusal
+from lib.runs.recorded import recorded_share
 from lib.runs.run import Run
 from lib.runs.settings import TrainingConfig
 
@@ -20,7 +23,8 @@ def take_over(config: TrainingConfig, run: Run, data_sha256: str) -> None:
     if run.complete or run.checkpoint.exists():
         return
     others = sorted(path.parent for path in run.path.parent.parent.glob("*/*/run.json"))
-    source = next((Run(path) for path in others if _is_whole(Run(path), config, data_sha256)), None)
+    origin = {"data_sha256": data_sha256, "drawn_share": recorded_share(config, run)}
+    source = next((Run(path) for path in others if _is_whole(Run(path), config, origin)), None)
     if source is None:
         return
     run.claim(config)
@@ -35,13 +39,13 @@ def take_over(config: TrainingConfig, run: Run, data_sha256: str) -> None:
     print(f"{run.name} is a copy of {source.path.parent.name}/{source.name}, which was trained with the same settings.")
 
 
-def _is_whole(run: Run, config: TrainingConfig, data_sha256: str) -> bool:
-    """Whether the run was trained with `config` on these data, and has every file as the training wrote it."""
+def _is_whole(run: Run, config: TrainingConfig, origin: dict[str, Any]) -> bool:
+    """Whether the run was trained with `config` from this origin, and has every file as the training wrote it."""
     try:
         record = run.record()
         return (
             read_json(run.path / "config.json") == config.as_mapping()
-            and record["provenance"].get("data_sha256") == data_sha256
+            and all(record["provenance"].get(name) == value for name, value in origin.items())
             and record.get("files") == run.hashes()
         )
     except (Refusal, OSError):  # a damaged run of another profile is no reason not to train this one

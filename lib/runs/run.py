@@ -3,7 +3,7 @@
 config.json           the TrainingConfig
 checkpoint.pt         state of an unfinished run; gone once the run is complete
 failed.json           why a training diverged; gone once it is tried again
-snapshots/step_*.safetensors   weights at log-spaced steps
+snapshots/step_*.safetensors   weights on the way
 trace.h5              one row every `trace_every` steps, see `read_trace`
 weights.safetensors   the final weights
 run.json              provenance and summary; written last: where it stands, the run is complete

@@ -91,7 +91,7 @@ class TrainingConfig(_Settings):
     device: str  # auto (cuda where there is one), cpu or cuda
     threads: int  # CPU threads
     trace_every: int  # steps between two rows of the trace
-    snapshots: int  # weight snapshots, at log-spaced steps
+    snapshots: int  # weight snapshots, half of them in the first third of training
     checkpoint_every: int  # steps between two checkpoints, of which those within half a minute of the last are left out
 
     def _check(self) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from lib.arms import arrival
 from lib.data.dataset import Dataset
 from lib.files import reading, write_json, write_sealed
 from lib.locks import only_one
 from lib.progress import Progress
 from lib.refusal import Divergence, Refusal
 from lib.runs.provenance import provenance
+from lib.runs.recorded import recorded_share
 from lib.runs.run import CHECKPOINT_REMEDY, Run, segments_of, write_trace
 from lib.runs.settings import TrainingConfig
 from lib.training.device import device_of, reproducible
@@ -27,17 +29,23 @@ from lib.training.trace import Trace
 LOOK = {"cpu": 100, "cuda": 1000}  # steps between two looks of the host at the device
 LEAST_SECONDS = 30  # between two checkpoints of a run: writing one may take 0.1 s
 LINES = 20  # of progress where there is no terminal, one for every 5%
-FIRST_SNAPSHOT = 100  # the first of the log-spaced snapshots, in steps
+FIRST_SNAPSHOT = 100  # the first of the snapshots, in steps
 Observer = Callable[[Run, Trace], None]  # watches a training; it must change nothing
 
 
 def snapshot_steps(config: TrainingConfig) -> list[int]:
-    """The steps after which weights are kept: `snapshots` of them, log-spaced from 100 to the last."""
+    """The steps after which weights are kept: `snapshots` of them, and one more when C arrives at C_max.
+
+    Half, log-spaced from 100, in the first third of training; half, evenly spaced to the last step, in the rest.
+    """
     if config.snapshots == 0:
         return []
-    first = min(FIRST_SNAPSHOT, config.steps)
-    steps = np.geomspace(first, config.steps, config.snapshots).round().astype(int)
-    return sorted({*steps.tolist()[:-1], config.steps})
+    third, early = config.steps / 3, config.snapshots // 2
+    steps = [
+        *np.geomspace(min(FIRST_SNAPSHOT, third), third, early),
+        *np.linspace(third, config.steps, config.snapshots - early + 1)[1:],
+    ]
+    return sorted({max(1, round(step)) for step in steps} | {arrival(config) or config.steps})
 
 
 def train(
@@ -134,7 +142,8 @@ class Training:
     def __init__(self, config: TrainingConfig, run: Run, data: Dataset, together: int = 1) -> None:
         """From the run's checkpoint, where there is one; `together`: runs that train side by side in this process."""
         self.config, self.run, self.data, self.together = config, run, data, together
-        self.engine, self.seconds = Engine(config, data), 0.0
+        self.share = recorded_share(config, run)
+        self.engine, self.seconds = Engine(config, data, self.share), 0.0
         self.trace = Trace(config, self.engine.columns)
         run.failure.unlink(missing_ok=True)  # of an earlier try
         self.snapshots = snapshot_steps(config)
@@ -215,19 +224,24 @@ class Training:
 
     def _origin(self) -> dict[str, Any]:
         """What a checkpoint belongs to: it continues nothing else."""
-        return {"config": self.config.as_mapping(), "data_sha256": self.data.sha256}
+        drawn = {} if self.share is None else {"drawn_share": self.share}
+        return {"config": self.config.as_mapping(), "data_sha256": self.data.sha256} | drawn
 
     def _finish(self) -> None:
         run, trace, config = self.run, self.trace, self.config
         write_trace(run.path / "trace.h5", trace.frame(), np.concatenate(trace.advanced), config.as_mapping())
         run.save_weights(self.engine.model, commit=self.origin["commit"])
-        record = self.origin | {
-            "data_sha256": self.data.sha256,
-            "data_source": self.data.source,
-            "seconds": self.seconds,
-            "steps_per_second": config.steps / self.seconds,
-            "trained_together": self.together,
-        }
+        record = (
+            self.origin
+            | {
+                "data_sha256": self.data.sha256,
+                "data_source": self.data.source,
+                "seconds": self.seconds,
+                "steps_per_second": config.steps / self.seconds,
+                "trained_together": self.together,
+            }
+            | ({} if self.share is None else {"drawn_share": self.share})
+        )
         content = {
             "provenance": record,
             "segments": self.segments(),
