@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lib.arms import schedule_of
-from lib.schedules import AdaptiveCapacity, LinearCapacity, linear_reaches_maximum, replay
+from lib.schedules import AdaptiveCapacity, LinearCapacity, linear_reaches_maximum, replay, steps_with_hold
 
 PAPER_STEPS = 1_500_000
 
@@ -118,6 +118,35 @@ def test_adaptive_hold_ends_where_the_linear_rule_reaches_the_maximum():
     schedule = schedule_of("adaptive_hold", 0.5, 16.0, PAPER_STEPS)
     assert schedule == AdaptiveCapacity(0.5, 16.0, 520_000)
     assert schedule_of("adaptive", 0.5, 16.0, 77) == AdaptiveCapacity(0.5, 16.0, 77)
+
+
+@pytest.mark.parametrize("steps", [6_000, 1_001, 60_000, PAPER_STEPS])
+def test_slow_then_hold_arrives_when_the_others_end_and_holds_as_long_as_the_linear_arm(steps):
+    total = steps_with_hold(0.5, 16.0, steps)
+    assert total - steps == steps - linear_reaches_maximum(0.5, 16.0, steps)
+    schedule, slow = schedule_of("slow_then_hold", 0.5, 16.0, total), schedule_of("linear_full", 0.5, 16.0, steps)
+    some = [1, steps // 3, steps - steps // 50, total - 1]
+    assert linear_at(schedule, *some) == linear_at(slow, *some)
+    assert abs(schedule.arrival - steps) <= 1  # the ramp is taken back from the total in whole steps
+
+
+def test_arrivals():
+    arrivals = {"linear": 2_080, "adaptive": 6_000, "linear_full": 6_000, "adaptive_hold": 2_080}
+    for arm, step in arrivals.items():
+        schedule = schedule_of(arm, 0.5, 16.0, 6_000)
+        assert schedule.arrival == step
+        if isinstance(schedule, LinearCapacity):
+            before, at = linear_at(schedule, step - 1, step)
+            assert before < at == 16.0
+
+
+def test_a_drawn_rule_is_the_adaptive_one_with_advances_of_its_own():
+    bits = np.random.default_rng(0).random(500) < 0.4
+    drawn = schedule_of("random_hold", 0.5, 16.0, 500, torch.from_numpy(bits))
+    betas = np.random.default_rng(1).random(501)  # it must not look at them
+    expected = replay(AdaptiveCapacity(0.5, 16.0, 500), bits)
+    assert path(drawn, 500, betas) == expected.tolist() == replay(drawn, bits).tolist()
+    assert path(drawn, 501, betas)[-1] == 16.0  # after the last drawn step
 
 
 def test_refuses_impossible_schedules():

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from torch import Tensor
 
 from lib.data import dataset
 from lib.data.dataset import Dataset
@@ -37,14 +38,21 @@ UNRELATED = ("trace_every", "snapshots", "checkpoint_every")  # settings that no
 TABLE = RESULTS / "trials.csv"
 
 
-def trial(run: Run, data: Dataset) -> dict[str, Any]:
-    """One run's row; raises ValueError where it is not complete, or was trained on other data."""
+def kl_of_images(run: Run, data: Dataset) -> Tensor:
+    """KL of every image under the run's final weights [N], nats.
+
+    Raises ValueError where the run is not complete, or was trained on other data.
+    """
     check_measurable(run, data)
-    config, trace, summary = run.config(), run.trace(), run.record()["summary"]
     indices, _ = evaluation_grid(1)
     with Progress(total=len(indices), desc=run.name, unit="image", unit_scale=True) as bar:
         mean, logvar = encode_images(run.load_model(layers=FAST), data, indices, 64, bar)
-    kl = kl_per_image(mean.double(), logvar.double())
+    return kl_per_image(mean.double(), logvar.double())
+
+
+def trial(run: Run, kl: Tensor) -> dict[str, Any]:
+    """A complete run's row; kl: of every image [N], nats."""
+    config, trace, summary = run.config(), run.trace(), run.record()["summary"]
     found = stability(trace, summary, kl.mean().item(), kl.std().item(), config.batch_size)
     windows = (trace["kl_mean"] - trace["capacity_mean"]).groupby((trace["step"] - 1) * 100 // config.steps).mean()
     halfway = trace.loc[trace["step"] <= config.steps / 2, "capacity"].iloc[-1]
@@ -76,7 +84,7 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path, help="directories of complete runs")
     data = dataset.load(dataset.ensure("rendered"))
     try:
-        rows = pd.DataFrame([trial(Run(path), data) for path in parser.parse_args().runs])
+        rows = pd.DataFrame([trial(run, kl_of_images(run, data)) for run in map(Run, parser.parse_args().runs)])
     except ValueError as error:
         sys.exit(str(error))
     if TABLE.exists():

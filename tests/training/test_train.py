@@ -12,12 +12,14 @@ import torch.nn.functional as F
 
 from lib.arms import schedule_of
 from lib.model import VAE
+from lib.runs.profiles import load_profile
 from lib.runs.run import Run, read_advanced, read_trace
 from lib.schedules import replay
 from lib.training.device import reproducible
 from lib.training.engine import Engine, trace_columns
 from lib.training.lockstep import Lockstep
 from lib.training.plain import COLUMNS, reference_loop
+from lib.training.streams import random_advances
 from lib.training.trace import Trace
 from lib.training.train import snapshot_steps, train, train_together
 
@@ -291,10 +293,41 @@ def test_summary_counts_every_step_and_finds_the_lock(tiny_config):
     assert summary["kl_last_percent"] == 5.5  # the mean over the last window
 
 
-def test_snapshots_are_log_spaced_and_end_with_the_last_step(tiny_config):
-    assert snapshot_steps(tiny_config(steps=10_000, snapshots=3)) == [100, 1_000, 10_000]
-    assert snapshot_steps(tiny_config(steps=60, snapshots=3)) == [60]
+def test_half_of_the_snapshots_lie_in_the_last_two_thirds(tiny_config):
+    config = tiny_config(steps=30_000, snapshots=6)  # adaptive: C arrives with the last step
+    assert snapshot_steps(config) == [100, 1_000, 10_000, 16_667, 23_333, 30_000]
+    assert snapshot_steps(tiny_config(steps=60, snapshots=4)) == [20, 40, 60]
+    assert snapshot_steps(tiny_config(steps=60, snapshots=1)) == [60]
     assert snapshot_steps(tiny_config(snapshots=0)) == []
+
+
+def test_one_snapshot_more_is_kept_when_c_arrives(tiny_config):
+    config = tiny_config("linear", steps=30_000, snapshots=2, c_start=0.5, c_max=16.0)
+    assert snapshot_steps(config) == [100, 10_400, 30_000]  # 104 increments of 100 steps
+    longer = load_profile("paper").training_config("slow_then_hold", 1)
+    assert longer.steps == 2_480_000 and 1_500_000 in snapshot_steps(longer)
+
+
+def test_a_random_hold_advances_as_often_as_the_adaptive_run_and_trains_other_weights(
+    tiny_config, few_images, tmp_path
+):
+    settings = {"steps": 400, "trace_every": 10, "beta_min": 0.0}  # so that ties at the least beta are rare
+    config, run = tiny_config("random_hold", **settings), Run(tmp_path / "random_hold-seed1")
+    with pytest.raises(ValueError, match="as often as the run adaptive-seed1 did, which is not complete"):
+        train(config, run, few_images, progress=False)
+    other = train(tiny_config("adaptive", **settings), Run(tmp_path / "adaptive-seed1"), few_images, progress=False)
+    train(config, run, few_images, progress=False)
+
+    share, advanced = other.record()["summary"]["share_advanced"], read_advanced(run.path / "trace.h5")
+    assert run.record()["provenance"]["drawn_share"] == share and 0 < share < 1
+    assert abs(advanced.mean() - share) < 4 * (share * (1 - share) / 400) ** 0.5
+    assert (advanced != read_advanced(other.path / "trace.h5")).any()
+    assert advanced.tolist() == random_advances(1, 400, share).tolist()  # blind to beta
+    assert not torch.equal(weights(run.load_model()), weights(other.load_model()))
+
+    changed = tiny_config("random_hold", **settings, learning_rate=0.002)
+    with pytest.raises(ValueError, match="train that first"):  # the run beside it has other settings
+        train(changed, Run(tmp_path / "random_hold-seed1-other"), few_images, progress=False)
 
 
 def test_saved_weights_are_the_networks(tiny_config, few_images, tmp_path):
