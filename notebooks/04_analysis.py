@@ -17,10 +17,8 @@
 # %% [markdown]
 # # Is continuous bottleneck pressure on a VAE critical for disentanglement?
 #
-# A reproduction. A student report asked this question and answered it with two trainings of ControlVAE on dSprites, alike
-# but for how the KL capacity $C(t)$ grows: *linearly*, or *adaptively*, held while the controller's $\beta(t)$ rises. It had one
-# seed per arm, no error bars and no code. Here are the data, the networks, the controller, both schedules and the
-# measures, rebuilt and tested; every number below is read from a result file.
+# A student report asked this and answered it with two trainings of ControlVAE on dSprites. Here both are rebuilt, with controls and several seeds; every
+# number is read from a result file.
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # section of profiles.toml whose runs are analysed
@@ -34,13 +32,15 @@ chosen = load_profile(parameters(globals(), ("profile",))["profile"])
 # %%
 import numpy as np
 
+from lib.arms import ARMS
 from lib.data import dataset
 from lib.explorer.page import explorer
-from lib.report import figures, paper_tables, pictures
+from lib.report import figures, information_figures, paper_tables, pictures, tradeoff_figures
 from lib.report.analysis import analyse, trained_runs
 from lib.report.animation import save_traversals
-from lib.report.effects import has_design
-from lib.report.information_figures import over_training
+from lib.report.claims import claims, claims_table
+from lib.report.encoding import encoding_table
+from lib.report.factor_order import order_table
 from lib.report.latents import latent_labels, latent_table
 from lib.report.paper import write_paper
 from lib.report.tables import REPORTED, measured_costs
@@ -49,52 +49,47 @@ trained_runs(chosen)  # refuses here what is not trained, before the images are 
 images = dataset.load(dataset.ensure(chosen.training["data"]))
 analysis = analyse(chosen, images)
 paper = write_paper(analysis)
-table, pair, models = analysis.table, analysis.pair, analysis.models
+table, pair = analysis.table, analysis.pair
+models = {arm: analysis.models[arm] for arm in pair}
 
 # %%
-paper.text(
-    """**The answer of these runs.** {differences} {certainty} MIG: {mig}.
-The report found {reported_mig} for the MIG, {reported_loss} nats for the reconstruction. {size} {source}"""
-)
+paper.text("""{asked} {differences} {brackets} {controls} {untested}""")
 
 # %%
 paper.table(
     paper_tables.headline(table),
-    """**Table 1.** Our runs ({each_column}) and the report's own figures. Losses, KL and C in nats per image. MIG: quadrature over the exact aggregate
-posterior, averaged over scale, orientation, x and y; which estimator the report used is not known to us. Reconstruction: mean over all images, z sampled once.
-{origin}. {verdict}""",
+    """**Table 1.** Our runs and the report's figures. MIG by quadrature, over scale, orientation, x and y; the report's estimator is not
+known. KL and reconstruction of the last weights, on all images, and as means over the last 1% of steps.""",
 )
+paper.text("{conditions}")
 
 # %% [markdown]
 # ## Introduction
 #
-# A variational autoencoder [1] learns an encoder $q(z|x)$ and a decoder $p(x|z)$ by maximising
-# $\mathbb{E}\log p(x|z) - \mathrm{KL}(q(z|x)\,\|\,p(z))$. A *disentangled* code gives each factor of variation (here shape, scale,
-# orientation, position) latents of its own. β-VAE [4] weighs the KL by $\beta > 1$ and finds that this separates factors, at the price
-# of blurred reconstructions; KL annealing [2, 3] had changed the weight over time for another reason, to keep text models from ignoring
-# their latents. [6] explains β-VAE by the information bottleneck [5] and lets a *capacity* grow,
-# penalising $\gamma\,|\mathrm{KL} - C|$, so that factors enter in the order of their effect on the pixels. FactorVAE [7] and β-TCVAE [12] penalise
-# only the dependence between latents; InfoGAN [8] reaches for the same end without an encoder-side bottleneck. ControlVAE [9] reaches
-# a KL set point $C(t)$ exactly: a PI controller [10] moves $\beta(t)$ until the KL follows.
+# A variational autoencoder [1] learns to code images $x$ as latents $z$ and to draw them again. A *disentangled* code gives each factor of variation (shape,
+# scale, orientation, position) a latent of its own. β-VAE [4] weighs the KL, the price of the code, by $\beta > 1$: factors separate, pictures blur.
+# Annealing [2, 3] had changed that weight over time for text. [6] explains β by the information bottleneck [5] and lets a *capacity* $C$ grow, so that
+# factors enter in the order of their effect on the pixels. In ControlVAE [9] a PI controller [10] moves β until the KL is $C$. FactorVAE [7] and β-TCVAE
+# [12] penalise only the dependence between latents and keep the KL at weight 1; InfoGAN [8] has no KL. The data are dSprites [11], the measure is the
+# mutual information gap (MIG) of [12].
 #
-# The report takes ControlVAE on dSprites [11] and asks whether the *pressure* that $\beta(t)$ exerts must never let up. Its
-# measure is the mutual information gap (MIG) of [12].
-
-# %% [markdown]
 # ## Hypothesis
 #
-# Read as a constrained optimisation, the VAE with a capacity is
+# With a capacity, the VAE is a constrained optimisation,
 #
 # $$ \max\; \mathbb{E}\log p(x|z) \quad \text{subject to} \quad \mathbb{E}\,\mathrm{KL}(q(z|x)\,\|\,p(z)) \le C, \tag{1} $$
 #
-# with $\beta$ its multiplier, which is the information bottleneck's $\max I(Z; Y) - \beta\, I(X; Z)$ [5] with the image as its own
-# target. The KL falls into two parts [7, 14],
+# whose Lagrangian is $\mathbb{E}\log p(x|z) - \beta\,(\mathrm{KL} - C)$. So β is a *multiplier*: at the optimum, minus the slope of the reconstruction
+# loss over the KL. $\beta > 1$ gives up the evidence lower bound for a looser one. [6] expects latents to align with factors because the posterior is
+# diagonal: noise that is independent between latents does least harm where each carries a direction of its own. ControlVAE objects to a fixed β that
+# nobody knows beforehand which KL it gives.
+#
+# The KL falls into two parts [7, 14],
 #
 # $$ \mathbb{E}\,\mathrm{KL}(q(z|x)\,\|\,p(z)) = I_q(x; z) + \mathrm{KL}(q(z)\,\|\,p(z)), \tag{2} $$
 #
-# of which only the second, the mismatch of the aggregate posterior, ought to be penalised: the first is what the code knows about the image. A
-# capacity that grows *compensates* for $I_q(x; z)$. The report's hypothesis: if $C$ runs ahead of $I_q(x; z)$, the pressure slackens and the code
-# need not be efficient. So $C$ should rise only when the controller signals that the pressure was enough,
+# of which only the second ought to be penalised. The report fears that, if $C$ runs ahead of $I_q(x; z)$, the pressure slackens. So $C$ should rise only
+# when the controller signals that the pressure was enough,
 #
 # $$ C(t) = \begin{cases} C(t-1) & \text{if } \beta(t) > \beta(t-1), \\ C(t-1) + \dfrac{C_{\max} - C(t-1)}{t_{\max} - (t-1)} & \text{otherwise,} \end{cases} \tag{3} $$
 #
@@ -104,36 +99,27 @@ posterior, averaged over scale, orientation, x and y; which estimator the report
 #
 # In both, the controller sets
 #
-# $$ \beta(t) = \max\left( \beta_{\min},\; \frac{K_p}{1 + \exp e(t)} - K_i \sum_{s \le t} e(s) + \beta_{\min} \right), \qquad e(t) = C - \mathrm{KL}(t). \tag{5} $$
+# $$ \beta(t) = \max\left( \beta_{\min},\; \frac{K_p}{1 + \exp e(t)} - K_i \sum_{s \le t} e(s) + \beta_{\min} \right), \qquad e(t) = C - \mathrm{KL}(t), \tag{5} $$
 #
-# If bottleneck pressure is what disentangles, the adaptive arm must score the higher MIG.
-#
-# Two things the report did not consider bear on what its comparison can show. *A bound:* $I_q(x; z)$ cannot exceed the entropy
-# of the images (Appendix A), which is below $C_{\max} = 16$, so that the last nats of capacity cannot compensate for information.
-# *A confound:* if a share $p$ of the steps advances, evenly spread, $C_{\max} - C(t) = (C_{\max} - C(0))(1 - t/t_{\max})^p$: the adaptive arm
-# arrives at $C_{\max}$ at the very end, where the linear arm has long been. Two control arms separate pressure from time at capacity: `linear_full`, the
-# linear ramp stretched over all of training, and `adaptive_hold`, the adaptive rule with $t_{\max}$ where the linear rule reaches $C_{\max}$, then
-# held. They train like the others when a profile lists them.
+# with an anti-windup rule that stops the sum while β is least. If pressure disentangles, the adaptive arm must score the higher MIG. But it also arrives at
+# $C_{\max}$ only at the very end. So in `linear_full` the linear ramp takes all of training, and `adaptive_hold` arrives when the linear arm does.
 
 # %%
-paper.text("{schedule}")
+paper.text("{arrival}")
 
 # %% [markdown]
 # ## Experiments
 #
 # ### Setting
 #
-# dSprites has 737,280 binary images of 64 × 64 pixels, drawn here from their geometry (Appendix A). The report says that its network
-# is "the same as [4]". ControlVAE's code gives that name to a convolutional network, while [4]'s own network for 2D shapes is fully connected:
-# `conv` is our reading, `fc` the literal one, and `-p architecture fc` trains it. The likelihood is Bernoulli per pixel; the reconstruction loss is summed over
-# pixels, the KL over ten latents, both averaged over the batch, in nats per image. The optimiser is Adam [13]. All arms start
-# from the same weights and see the same batches and the same noise.
+# dSprites has 737,280 binary images of 64 × 64 pixels (Appendix A). The report's network is "the same as [4]": ControlVAE's code calls a convolutional one
+# so (`conv`, ours), [4] has a fully connected one (`fc`). The likelihood is Bernoulli, the optimiser Adam [13]. Arms of one seed share initial weights,
+# batches and noise.
 
 # %%
 paper.table(
     paper_tables.settings(chosen),
-    """**Table 2.** The settings of the profile `paper`, which is the report's, and of `{profile}`, analysed here. What the report does not
-state, such as the learning rate of 1e-4, is ControlVAE's. What was changed is marked, and is the same for all arms.""",
+    """**Table 2.** The settings of `paper`, the report's or, where it is silent, ControlVAE's, and of `{profile}`, the same for all arms.""",
 )
 paper.text("{settings}")
 
@@ -142,16 +128,127 @@ paper.text("{settings}")
 
 # %%
 paper.figure(
-    figures.traces(analysis.traces()),
+    figures.traces(analysis.by_arm(analysis.traces)),
     "traces",
-    """**Figure 1.** The training of the arms: reconstruction loss, KL and β (moving averages over 1/200 of the training; pale, β at every row of the trace) and
-capacity. One line per run, thicker for seed {seed}. {origin}. {training}""",
+    """**Figure 1.** Training: reconstruction loss, KL, β (moving averages over 1/200 of it) and capacity. One line per run, thicker for the first seed, whose C
+is dashed beside its KL. {training}""",
+)
+
+# %% [markdown]
+# ### What the rule does
+
+# %%
+paper.table(
+    paper_tables.controller(table, analysis.done),
+    """**Table 3.** The controller, and what the rule that looks at β did before $C_{\max}$. {pressure}""",
+)
+paper.text("{rule} {ties}")
+
+# %% [markdown]
+# ### Pressure at a given KL
+
+# %%
+paper.figure(
+    tradeoff_figures.beta_against_kl(analysis.by_arm(analysis.windows), analysis.pressures),
+    "pressure",
+    """**Figure 2.** Left: β against the KL, where the KL was within 0.5 nats of C; one line per run. Right: β against the measured slope of the trade-off; on
+the dashed line they are equal.""",
+)
+paper.text("{pressure_at_kl} {slopes}")
+
+# %% [markdown]
+# ### MIG and reconstruction at a given KL
+
+# %%
+paper.figure(
+    tradeoff_figures.at_kl(analysis.by_arm(analysis.along), analysis.by_arm(analysis.windows)),
+    "tradeoff",
+    """**Figure 3.** MIG and reconstruction loss against the KL. Points: weight snapshots ({grid} images), larger the last. Lines on the right, and
+reconstruction: means over batches.""",
+)
+paper.text("{like_kl} {loss_goes_with}")
+
+# %% [markdown]
+# ### Scores
+
+# %%
+paper.figure(
+    figures.scores(table.rename(columns={"mig_four": "mig"}), REPORTED),
+    "scores",
+    """**Figure 4.** MIG (quadrature) and reconstruction loss of every run, means with 95% intervals, and the report's figures.""",
 )
 
 # %%
 paper.table(
-    paper_tables.controller(table), "**Table 3.** How the controller behaved ({each_column}). {origin}. {pressure}"
+    paper_tables.contrasts(table),
+    """**Table 4.** Differences with 95% intervals, paired by seed. Only the first was written down before the runs; the others are exploratory.""",
 )
+
+# %% [markdown]
+# ### How the MIG is computed exactly
+#
+# The gap [12] needs, for every latent $z_j$ and factor $v_k$,
+#
+# $$ I(z_j; v_k) = H(z_j) - \frac{1}{|v_k|} \sum_v H(z_j \mid v_k = v), \tag{6} $$
+#
+# each an entropy of a one-dimensional mixture of Gaussians, one for each of the $N$ images, or of the $N_v$ that share the value:
+#
+# $$ q(z_j \mid v) = \frac{1}{N_v} \sum_{n:\, v_k(x_n) = v} \mathcal{N}\left(z_j;\, \mu_{nj},\, \sigma_{nj}^2\right). \tag{7} $$
+#
+# Nothing is sampled: the Gaussians are counted on a grid, convolved by a Fourier transform (`lib/mixtures.py`) and summed up (`lib/mig.py`); the error is
+# below 0.0001 nats.
+
+# %%
+paper.table(
+    paper_tables.estimators(table),
+    """**Table 5.** The MIG by each estimator: quadrature, the sampler of [12] with {sampler_images} samples (they take 10,000), the histogram
+of [15]. {estimators}""",
+)
+
+# %%
+paper.table(
+    paper_tables.costs(measured_costs()), """**Table 6.** What the MIG costs for one published network. {cost}"""
+)
+
+# %% [markdown]
+# ### Other measures
+
+# %%
+paper.table(
+    paper_tables.measures(table),
+    """**Table 7.** MIG, DCI [16], SAP [17] and FactorVAE score [7], larger is better; the last three as in [15], DCI from {dci_images}
+images. {measures}""",
+)
+
+# %% [markdown]
+# ### Which factors each arm encodes
+
+# %%
+measured = {arm: analysis.measured[run.name] for arm, run in analysis.first.items()}
+paper.figure(
+    information_figures.information_matrices(
+        {arm: np.array(content["information"]) for arm, content in measured.items()},
+        {arm: np.array(content["kl_latents"]) for arm, content in measured.items()},
+    ),
+    "information",
+    """**Figure 5.** Mutual information of every factor with every latent in use, in nats. A separated factor has one dark cell in its row.""",
+)
+
+# %%
+paper.table(
+    encoding_table(analysis.measured, table),
+    """**Table 8.** Nats that the best latent holds about each factor; in brackets that latent in the first seed, starred where it leads for
+another factor too.""",
+)
+paper.text("{encoded}")
+
+# %%
+paper.table(
+    order_table(analysis.by_arm(analysis.snapshots), {arm: row.label for arm, row in ARMS.items()}),
+    """**Table 9.** Does a factor with more effect on the pixels enter earlier? Pixels changed by one step of it, and the KL at which its information passes
+half of its final value, where recorded.""",
+)
+paper.text("{order}")
 
 # %% [markdown]
 # ### Reconstructions and traversals
@@ -160,11 +257,10 @@ paper.table(
 inputs = pictures.some_images(images)
 paper.figure(
     figures.reconstructions(
-        inputs[:, 0].numpy(), {arm: pictures.reconstruct(model, inputs) for arm, model in models.items()}
+        inputs[:, 0].numpy(), {arm: pictures.reconstruct(model, inputs) for arm, model in analysis.models.items()}
     ),
     "reconstructions",
-    """**Figure 2.** Reconstructions from the posterior mean: input above, output below; linear left, adaptive right. Nine images picked at random;
-{one_seed}. {reconstructions}""",
+    """**Figure 6.** Nine images picked at random (above) and their reconstructions from the posterior mean (below).""",
 )
 
 # %%
@@ -172,18 +268,15 @@ values, start = np.linspace(-2, 2, 7, dtype=np.float32), pictures.middle_heart(i
 ranked = {arm: latent_table(run) for arm, run in pair.items()}
 paper.figure(
     figures.traversals(
-        {arm: pictures.traverse(model, start, values) for arm, model in models.items()},
+        {arm: pictures.traverse(model, start, values)[ranked[arm]["latent"]] for arm, model in models.items()},
         values,
         {arm: latent_labels(latents) for arm, latents in ranked.items()},
+        start[0].numpy(),
     ),
     "traversals",
-    """**Figure 3.** Latent traversals: each latent from −2 to 2, the others at the posterior mean of a large heart in the middle; linear left,
-adaptive right. Beside each row its latent, the latent's KL in nats and the factor it knows most about; one without KL changes nothing. {one_seed}. {in_use}
-It is one network per arm, and another seed may give other latents.""",
+    """**Figure 7.** Each latent from −2 to 2, the others at the posterior mean of the image above; largest KL first. Beside a row its latent, KL and the factor
+it knows most about; rows without a label carry nothing. Another seed may give other latents.""",
 )
-
-# %% [markdown]
-# ### Explore it
 
 # %%
 between = np.linspace(-2, 2, 13, dtype=np.float32)
@@ -194,156 +287,59 @@ save_traversals(
 )
 paper.html(
     explorer(pair),
-    """**Figure 4.** The same to be moved by hand: the decoders run in this page. Choose a start image; each slider then moves one latent of each arm away from
-its posterior mean, largest KL first. {one_seed}. A separated factor follows one slider alone; where several things change at once, the latent is entangled, in
-this one network.""",
-)
-
-# %% [markdown]
-# ### Scores
-
-# %%
-paper.figure(
-    figures.scores(table.rename(columns={"mig_four": "mig"}), REPORTED),
-    "scores",
-    """**Figure 5.** MIG (quadrature, four factors) and reconstruction loss: our runs (filled) and the report's figures (open, {paper_steps} steps, one seed).
-{origin}. {scores}""",
-)
-
-# %%
-paper.table(
-    paper_tables.estimators(table),
-    """**Table 4.** The MIG by each estimator ({each_column}): quadrature; the sampler of [12] with S = {sampler_images} (they take 10,000), its distance from
-quadrature and its standard error; the histogram estimator of [15], posterior means of 10,000 images in 20 bins. Four factors leave out the shape, as
-[12] and ControlVAE do; five include it. {origin}. {estimators}""",
-)
-
-# %% [markdown]
-# ### How the MIG is computed exactly
-#
-# The gap [12] needs, for every latent $z_j$ and factor $v_k$,
-#
-# $$ I(z_j; v_k) = H(z_j) - \frac{1}{|v_k|} \sum_v H(z_j \mid v_k = v), \tag{6} $$
-#
-# and each of these entropies is that of a one-dimensional mixture of Gaussians, one for each of the $N$ images, or of the $N_v$ that share the value:
-#
-# $$ q(z_j \mid v) = \frac{1}{N_v} \sum_{n:\, v_k(x_n) = v} \mathcal{N}\left(z_j;\, \mu_{nj},\, \sigma_{nj}^2\right), \qquad q(z_j) = \frac{1}{|v_k|} \sum_v q(z_j \mid v). \tag{7} $$
-#
-# Nothing has to be sampled. Every Gaussian is split between two neighbouring grid points and two widths of a common table, so that its mean and its variance
-# stay what they are; the weights are counted and convolved with each width by a Fourier transform (`lib/mixtures.py`). On that grid, of spacing
-# $h$, $H \approx -h \sum_g q_g \log q_g$ (`lib/mig.py`); with four points per smallest standard deviation the error is below 0.0001 nats.
-
-# %%
-paper.table(
-    paper_tables.costs(measured_costs()),
-    """**Table 5.** What the MIG costs on all images, for one published network: quadrature by the number of grid points per standard deviation (its
-resolution), and the sampler of [12] with their 10,000 samples (`results/benchmarks/measures.csv`; two CPU threads). {cost}""",
-)
-
-# %% [markdown]
-# ### Other measures
-
-# %%
-paper.table(
-    paper_tables.measures(table),
-    """**Table 6.** The MIG (quadrature) and three other measures of disentanglement ({each_column}); larger is better. DCI [16], SAP [17] and the FactorVAE score
-[7] in the form, and with the defaults, of [15]: from posterior means, over all five factors, where the MIG has four. DCI: boosted trees (scikit-learn's
-defaults) learn every factor from the latents on {dci_images} images; disentanglement: whether each latent serves one factor; completeness: whether each factor needs
-one latent; informativeness: share of factor values told correctly on half as many other images. SAP: how much better the best latent alone tells a factor than
-the second best, by a linear support vector machine with C = 0.01 on 10,000 images, tested on 5,000; of many ordered values it tells only a few, so that SAP is
-small even for a perfect code. FactorVAE score: share of 5,000 votes, of 64 images each, that name the factor held fixed, after 10,000 training votes.
-Measured on {images} images; {origin}. {measures}""",
-)
-
-# %% [markdown]
-# ### Which latent holds which factor
-
-# %%
-measured = {arm: analysis.measured[run.name] for arm, run in pair.items()}
-paper.figure(
-    figures.information_matrices(
-        {arm: np.array(content["information"]) for arm, content in measured.items()},
-        {arm: np.array(content["kl_latents"]) for arm, content in measured.items()},
-    ),
-    "information",
-    """**Figure 6.** Mutual information I(z; v) of every factor with every latent, in nats, by quadrature. A separated factor has one dark cell in its row, an
-entangled one several or none. {images} images; {one_seed}. {shared} Another seed may give other latents.""",
-)
-
-# %%
-paper.table(
-    paper_tables.channels(pair),
-    """**Table 7.** For each factor the latent that knows most about it, that information in nats and as a share of the factor's entropy, the runner-up, and the
-gap that enters the MIG. {one_seed}. {own_first} Another seed may give other latents.""",
+    """**Figure 8.** The same to be moved by hand: choose a start image, then move one latent of each arm at a time, largest KL first.""",
 )
 
 # %% [markdown]
 # ### What the KL consists of
 #
-# The report wished for a better estimate of $I_q(x; z)$. Against the aggregate posterior of all images, the KL splits into $I_q(x; z)$, the total
-# correlation of the latents, and the mismatch of each latent alone [12, 14]. The weight snapshots tell how these parts grew.
+# Against the aggregate posterior of all images, the KL splits into $I_q(x; z)$, the total correlation of the latents, and the mismatch of each latent alone
+# [12, 14].
 
 # %%
 paper.table(
     paper_tables.split(table, analysis.snapshots),
-    """**Table 8.** The KL of the trained networks and its three parts, in nats per image, and the MIG (quadrature), {each_column}, with S = {split_samples} samples on
-{images} images. The entropy of the data set's images, {entropy} nats, bounds I(x; z). Where there is a lower half, it has the same networks at their last snapshot
-on fewer images, {every}: there I(x; z) cannot exceed log N = {grid_bound} nats, part of the KL of narrow posteriors counts as mismatch, and values over training
-compare with it alone. {origin}. {rest}""",
+    """**Table 10.** The KL, its parts and the MIG; where there is a lower half, at the last snapshot, on fewer images, {every}: values over
+training compare with it alone.""",
 )
 
 # %%
 paper.figure(
-    over_training(analysis.by_arm(analysis.snapshots)),
+    information_figures.over_training(analysis.by_arm(analysis.snapshots)),
     "information_over_training",
-    """**Figure 7.** The KL and its parts over training. Above, in nats per image: KL, $I_q(x; z)$, total correlation and dimension-wise KL, and the capacity C that
-the controller steers by; dotted, log N = {grid_bound} nats, which $I_q(x; z)$ cannot exceed on the N = {grid} images measured ({every}). Below, the MIG
-(quadrature) on the same images. {snapshots} weight snapshots per run, joined by straight lines; S = {split_samples}. {origin}. {grown}""",
+    """**Figure 9.** The KL and its parts over training, C, and the MIG below, at the snapshots. Dotted: log N = {grid_bound} nats, which $I_q(x; z)$ cannot
+exceed on {grid} images.""",
 )
 
 # %%
 paper.table(
     paper_tables.gaps(analysis.gaps, table["arm"]),
-    """**Table 9.** How far C and KL stood from $I_q(x; z)$ at the snapshots of Figure 7, in nats ({each_column}). The mean is over the steps from the first
-snapshot to the last, by the trapezoidal rule. "From step": the snapshot from which on the difference stays until the end. N = {grid} images; {origin}.
-{apart_from}""",
+    """**Table 11.** How far C and KL stood from $I_q(x; z)$ at the snapshots, in nats. "From step": from this snapshot until the end.""",
 )
 
 # %% [markdown]
 # ## Discussion
+#
+# ### The report's claims
+
+# %%
+paper.table(
+    claims_table(claims(analysis)),
+    """**Table 12.** What the report claims, found and wished for, against these runs; differences are adaptive − linear.""",
+)
+paper.text("{public_logs}")
+
+# %% [markdown]
+# ### Does C follow the information?
 
 # %%
 paper.text(
-    """The report drew four observations from its traces and pictures. Here is each with a number.
+    """{followed} Neither rule sees $I_q(x; z)$: one sees the clock, the other the KL through the controller. {bounds}
 
-- **"C is held at levels."** {held}
-- **"β is higher on average in the adaptive arm."** Mean β over all steps: {mean_beta}. {pressure}
-- **"Position and scale are separated."** Gaps (0: two latents know as much, 1: one latent knows all): {position_scale}.
-- **"Shape and rotation are not."** {shape_turn}. {own}
+### Where does KL above the entropy go?
 
-**Can the report's linear arm have been at KL = 16?** {public_logs}
-
-**Does C follow $I_q(x; z)$, as the report argued?** {followed} Neither rule sees $I_q(x; z)$: one sees the clock, the other the controller, which sees the KL. So C can
-follow $I_q(x; z)$ only as far as the KL follows C and is information. {bounds} {sub_grid}
-
-**Where does KL above {entropy} nats go?** That is the entropy of the images, and $I_q(x; z)$ cannot exceed it. {beyond} Measured on {images} images at the end of
-training, $I_q(x; z)$ was {information} nats. {rest} A capacity that follows $I_q(x; z)$ would have to end below the bound; the report's $C_{\\max} = 16$ is
-{above} nats above it.
-
-**Pressure or time?** In the arms compared, the pressure is not the only difference: at the end of training the KL was {kl} nats, and C had reached {final_capacity}.
-Less KL alone costs reconstruction, and may ease separation, whatever the pressure was. {like_kl} {control_arms}"""
+$I_q(x; z)$ cannot exceed the entropy of the images, {entropy} nats, {above} below the report's $C_{\\max}$. {beyond} {rest}"""
 )
-
-# %%
-if has_design(chosen.arms):
-    paper.table(
-        paper_tables.design(table),
-        """**Table 10.** The four arms as a 2 × 2 design. Rule: `adaptive` and `adaptive_hold` against `linear` and `linear_full`. Arrival: `adaptive` and
-`linear_full`, which reach $C_{\\max}$ at the end, against `linear` and `adaptive_hold`, which reach it early and stay there. {brackets} {origin}. {design}""",
-    )
-
-# %%
-paper.text("**What these runs can and cannot show.** {size} {limits}")
 
 # %% [markdown]
 # ## References

@@ -17,12 +17,13 @@ from lib.evaluation.snapshots import measure_snapshots
 from lib.files import read_json
 from lib.model import VAE
 from lib.refusal import Refusal
-from lib.report.controller_tables import holds, information_gaps
+from lib.report.controller_tables import information_gaps, rule_counts
 from lib.report.effects import COMPARED
 from lib.report.tables import run_table
+from lib.report.tradeoff import at_like_kl, pressures, settled_windows, with_reconstruction
 from lib.runs.profiles import Profile, published_profiles
 from lib.runs.run import Run
-from lib.schedules import replay
+from lib.schedules import AdaptiveCapacity
 
 T = TypeVar("T")
 
@@ -62,31 +63,55 @@ class Analysis:
 
     @cached_property
     def models(self) -> dict[str, VAE]:
-        """Arm -> the trained network, of the pair."""
-        return {arm: run.load_model() for arm, run in self.pair.items()}
+        """Arm -> the trained network of its first seed; of published arms, those whose weights were published."""
+        return {arm: run.load_model() for arm, run in self.first.items() if (run.path / "weights.safetensors").exists()}
 
     @cached_property
     def gaps(self) -> pd.DataFrame:
         """`information_gaps`, one row per run."""
         return pd.DataFrame({name: information_gaps(frame) for name, frame in self.snapshots.items()}).T
 
+    @cached_property
+    def traces(self) -> dict[str, pd.DataFrame]:
+        """Run's name -> its trace."""
+        return {run.name: run.trace() for run in self.runs}
+
+    @cached_property
+    def windows(self) -> dict[str, pd.DataFrame]:
+        """Run's name -> its `settled_windows`."""
+        return {name: settled_windows(trace) for name, trace in self.traces.items()}
+
+    @cached_property
+    def pressures(self) -> pd.DataFrame:
+        """β and slope at given KLs, one row per run."""
+        return pressures(self.windows, self.table)
+
+    @cached_property
+    def along(self) -> dict[str, pd.DataFrame]:
+        """Run's name -> its snapshots with the reconstruction loss."""
+        return {name: with_reconstruction(frame, self.traces[name]) for name, frame in self.snapshots.items()}
+
+    @cached_property
+    def like_kl(self) -> pd.DataFrame:
+        """`at_like_kl`, one row per run of another arm than the adaptive one."""
+        return at_like_kl(self.along, self.table)
+
+    @cached_property
+    def done(self) -> pd.DataFrame:
+        """`rule_counts` and arm, one row per run whose rule looks at β."""
+        configs = {run.name: run.config() for run in self.runs}
+        return pd.DataFrame(
+            {
+                name: rule_counts(self.traces[name], config.c_max, config.beta_min)
+                for name, config in configs.items()
+                if isinstance(schedule_of(config.arm, config.c_start, config.c_max, config.steps), AdaptiveCapacity)
+            }
+        ).T.assign(arm=self.table["arm"])
+
     def by_arm(self, of_run: Mapping[str, T]) -> dict[str, list[T]]:
         """Arm -> what a mapping by runs' names holds for each of its seeds."""
         arms = self.table["arm"]
         return {arm: [of_run[name] for name in arms.index[arms == arm]] for arm in self.profile.arms}
-
-    def traces(self) -> dict[str, list[pd.DataFrame]]:
-        """Arm -> the traces of its runs, one per seed."""
-        return self.by_arm({run.name: run.trace() for run in self.runs})
-
-    def held(self) -> pd.DataFrame | None:
-        """The stretches at which C stood still in the adaptive arm's first run; None where they were not published."""
-        run = self.pair["adaptive"]
-        config, advanced = run.config(), run.advanced()
-        if advanced is None:
-            return None
-        schedule = schedule_of(config.arm, config.c_start, config.c_max, config.steps)
-        return holds(advanced, replay(schedule, advanced))
 
 
 def analyse(profile: Profile, images: Dataset) -> Analysis:

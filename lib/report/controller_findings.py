@@ -3,58 +3,70 @@
 import pandas as pd
 
 from lib.report.controller_tables import APART
-from lib.report.effects import DIFFERENCE, effect_text, how_sure, number, per_arm
+from lib.report.effects import DIFFERENCE, effect_text, how_sure
 from lib.report.wording import counts
-from lib.runs.profiles import Profile
-from lib.schedules import linear_reaches_maximum
+from lib.schedules import INCREMENT, INCREMENTS, linear_reaches_maximum
+
+MOSTLY = 0.9  # share from which on a rule is said to do something
 
 
-def schedule(profile: Profile) -> str:
-    """When the linear rule reaches C_max with the profile's settings."""
-    c_start, c_max, steps = (profile.training[name] for name in ("c_start", "c_max", "steps"))
+def linear_arrival(c_start: float, c_max: float, steps: int) -> str:
+    """When the linear rule has C = C_max with these settings, and for how long."""
+    setting = f"From {c_start:g} to {c_max:g} nats in {steps:,} steps the linear rule"
+    if c_max - c_start > INCREMENT * INCREMENTS:
+        return f"{setting} does not reach $C_{{\\max}}$."
     reached = linear_reaches_maximum(c_start, c_max, steps)
-    if reached == steps:
-        return (
-            f"With the settings of these runs the linear arm does not reach $C_{{\\max}}$ = {c_max:g} before the end."
-        )
     return (
-        f"With these settings the linear arm reaches $C_{{\\max}}$ = {c_max:g} at step {reached:,} of "
-        f"{steps:,} and spends the other {1 - reached / steps:.0%} of training there."
+        f"{setting} has $C_{{\\max}}$ after {reached:,} steps, {reached / steps:.0%} of training, and holds it for the "
+        f"other {1 - reached / steps:.0%}."
     )
 
 
 def kept_up(table: pd.DataFrame) -> str:
-    """In how many runs the KL ended at C; arms without a C are left out."""
-    distance = (table["kl_last_percent"] - table["final_capacity"]).abs()
-    close = (distance <= APART).astype(object).where(distance.notna())
+    """In how many runs the KL ended at C, and in which arms not; arms without a C are left out."""
+    known = table.dropna(subset=["final_capacity"])
+    close = (known["kl_last_percent"] - known["final_capacity"]).abs() <= APART
+    lacking = ~close.groupby(known["arm"]).transform("all")
+    others = f" ({counts(close[lacking], known['arm'])})" if lacking.any() else ""
     return (
-        f"Over the last 1% of steps the KL was {per_arm(table, 'kl_last_percent', '.2f')} nats, and C ended at "
-        f"{per_arm(table, 'final_capacity', '.2f')}. KL and C ended within {APART} nats of each other in: "
-        f"{counts(close, table['arm'])}."
+        f"Over the last 1% of steps the KL was within {APART} nats of C in {close.sum()} of {len(close)} runs{others}."
     )
 
 
 def pressure(table: pd.DataFrame) -> str:
-    """β at its least value, and whether the controller locked."""
+    """β on average, and whether the controller locked."""
     locked = table["locked_at"].notna().astype(object).where(table["share_frozen"].notna())
     if not locked.dropna().any():
         end = "The controller locked in no run."
     else:
         end = f"The controller locked, and could never again raise β, in: {counts(locked, table['arm'])}."
-    mean = effect_text(table, "mean_beta", DIFFERENCE, ".1f")
-    return f"Mean β, adaptive − linear: {mean}. {how_sure(table, 'mean_beta')} {end}"
-
-
-def stood_still(held: pd.DataFrame | None, table: pd.DataFrame, steps: int, seed: int) -> str:
-    """How long C stood still in the adaptive arm; held: `lib.report.controller_tables.holds`, None if not published."""
-    text = f"C advanced in these shares of all steps: {per_arm(table, 'share_advanced', '.1%')}."
-    if held is None:
-        return f"{text} For how long at a stretch C stood still was not published."
-    if held.empty:
-        return f"{text} In the adaptive arm (seed {seed}) C never stood still."
-    longest, long = held.loc[held["length"].idxmax()], held[held["length"] >= steps / 100]
+    sure = how_sure(table, "mean_beta")
     return (
-        f"{text} In the adaptive arm (seed {seed}) it stood still for {longest['length']:,.0f} steps at most "
-        f"({longest['length'] / steps:.1%} of training), at C = {number('.2f')(longest['capacity'])} nats; holds of at "
-        f"least 1% of training: {len(long)}, together {long['length'].sum() / steps:.1%} of it."
+        f"Mean β, adaptive − linear: {effect_text(table, 'mean_beta', DIFFERENCE, '.1f')}{sure and f' ({sure})'}. {end}"
+    )
+
+
+def rule(done: pd.DataFrame) -> str:
+    """What the adaptive rule did, against what it was meant to do.
+
+    done: `rule_counts` of every run whose rule looks at beta.
+    """
+    below, above, every = done["below"].min(), done["above"].min(), done["every"].round().max()
+    counted = "every step counted" if every == 1 else f"a sample of one step in {every:.0f}"
+    text = (
+        f"Of the advances at least {below:.1%} were made while KL < C, of the holds at least {above:.1%} while KL > C "
+        f"({counted}, n = {done['rows'].sum():,.0f}, {len(done)} run{'s' if len(done) > 1 else ''})"
+    )
+    if min(below, above) >= MOSTLY:
+        return f"{text}: the rule waits for the KL to fall to C, the reverse of the fear that C runs ahead of it."
+    if min(below, above) > 0.5:
+        return f"{text}: more often than not the rule waits for the KL to fall to C, the reverse of what was feared."
+    return f"{text}: it does not hold C by the sign of KL − C."
+
+
+def ties(done: pd.DataFrame) -> str:
+    """How often C advanced with beta at its least value."""
+    return (
+        f"At most {done['at_minimum'].max():.1%} of a run's advances were made with β at its least value, where a tie "
+        "advances, so that C runs away from a KL that stands still."
     )

@@ -1,4 +1,4 @@
-"""How C stood against the KL and its information over training, and where it stood still."""
+"""How C stood against the KL and its information over training, and what a rule did with it, step by step."""
 
 import numpy as np
 import pandas as pd
@@ -10,10 +10,10 @@ def information_gaps(snapshots: pd.DataFrame, apart: float = APART) -> pd.Series
     """How far C and KL stand from I_q(x; z) over the snapshots of a run, in nats.
 
     snapshots: `lib.evaluation.snapshots.measure_snapshots`. `mean_distance`: mean of |C - I_q| over the steps from the
-    first snapshot to the last, by the trapezoidal rule, as the snapshots are log-spaced; `largest_gap` of C - I_q, at
-    step `largest_at`; at the last snapshot `last_gap` of C - I_q and its two parts, `last_lag` of C - KL and
-    `last_mismatch` of KL - I_q; `apart_from`: the step of the snapshot from which on KL - I_q stays above `apart` until
-    the end, infinite where it ends below; `over_bound`: the step of the first snapshot at which C exceeds log N,
+    first snapshot to the last, by the trapezoidal rule, as the snapshots are not evenly spaced; `largest_gap` of
+    C - I_q, at step `largest_at`; at the last snapshot `last_gap` of C - I_q and its two parts, `last_lag` of C - KL
+    and `last_mismatch` of KL - I_q; `apart_from`: the step of the snapshot from which on KL - I_q stays above `apart`
+    until the end, infinite where it ends below; `over_bound`: the step of the first snapshot at which C exceeds log N,
     likewise. Where the run has no C, what needs it is missing.
     """
     step, information = snapshots["step"], snapshots["mutual_information"]
@@ -45,15 +45,29 @@ def _mean_over_steps(values: pd.Series, step: pd.Series) -> float:
     return np.trapezoid(values, step) / (step.iloc[-1] - step.iloc[0])
 
 
-def holds(advanced: np.ndarray, capacity: np.ndarray) -> pd.DataFrame:
-    """The stretches of steps at which C did not change, one row each: first step, length in steps, capacity (nats).
+def rule_counts(trace: pd.DataFrame, c_max: float, beta_min: float) -> pd.Series:
+    """What a rule that looks at beta did at the steps before it had C_max.
 
-    advanced: bool [steps]; capacity [steps]: C(t).
+    trace: of one run, whole (a row per step) or thinned (a row every so many, with means over the steps between).
+    `advanced`: share of these steps at which C rose, exact in both, as it comes from the means. The others are shares
+    of the rows: `below`, of those that advanced, KL < C; `above`, of those that held, KL > C; `at_minimum`, of those
+    that advanced, beta at its least value, where a tie advances. Sampled, not counted, where the trace is thinned:
+    `rows` of them, one every `every` steps. `longest`: most steps in a row without an advance, by whole rows.
     """
-    held = ~pd.Series(advanced)
-    stretch = (held != held.shift()).cumsum()
-    frame = pd.DataFrame({"step": range(1, len(held) + 1), "capacity": capacity})[held.to_numpy()]
-    grouped = frame.groupby(stretch[held].to_numpy())
-    return grouped.agg(first=("step", "min"), length=("step", "size"), capacity=("capacity", "first")).reset_index(
-        drop=True
+    free = trace[trace["set_point"] < c_max]
+    rose, every = free["advanced"].astype(bool), trace["step"].iloc[-1] / len(trace)
+    up, held = free[rose], free[~rose]
+    still = free["advanced_mean"] == 0
+    stretches = still.groupby((~still).cumsum()).sum()
+    return pd.Series(
+        {
+            "advanced": free["advanced_mean"].mean(),
+            "below": (up["kl"] < up["set_point"]).mean(),
+            "above": (held["kl"] > held["set_point"]).mean(),
+            "at_minimum": (up["beta"] <= beta_min).mean(),
+            "rows": len(free),
+            "every": every,
+            "longest": (stretches.max() if len(stretches) else 0) * every,
+        },
+        dtype=float,
     )

@@ -13,33 +13,48 @@ from lib.arms import ARMS
 
 COMPARED = ("linear", "adaptive")  # by the report; every profile has both, and pictures are of these two
 
-# Weights of the arms in each comparison. Four arms are a 2 x 2 design: the rule by which C grows, and whether C
-# arrives at C_max at the end or, as in `linear`, earlier and then stays there.
-DIFFERENCE = {"adaptive": 1.0, "linear": -1.0}
-LATE_DIFFERENCE = {"adaptive": 1.0, "linear_full": -1.0}  # of the two that arrive at the end
-RULE = {"adaptive": 0.5, "adaptive_hold": 0.5, "linear": -0.5, "linear_full": -0.5}  # adaptive against linear
-ARRIVAL = {"adaptive": 0.5, "linear_full": 0.5, "linear": -0.5, "adaptive_hold": -0.5}  # late against early
+DIFFERENCE = {"adaptive": 1.0, "linear": -1.0}  # the primary contrast: written down before the runs
+LATE_DIFFERENCE = {"adaptive": 1.0, "linear_full": -1.0}  # of the two rules, both arriving at C_max at the end
+# Everything else is exploratory; a comparison is made where its arms are among the runs.
+EXPLORATORY = {
+    "the rule, both late: adaptive − linear full-length": LATE_DIFFERENCE,
+    "the rule, both early: adaptive then held − linear": {"adaptive_hold": 1.0, "linear": -1.0},
+    "lateness, by the clock: linear full-length − linear": {"linear_full": 1.0, "linear": -1.0},
+    "lateness, by β: adaptive − adaptive then held": {"adaptive": 1.0, "adaptive_hold": -1.0},
+    "interaction of rule and lateness": {"adaptive": 1.0, "linear_full": -1.0, "adaptive_hold": -1.0, "linear": 1.0},
+    "blind to β: adaptive − random hold": {"adaptive": 1.0, "random_hold": -1.0},
+    "slowness, same time at C_max: slow then hold − linear": {"slow_then_hold": 1.0, "linear": -1.0},
+}
 
 
-def has_design(arms: Iterable[str]) -> bool:
-    """Whether the four arms of the 2 x 2 design are among these."""
-    return set(RULE) <= set(arms)
+def exploratory(arms: Iterable[str]) -> dict[str, dict[str, float]]:
+    """The exploratory comparisons that these arms allow, by what they are called."""
+    return {name: weights for name, weights in EXPLORATORY.items() if set(weights) <= set(arms)}
+
+
+def by_seed(table: pd.DataFrame, column: str, weights: dict[str, float]) -> pd.Series:
+    """The weighted sum of the arms' values, seed by seed, of the seeds for which all arms of it have a value.
+
+    table: one row per run, with columns arm, seed and `column` (`lib.report.tables.run_table`).
+    """
+    values = table.pivot(index="seed", columns="arm", values=column)
+    return sum(weight * values[arm] for arm, weight in weights.items()).astype(float).dropna()
 
 
 def effect(
     table: pd.DataFrame, column: str, weights: dict[str, float], confidence: float = 0.95
 ) -> tuple[float, float]:
-    """The weighted sum of the arms' values: its mean over seeds, and half its confidence interval.
+    """The mean of `by_seed`, and half its confidence interval, that of Student's t.
 
-    table: one row per run, with columns arm, seed and `column` (`lib.report.tables.run_table`). A seed counts where all
-    arms of the comparison have a value. The interval is that of Student's t for the seeds' sums; with one seed it is
-    not a number, with none the mean is not one either.
+    With one seed the interval is not a number, with none the mean is not one either.
     """
-    by_seed = table.pivot(index="seed", columns="arm", values=column)
-    sums = sum(weight * by_seed[arm] for arm, weight in weights.items()).astype(float).dropna()
-    n = len(sums)
-    half = stats.t.ppf((1 + confidence) / 2, n - 1) * sums.std() / np.sqrt(n) if n > 1 else np.nan
-    return float(sums.mean()), float(half)
+    sums = by_seed(table, column, weights)
+    return float(sums.mean()), half_width(sums.std(), len(sums), confidence)
+
+
+def half_width(deviation: float, n: int, confidence: float = 0.95) -> float:
+    """Half the confidence interval of a mean of n values with this standard deviation; not a number below two."""
+    return float(stats.t.ppf((1 + confidence) / 2, n - 1) * deviation / np.sqrt(n)) if n > 1 else np.nan
 
 
 def effect_text(table: pd.DataFrame, column: str, weights: dict[str, float], form: str) -> str:
@@ -57,13 +72,11 @@ def told_from_chance(estimate: float, half: float) -> bool:
 
 
 def how_sure(table: pd.DataFrame, column: str, weights: dict[str, float] = DIFFERENCE) -> str:
-    """How sure an effect is, in one sentence."""
+    """How sure an effect is, in a few words; empty for one seed, of which the paper says once that it tells nothing."""
     estimate, half = effect(table, column, weights)
     if np.isnan(half):
-        return "With one seed per arm, chance cannot be told from effect."
-    if told_from_chance(estimate, half):
-        return "The confidence interval leaves out zero: chance alone hardly explains the difference."
-    return "The confidence interval contains zero: chance may explain the difference."
+        return ""
+    return "chance alone hardly explains it" if told_from_chance(estimate, half) else "chance may explain it"
 
 
 def number(form: str) -> Callable[[float], str]:
@@ -77,15 +90,14 @@ def step_or_never(step: float) -> str:
 
 
 def with_spread(values: pd.Series, write: Callable[[float], str]) -> str:
-    """ "0.46 ± 0.03": mean and standard deviation over seeds; one value where all are written alike.
+    """ "0.46 ± 0.03": mean and standard deviation over seeds; one value where all seeds have the same.
 
     Where a value is missing or infinite, a spread would be that of other seeds: what is written stands side by side.
     """
-    written = [write(value) for value in values]
-    if len(set(written)) == 1:
-        return written[0]
+    if values.nunique(dropna=False) == 1:
+        return write(values.iloc[0])
     if not np.isfinite(values.astype(float)).all():
-        return ", ".join(text for text in written if text)
+        return ", ".join(text for text in map(write, values) if text)
     return f"{write(values.mean())} ± {write(values.std()).lstrip('+')}"
 
 

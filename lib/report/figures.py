@@ -1,6 +1,7 @@
 """The report's figures: data in, Figure out; one palette, the same colour for the same arm everywhere."""
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,14 @@ import pandas as pd
 import seaborn as sns
 from IPython.display import Image, Markdown, display
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from lib.arms import ARMS
 from lib.files import write_bytes
+from lib.report.effects import half_width
 
 REFERENCE_COLOUR = "#595959"  # what is not an arm: set points, bounds
 FACTOR_LABELS = ("shape", "scale", "orientation", "position x", "position y")
@@ -41,6 +45,22 @@ def png(figure: Figure, dots_per_inch: int = DOTS_PER_INCH) -> bytes:
     return file.getvalue()
 
 
+def plain_numbers(*axes: Axis) -> None:
+    """Numbers of a logarithmic axis as 5, 10, 20, instead of powers of ten."""
+    for axis in axes:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.set_minor_formatter(NullFormatter())
+
+
+def arm_legend(figure: Figure, arms: Iterable[str]) -> None:
+    """One legend of the arms, above all panels."""
+    handles = [
+        plt.Line2D([], [], color=ARMS[arm].colour, linestyle=ARMS[arm].line, label=ARMS[arm].label) for arm in arms
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(6 if len(handles) < 5 else 3, len(handles)))
+
+
 def _blank_axes(axes) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
@@ -62,123 +82,125 @@ def _montage(images: np.ndarray, columns: int, gap: int = 2, edge: float = 0.55)
 def traces(runs: dict[str, list[pd.DataFrame]]) -> Figure:
     """Figure 1 of the report: reconstruction loss, KL, beta and C over the steps, one line per run, per arm a colour.
 
-    runs: arm -> traces (`lib.runs.run.read_trace`), one per seed. Lines but that of C are means over about 1/200 of the
-    training, as single batches scatter and a fast controller swings; beta at every step lies pale behind its mean.
+    runs: arm -> traces (`lib.runs.run.read_trace`), one per seed, the first with the thicker line. Lines but that of C
+    are means over about 1/200 of the training, as single batches scatter; beside the KL the first run's C is dashed.
     """
     panels = [
         ("reconstruction_mean", "reconstruction loss\n(nats per image)"),
-        ("kl_mean", "KL (nats per image)"),
-        ("beta_mean", r"$\beta(t)$"),
+        ("kl_mean", "KL, and C dashed\n(nats per image)"),
+        ("beta_mean", "β(t)"),
         ("capacity", "capacity C(t)\n(nats per image)"),
     ]
-    figure, axes = plt.subplots(2, 2, figsize=(7.2, 4.6), sharex=True)
+    figure, axes = plt.subplots(2, 2, figsize=(7.2, 4.8), sharex=True)
     for axis, (column, label) in zip(axes.flat, panels, strict=True):
         for arm, frames in runs.items():
             for number, frame in enumerate(frames):
-                if column == "beta_mean":
-                    axis.plot(
-                        frame["step"], frame["beta"], color=ARMS[arm].colour, linewidth=0.3, alpha=0.25, rasterized=True
-                    )
                 values = frame[column]
                 if column != "capacity":
                     values = values.rolling(max(1, len(frame) // 200), min_periods=1, center=True).mean()
                 axis.plot(
-                    frame["step"], values, color=ARMS[arm].colour, linestyle=ARMS[arm].line,
-                    linewidth=1.3 if number == 0 else 0.7, alpha=1 if number == 0 else 0.6,
-                    label=ARMS[arm].label if number == 0 else None,
+                    frame["step"], values, color=ARMS[arm].colour,
+                    linewidth=1.3 if number == 0 else 0.6, alpha=1 if number == 0 else 0.5,
                 )  # fmt: skip
+            if column == "kl_mean":
+                axis.plot(
+                    frames[0]["step"], frames[0]["capacity"], color=ARMS[arm].colour, linestyle="--", linewidth=0.8
+                )
         axis.set_ylabel(label)
         axis.margins(x=0.01)
     for axis in (axes[0, 0], axes[1, 0]):
         axis.set_yscale("log")
-        axis.grid(True, which="minor", linewidth=0.3)
-    axes[0, 0].legend(frameon=True)
+        plain_numbers(axis.yaxis)
     for axis in axes[1]:
-        axis.set_xlabel("training step")
-        axis.xaxis.set_major_locator(MaxNLocator(4))
-        axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        steps_axis(axis)
+    arm_legend(figure, runs)
     return figure
 
 
+def steps_axis(axis: Axes) -> None:
+    """The horizontal axis as one of training steps."""
+    axis.set_xlabel("training step")
+    axis.xaxis.set_major_locator(MaxNLocator(4))
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+
+
 def reconstructions(inputs: np.ndarray, outputs: dict[str, np.ndarray]) -> Figure:
-    """Figure 2 of the report: inputs in the upper row, outputs below, one panel per arm.
+    """Figure 2 of the report: inputs in the upper row, outputs below, one panel per arm, two to a row.
 
     inputs [n, 64, 64] in {0, 1}; outputs: arm -> pixel probabilities [n, 64, 64].
     """
-    figure, axes = plt.subplots(1, len(outputs), figsize=(7.2, 1.75), squeeze=False)
-    for axis, (arm, images) in zip(axes[0], outputs.items(), strict=True):
-        axis.imshow(_montage(np.concatenate([inputs, images]), len(inputs)), cmap="gray", vmin=0, vmax=1)
+    rows = -(-len(outputs) // 2)
+    figure, axes = plt.subplots(rows, 2, figsize=(7.2, 1.1 * rows + 0.1), squeeze=False)
+    for axis in axes.flat:
         _blank_axes(axis)
+    for axis, (arm, images) in zip(axes.flat, outputs.items(), strict=False):
+        axis.imshow(_montage(np.concatenate([inputs, images]), len(inputs)), cmap="gray", vmin=0, vmax=1)
         axis.set_title(ARMS[arm].label, color=ARMS[arm].colour)
         axis.set_yticks([32, 98], ["input", "output"])
     return figure
 
 
-def traversals(pictures: dict[str, np.ndarray], values: np.ndarray, labels: dict[str, list[str]]) -> Figure:
+def traversals(
+    pictures: dict[str, np.ndarray], values: np.ndarray, labels: dict[str, list[str]], start: np.ndarray | None = None
+) -> Figure:
     """Figure 3 of the report: each latent moved alone from first to last value, one row per latent, a panel per arm.
 
-    pictures: arm -> pixel probabilities [J, S, 64, 64]; values [S]; labels: arm -> what stands left of each row [J].
+    pictures: arm -> pixel probabilities [J, S, 64, 64]; values [S]; labels: arm -> what stands left of each row [J];
+    start: the image [64, 64] whose posterior mean the other latents keep, shown above where it is given.
     """
     latents = next(iter(pictures.values())).shape[0]
-    figure, axes = plt.subplots(1, len(pictures), figsize=(7.2, 0.42 * latents + 0.7), squeeze=False)
+    figure, axes = plt.subplots(
+        1, len(pictures), figsize=(7.2, 0.42 * latents + 0.7 + (0.5 if start is not None else 0)), squeeze=False
+    )
     for axis, (arm, images) in zip(axes[0], pictures.items(), strict=True):
         axis.imshow(_montage(images.reshape(-1, 64, 64), len(values)), cmap="gray", vmin=0, vmax=1)
         _blank_axes(axis)
-        axis.set_title(ARMS[arm].label, color=ARMS[arm].colour)
+        axis.set_title(ARMS[arm].label, color=ARMS[arm].colour, pad=46 if start is not None else None)
         axis.set_yticks(np.arange(latents) * 66 + 32, labels[arm], fontsize=7)
         ends = [0, len(values) // 2, len(values) - 1]
         axis.set_xticks([i * 66 + 32 for i in ends], [f"{values[i]:+g}".replace("+0", "0") for i in ends])
         axis.set_xlabel("value of the latent (prior standard deviations)")
-    return figure
-
-
-def information_matrices(matrices: dict[str, np.ndarray], kl_latents: dict[str, np.ndarray]) -> Figure:
-    """Mutual information of each factor with each latent (nats), one panel per arm, latents in order of their KL.
-
-    matrices: arm -> [K, J] nats; kl_latents: arm -> [J] nats.
-    """
-    figure, axes = plt.subplots(1, len(matrices), figsize=(7.2, 2.3), sharey=True, squeeze=False)
-    top = max(matrix.max() for matrix in matrices.values())
-    for number, (axis, (arm, matrix)) in enumerate(zip(axes[0], matrices.items(), strict=True)):
-        order = np.argsort(-kl_latents[arm], kind="stable")
-        sns.heatmap(
-            matrix[:, order], ax=axis, vmin=0, vmax=top, cmap="Greys", annot=True, fmt=".2f",
-            annot_kws={"fontsize": 6}, linewidths=0.5, linecolor="#dddddd",
-            cbar=number == len(matrices) - 1, cbar_kws={"label": "I(z; v) (nats)"},
-            xticklabels=[str(j) for j in order], yticklabels=FACTOR_LABELS,
-        )  # fmt: skip
-        axis.set_title(ARMS[arm].label, color=ARMS[arm].colour)
-        axis.set_xlabel("latent (largest KL first)")
-        axis.tick_params(axis="y", rotation=0)
+        if start is not None:
+            above = axis.inset_axes((66 * ends[1], -76, 64, 64), transform=axis.transData)
+            above.imshow(start, cmap="gray", vmin=0, vmax=1)
+            _blank_axes(above)
+            above.set_ylabel("start", rotation=0, ha="right", va="center", fontsize=7)
     return figure
 
 
 def scores(table: pd.DataFrame, reported: pd.DataFrame) -> Figure:
-    """MIG and reconstruction loss of every run beside the report's own figures.
+    """MIG and reconstruction loss of every run, means with 95% intervals, and the report's own figures.
 
     table: one row per run, columns arm, mig, reconstruction; reported: the same, one row per arm of the report.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(7.2, 2.5))
+    arms = list(dict.fromkeys([*table["arm"], *reported["arm"]]))
+    figure, axes = plt.subplots(1, 2, figsize=(7.2, 1.0 + 0.36 * len(arms)), sharey=True)
     for axis, column, label in (
         (axes[0], "mig", "MIG, four factors"),
         (axes[1], "reconstruction", "reconstruction loss (nats per image)"),
     ):
-        arms = list(dict.fromkeys([*table["arm"], *reported["arm"]]))
         for position, arm in enumerate(arms):
             ours, theirs = (frame.loc[frame["arm"] == arm, column] for frame in (table, reported))
-            axis.plot(ours, [position] * len(ours), "o", color=ARMS[arm].colour, label="this run")
-            axis.plot(theirs, [position] * len(theirs), "D", mfc="none", color=ARMS[arm].colour, label="the report")
+            spread = position + 0.25 + np.linspace(0, 0.2, len(ours)) - 0.1 * (len(ours) > 1)
+            axis.plot(ours, spread, "o", color=ARMS[arm].colour, markersize=3.5, alpha=0.8)
+            half = half_width(ours.std(), len(ours))
+            if np.isfinite(half):
+                axis.errorbar(ours.mean(), position - 0.1, xerr=half, fmt="|", color=ARMS[arm].colour, capsize=3)
+            axis.plot(theirs, [position] * len(theirs), "D", mfc="none", color=ARMS[arm].colour, markersize=5)
         axis.set_yticks(range(len(arms)), [ARMS[arm].label for arm in arms])
         axis.set_ylim(len(arms) - 0.5, -0.5)
         axis.set_xlim(left=0)
         axis.set_xlabel(label)
+    kinds = {
+        "a run": ("o", REFERENCE_COLOUR),
+        "mean, 95% interval": ("|", REFERENCE_COLOUR),
+        "the report": ("D", "none"),
+    }
     handles = [
-        plt.Line2D([], [], marker="o", linestyle="", color=REFERENCE_COLOUR, label="our runs"),
-        plt.Line2D(
-            [], [], marker="D", linestyle="", mfc="none", color=REFERENCE_COLOUR, label="the report (1.5 M steps)"
-        ),
+        plt.Line2D([], [], marker=marker, linestyle="", mfc=face, color=REFERENCE_COLOUR, label=name)
+        for name, (marker, face) in kinds.items()
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=2)  # inside, it would cover runs
+    figure.legend(handles=handles, loc="outside upper center", ncols=3)  # inside, it would cover runs
     return figure
 
 

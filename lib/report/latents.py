@@ -32,11 +32,11 @@ def latent_table(run: Run) -> pd.DataFrame:
 
 
 def latent_labels(table: pd.DataFrame) -> list[str]:
-    """What stands beside each row of traversals, in order of the latents' numbers; table: `latent_table`."""
-    return [
-        f"{row.latent}: {row.kl:.1f}" + (f"\n{row.factor}" if row.kl > IN_USE else "")
-        for row in table.sort_values("latent").itertuples()
-    ]
+    """What stands beside each row of traversals, in the table's order; nothing beside a latent that is not in use.
+
+    table: `latent_table`.
+    """
+    return [f"{row.latent}: {row.kl:.1f}\n{row.factor}" if row.kl > IN_USE else "" for row in table.itertuples()]
 
 
 def class_labels(factor: str, classes: Sequence[int]) -> list[str]:

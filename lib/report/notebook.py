@@ -12,7 +12,6 @@ from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig, TrainingConfig
 from lib.training.device import device_of
 
-PAPER_STEPS = 1_500_000  # the report's; a run with fewer is labelled as reduced
 TRAINING = tuple(field.name for field in fields(TrainingConfig))
 EVALUATION = tuple(field.name for field in fields(EvaluationConfig))
 
@@ -37,6 +36,11 @@ def parameters(namespace: dict[str, Any], names: tuple[str, ...]) -> dict[str, A
     if missing:
         raise Refusal(f"The parameter {missing[0]!r} is missing; put it back into the parameters cell.")
     return {name: namespace[name] for name in names}
+
+
+def paper_steps() -> int:
+    """The report's; a run with fewer is labelled as reduced."""
+    return load_profile("paper").training["steps"]
 
 
 def arms_of(notebook: str) -> tuple[str, ...]:
@@ -65,8 +69,8 @@ def configure_training(
 
 def label(*runs: Run) -> str:
     """What a caption says of runs of one profile: size, seeds, precision, hardware, and whether they are reduced."""
-    config = runs[0].config()
-    reduced = f"a reduced run, the report took {PAPER_STEPS:,}" if config.steps < PAPER_STEPS else "the report's size"
+    config, whole = runs[0].config(), paper_steps()
+    reduced = f"a reduced run, the report took {whole:,}" if config.steps < whole else "the report's size"
     seeds = sorted({run.config().seed for run in runs})
     origins = [segment["hardware"] for run in runs for segment in run.segments() if "hardware" in segment]
     processors = dict.fromkeys(origin["accelerator"] or origin["processor"] for origin in origins)

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from lib.files import write_csv, write_json
 from lib.report import figures
 from lib.report.analysis import Analysis
-from lib.report.effects import COMPARED, per_arm
+from lib.report.effects import per_arm
 from lib.report.findings import findings
-from lib.report.notebook import PAPER_STEPS, label
+from lib.report.notebook import label
 from lib.report.tables import REPORTED
-from lib.report.wording import fill
+from lib.report.wording import fill, joined
 
 EVERY = {1: "all images", 2: "every second x and y", 4: "every fourth x and y", 8: "every eighth x and y",
          16: "every sixteenth x and y"}  # fmt: skip
@@ -55,33 +55,33 @@ def write_paper(a: Analysis) -> Paper:
 
 def named_values(a: Analysis) -> dict[str, str]:
     """Numbers and labels that captions and texts name, as text."""
-    n, settings = len(a.profile.seeds), a.settings
-    grid = int(next(iter(a.snapshots.values()))["images"].iloc[0])
-    pair = a.table[a.table["arm"].isin(COMPARED)]
+    settings = a.settings
+    images = {int(frame["images"].iloc[0]) for frame in a.snapshots.values()}
     dci = settings["dci_samples"]
-    fewer = f" (**reduced**: [15] take {PUBLISHED_DCI:,}: not to be set beside published values)"
+    fewer = f" (**reduced**: [15] take {PUBLISHED_DCI:,})"
     return {
-        "seed": str(a.profile.seeds[0]),
         "profile": a.profile.name,
-        "origin": f"n = {n} run{'s' if n > 1 else ''} per arm; {label(*a.runs)}",
-        "one_seed": label(*a.pair.values()),
-        "each_column": f"mean ± standard deviation over {n} seeds" if n > 1 else "one column per run",
+        "conditions": conditions(a),
         "images": f"{a.table['images'].iloc[0]:,}",
-        "paper_steps": f"{PAPER_STEPS:,}",
         "entropy": f"{a.entropy:.2f}",
         "above": f"{16 - a.entropy:.2f}",  # of the report's C_max
-        "grid": f"{grid:,}",
-        "grid_bound": f"{math.log(grid):.2f}",
+        "grid": joined(f"{count:,}" for count in sorted(images)),
+        "grid_bound": joined(f"{math.log(count):.2f}" for count in sorted(images)),
         "every": EVERY[settings["snapshot_position_stride"]],
-        "snapshots": str(len(next(iter(a.snapshots.values())))),
         "sampler_images": f"{settings['monte_carlo_samples']:,}",
-        "split_samples": f"{settings['decomposition_samples']:,}",
         "dci_images": f"{dci:,}{fewer if dci < PUBLISHED_DCI else ''}",
-        "reported_mig": " and ".join(f"{mig:.4f}" for mig in REPORTED["mig"]),
-        "reported_loss": " and ".join(f"{loss:.1f}" for loss in REPORTED["reconstruction"]),
-        "mig": per_arm(pair, "mig_four", ".3f"),
-        "kl": per_arm(pair, "kl", ".2f"),
-        "final_capacity": per_arm(pair, "final_capacity", ".1f"),
-        "mean_beta": per_arm(pair, "mean_beta", ".2f"),
-        "information": per_arm(pair, "mutual_information", ".2f"),
+        "reported_mig": joined(f"{mig:.4f}" for mig in REPORTED["mig"]),
+        "reported_loss": joined(f"{loss:.1f}" for loss in REPORTED["reconstruction"]),
     }
+
+
+def conditions(a: Analysis) -> str:
+    """What holds for every figure and table, said once."""
+    n, other = len(a.profile.seeds), a.table[a.table["steps"] != a.profile.training["steps"]]
+    return (
+        f"Everywhere: n = {n} run{'s' if n > 1 else ''} per arm; {label(*a.runs)}"
+        + (f"; longer: {per_arm(other, 'steps', ',.0f')} steps" if len(other) else "")
+        + ("; tables show means ± standard deviations, pictures" if n > 1 else "; pictures")
+        + f" seed {a.profile.seeds[0]}; losses, KL and C are in nats per image. "
+        + (f"Read from `results/published/{a.profile.name}`." if a.published else "Measured here.")
+    )

@@ -7,45 +7,28 @@ import pandas as pd
 
 from lib.arms import ARMS
 from lib.report.controller_tables import APART
-from lib.report.effects import (
-    ARRIVAL,
-    DIFFERENCE,
-    LATE_DIFFERENCE,
-    RULE,
-    effect_text,
-    number,
-    side_by_side,
-    step_or_never,
-)
+from lib.report.effects import DIFFERENCE, effect_text, exploratory, number, side_by_side, step_or_never
 from lib.report.findings import MEASURES
-from lib.report.notebook import PAPER_STEPS
-from lib.report.tables import REPORTED, factor_table, settings_table
+from lib.report.notebook import paper_steps
+from lib.report.tables import REPORTED, settings_table
 from lib.runs.profiles import Profile
-from lib.runs.run import Run
-
-CONTRASTS = {
-    "adaptive − linear, as the report compared": DIFFERENCE,
-    "adaptive − linear full-length, both arriving at the end": LATE_DIFFERENCE,
-    "the rule: steered by β − by the clock": RULE,
-    "arrival at C_max: at the end − early, then held": ARRIVAL,
-}
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
-    """Our runs beside the report's own figures."""
+    """Our runs beside the report's own figures; below the last weights' values the means over the last 1% of steps."""
     rows = {
         "MIG, four factors": ("mig_four", number(".3f")),
         "reconstruction (all images)": ("reconstruction", number(".2f")),
         "reconstruction (last 1% of steps)": ("reconstruction_last_percent", number(".2f")),
-        "KL": ("kl", number(".2f")),
+        "KL (all images)": ("kl", number(".2f")),
+        "KL (last 1% of steps)": ("kl_last_percent", number(".2f")),
         "final C": ("final_capacity", number(".2f")),
         "β (last 1% of steps)": ("beta_last_percent", number(".2f")),
-        "n images": ("images", number(",.0f")),
         "steps": ("steps", number(",.0f")),
     }
     shown = side_by_side(table, table["arm"], rows)
     for row in REPORTED.itertuples():
-        known = [f"{row.mig:.4f}", f"{row.reconstruction:.2f}", f"{PAPER_STEPS:,}"]
+        known = [f"{row.mig:.4f}", f"{row.reconstruction:.2f}", f"{paper_steps():,}"]
         names = ["MIG, four factors", "reconstruction (all images)", "steps"]
         shown[f"report, {ARMS[row.arm].label}"] = pd.Series(known, names)
     return shown.fillna("")
@@ -58,18 +41,25 @@ def settings(profile: Profile) -> pd.DataFrame:
     return table.astype(str).set_axis(["paper", f"these runs ({profile.name})"], axis=1).assign(**{"": changed})
 
 
-def controller(table: pd.DataFrame) -> pd.DataFrame:
-    """How the controller behaved; blank where an arm has none."""
+def controller(table: pd.DataFrame, done: pd.DataFrame) -> pd.DataFrame:
+    """How the controller behaved and what a rule that looks at β did; blank where an arm has none.
+
+    done: `lib.report.controller_tables.rule_counts` of the runs with such a rule.
+    """
     locked = table["locked_at"].fillna(np.inf).where(table["share_frozen"].notna())
     rows = {
         "mean β over all steps": ("mean_beta", number(".2f")),
         "steps at β = β_min": ("share_at_beta_min", number(".1%")),
         "mean |KL − C| over all steps (nats)": ("mean_kl_to_set_point", number(".2f")),
-        "steps at which C advanced": ("share_advanced", number(".1%")),
         "controller locked at step": ("locked_at", step_or_never),
+        "steps before C_max at which C advanced": ("advanced", number(".1%")),
+        "of the advances, KL < C": ("below", number(".1%")),
+        "of the holds, KL > C": ("above", number(".1%")),
+        "of the advances, β = β_min": ("at_minimum", number(".1%")),
         "training time (min)": ("minutes", number(".1f")),
     }
-    return side_by_side(table.assign(minutes=table["training_seconds"] / 60, locked_at=locked), table["arm"], rows)
+    shown = table.assign(minutes=table["training_seconds"] / 60, locked_at=locked).join(done.drop(columns="arm"))
+    return side_by_side(shown, table["arm"], rows)
 
 
 def estimators(table: pd.DataFrame) -> pd.DataFrame:
@@ -88,12 +78,6 @@ def estimators(table: pd.DataFrame) -> pd.DataFrame:
 def measures(table: pd.DataFrame) -> pd.DataFrame:
     """The MIG beside the other measures of disentanglement."""
     return side_by_side(table, table["arm"], {name: (column, number(".3f")) for column, name in MEASURES.items()})
-
-
-def channels(runs: Mapping[str, Run]) -> pd.DataFrame:
-    """For each factor the latent that knows most about it; runs: arm -> measured run."""
-    table = pd.concat({ARMS[arm].label: factor_table(run) for arm, run in runs.items()}, names=["arm"])
-    return table.rename(columns=lambda name: name.replace("_", " ")).round(2)
 
 
 def split(table: pd.DataFrame, snapshots: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -129,22 +113,20 @@ def gaps(frame: pd.DataFrame, arms: pd.Series) -> pd.DataFrame:
     return side_by_side(frame, arms, rows)
 
 
-def design(table: pd.DataFrame) -> pd.DataFrame:
-    """The effects of the 2 x 2 design."""
+def contrasts(table: pd.DataFrame) -> pd.DataFrame:
+    """The primary contrast, then the exploratory ones that the arms allow, with 95% intervals over the seeds."""
     quantities = {
         "MIG, four factors": ("mig_four", ".3f"),
-        "DCI disentanglement": ("dci_disentanglement", ".3f"),
         "reconstruction (nats)": ("reconstruction", ".1f"),
         "KL (nats)": ("kl", ".2f"),
-        "mean β": ("mean_beta", ".1f"),
     }
+    rows = {"primary: adaptive − linear": DIFFERENCE} | exploratory(table["arm"])
     return pd.DataFrame(
         {
-            name: {
-                quantity: effect_text(table, column, weights, form) for quantity, (column, form) in quantities.items()
-            }
-            for name, weights in CONTRASTS.items()
-        }
+            quantity: {name: effect_text(table, column, weights, form) for name, weights in rows.items()}
+            for quantity, (column, form) in quantities.items()
+        },
+        index=list(rows),
     )
 
 

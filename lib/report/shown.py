@@ -10,7 +10,6 @@ from bs4 import BeautifulSoup
 
 from lib.report import paper_tables
 from lib.report.analysis import Analysis
-from lib.report.effects import has_design
 
 _NUMBER = re.compile(r"[-+−]?\d[\d,]*(?:\.\d+)?")
 
@@ -35,12 +34,10 @@ def rows_shown(page: str) -> Iterator[tuple[str, list[str]]]:
 def rows_derived(a: Analysis) -> dict[str, list[list[str]]]:
     """The rows of the paper's tables by their label, in the same form; a label may stand in several tables."""
     tables = [
-        paper_tables.headline(a.table), paper_tables.controller(a.table), paper_tables.estimators(a.table),
-        paper_tables.measures(a.table), paper_tables.split(a.table, a.snapshots),
+        paper_tables.headline(a.table), paper_tables.controller(a.table, a.done), paper_tables.contrasts(a.table),
+        paper_tables.estimators(a.table), paper_tables.measures(a.table), paper_tables.split(a.table, a.snapshots),
         paper_tables.gaps(a.gaps, a.table["arm"]),
     ]  # fmt: skip
-    if has_design(a.profile.arms):
-        tables.append(paper_tables.design(a.table))
     rows = defaultdict(list)
     for table in tables:
         for label, cells in table.iterrows():

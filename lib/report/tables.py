@@ -1,13 +1,8 @@
 """The table of results: one row per run, read from the run directories; and the report's own figures beside it."""
 
-import math
-
 import pandas as pd
-import torch
 
-from lib.dsprites import FACTOR_NAMES
 from lib.files import RESULTS, read_json
-from lib.mig import factor_gaps
 from lib.runs.profiles import Profile, load_profile
 from lib.runs.run import Run
 
@@ -72,27 +67,6 @@ def _row(run: Run) -> dict[str, object]:
         "evaluation_seconds": measured["seconds"],
         "commit": origin["commit"],
     }
-
-
-def factor_table(run: Run) -> pd.DataFrame:
-    """Which latent holds which factor, one row per factor: the two latents that know most, and the gap.
-
-    Columns: latent, information (nats), share (of the factor's entropy), second_latent, second_information (nats), gap.
-    """
-    measured = read_json(run.path / "evaluation.json")
-    information, sizes = torch.tensor(measured["information"], dtype=torch.float64), measured["factor_sizes"]
-    values, latents = information.topk(2, dim=1)
-    return pd.DataFrame(
-        {
-            "latent": latents[:, 0],
-            "information": values[:, 0],
-            "share": values[:, 0] / torch.tensor([math.log(size) for size in sizes]),
-            "second_latent": latents[:, 1],
-            "second_information": values[:, 1],
-            "gap": factor_gaps(information, tuple(sizes)),
-        },
-        index=pd.Index(FACTOR_NAMES, name="factor"),
-    )
 
 
 BOOKKEEPING = ("device", "threads", "trace_every", "snapshots", "checkpoint_every")  # decide last bits at most

@@ -18,6 +18,7 @@ from lib.evaluation.snapshots import measure_snapshots
 from lib.objectives import Controlled
 from lib.pid import PIDController
 from lib.report import figures
+from lib.report.controller_findings import linear_arrival
 from lib.report.information_figures import over_training
 from lib.report.live import Live
 from lib.report.notebook import label
@@ -25,7 +26,6 @@ from lib.report.tables import run_table
 from lib.runs.reuse import take_over
 from lib.runs.run import Run, read_trace
 from lib.runs.settings import EvaluationConfig, TrainingConfig
-from lib.schedules import INCREMENT, INCREMENTS, linear_reaches_maximum
 from lib.toy_plant import simulate
 from lib.training.streams import random_advances
 from lib.training.train import train
@@ -65,19 +65,6 @@ def functions_of_the_rule(config: TrainingConfig) -> list[Callable]:
     return [*control, schedule.set_point, PIDController.step, schedule.advance]
 
 
-def when_the_linear_rule_arrives(config: TrainingConfig) -> str:
-    """A sentence: from which step of this run on the linear rule has C = C_max, whatever arm the run is of."""
-    setting = f"From {config.c_start:g} to {config.c_max:g} nats in {config.steps:,} steps, as here, the linear rule"
-    if config.c_max - config.c_start > INCREMENT * INCREMENTS:
-        return f"{setting} does not reach $C_{{\\max}}$."
-    reached = linear_reaches_maximum(config.c_start, config.c_max, config.steps)
-    share = reached / config.steps
-    return (
-        f"{setting} has $C_{{\\max}}$ after {reached:,} steps, {share:.0%} of training, and holds it for the other "
-        f"{1 - share:.0%}."
-    )
-
-
 def show_rule(config: TrainingConfig) -> None:
     """The controller's equation, the functions that compute the rule as they stand in lib, and when C is C_max."""
     controlled = isinstance(objective_of(config.arm, config), Controlled)
@@ -88,7 +75,7 @@ def show_rule(config: TrainingConfig) -> None:
         where = f"{function.__module__.replace('.', '/')}.py"
         display(Markdown(f"`{function.__qualname__}` ({where})\n\n```python\n{dedent(inspect.getsource(function))}```"))
     if controlled:
-        display(Markdown(when_the_linear_rule_arrives(config)))
+        display(Markdown(linear_arrival(config.c_start, config.c_max, config.steps)))
         display(Markdown(TOY_PLANT))
 
 
@@ -130,7 +117,7 @@ def train_and_show(config: TrainingConfig, run: Run) -> tuple[Run, Dataset]:
         figures.traces({config.arm: [trace]}),
         run.path / "figures" / "trace",
         f"**Figure 2.** Training of the {ARMS[config.arm].label} arm: reconstruction loss, KL and beta (moving "
-        f"averages; pale, beta at every step) and capacity. {''.join(f'This arm has no {name}. ' for name in empty)}"
+        f"averages) and capacity. {''.join(f'This arm has no {name}. ' for name in empty)}"
         f"n = 1 run; {label(run)}.",
     )
     return run, data

@@ -1,0 +1,173 @@
+"""The report's claims, one by one, against these runs: reproduced, not reproduced or not testable here, and why."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from lib.report.analysis import Analysis
+from lib.report.contrast import A_DIFFERENCE, MIG, NO_DIFFERENCE, RECONSTRUCTION, UNINFORMATIVE, Primary, judged
+from lib.report.effects import COMPARED, DIFFERENCE, effect_text, per_arm
+from lib.report.encoding import NAMES
+from lib.report.factor_order import in_order, pixel_change
+from lib.report.tradeoff_findings import coincide, ratios
+
+REPRODUCED, NOT_REPRODUCED, NOT_TESTABLE = "reproduced", "not reproduced", "not testable here"
+OWN = 0.5  # gap above which a latent is said to stand out
+LEVEL = 0.01  # share of training for which C stands still, at least once, if it is held at levels
+
+
+@dataclass(frozen=True)
+class Claim:
+    claim: str
+    ours: str
+    verdict: str
+    why: str
+
+
+def claims(a: Analysis) -> list[Claim]:
+    """The claims of the report in its order, conclusions and follow-up wish among them."""
+    pair = a.table[a.table["arm"].isin(COMPARED)]
+    gaps = pd.DataFrame({name: a.measured[name]["factor_gaps"] for name in pair.index}).T.assign(arm=pair["arm"])
+    information = pd.DataFrame(
+        {name: dict(zip(NAMES, np.array(a.measured[name]["information"]).max(1), strict=True)) for name in pair.index}
+    ).T.assign(arm=pair["arm"])
+    longest = a.done.loc[a.done["arm"] == "adaptive", "longest"].max() / a.profile.training["steps"]
+    return [
+        same_mig(a.table),
+        worse_reconstruction(a.table),
+        levels(longest),
+        more_pressure(a.table),
+        separated(gaps),
+        entangled(gaps),
+        compensation(a.gaps.assign(arm=a.table["arm"], seed=a.table["seed"])),
+        pixel_order(pd.Series({name: in_order(frame) for name, frame in a.snapshots.items()}, dtype=float)),
+        not_pressure(a.table, ratios(a.pressures, *reversed(COMPARED))),
+        weak_signal(information),
+        follow_up(a.table),
+    ]
+
+
+def claims_table(listed: list[Claim]) -> pd.DataFrame:
+    """The claims as a table, ready to be displayed."""
+    rows = [(each.ours, each.verdict, each.why) for each in listed]
+    return pd.DataFrame(rows, [each.claim for each in listed], ["here", "verdict", "why"])
+
+
+def same_mig(table: pd.DataFrame) -> Claim:
+    decided, _ = judged(table, MIG)
+    verdicts = {NO_DIFFERENCE: REPRODUCED, A_DIFFERENCE: NOT_REPRODUCED, UNINFORMATIVE: NOT_TESTABLE}
+    why = {
+        NO_DIFFERENCE: "the interval lies within the margin of 0.05",
+        A_DIFFERENCE: "the interval leaves out zero and the margin does not hold it",
+        UNINFORMATIVE: "the interval is wide, or there is one seed",
+    }
+    return Claim("MIG does not improve (0.5273 after 0.5279)", _difference(table, MIG), verdicts[decided], why[decided])
+
+
+def worse_reconstruction(table: pd.DataFrame) -> Claim:
+    decided, differences = judged(table, RECONSTRUCTION)
+    ours = _difference(table, RECONSTRUCTION)
+    return Claim("Reconstruction gets worse (37.1 after 18.2 nats)", ours, *_larger(decided, differences))
+
+
+def levels(longest: float) -> Claim:
+    """longest: the longest stretch at which C stood still, as a share of training."""
+    held = longest >= LEVEL
+    return Claim(
+        "C is held at levels", f"longest hold {longest:.1%} of training", REPRODUCED if held else NOT_REPRODUCED,
+        f"a hold of at least {LEVEL:.0%} of training {'occurs' if held else 'does not occur'}",
+    )  # fmt: skip
+
+
+def more_pressure(table: pd.DataFrame) -> Claim:
+    decided, differences = judged(table, what := Primary("mean_beta", "mean β", 0.0, ".1f"))
+    return Claim("β is larger on average", _difference(table, what), *_larger(decided, differences))
+
+
+def separated(gaps: pd.DataFrame) -> Claim:
+    """gaps: one row per run of the two arms, a gap per factor, and the arm."""
+    names = ("position_x", "position_y", "scale")
+    means = gaps[list(names)].astype(float).groupby(gaps["arm"]).transform("mean")
+    smallest = gaps.assign(smallest=means.min(axis=1))
+    yes = (smallest["smallest"] > OWN).all()
+    return Claim(
+        "Position and scale are separated in both arms",
+        f"smallest gap of the three: {per_arm(smallest, 'smallest', '.2f')}",
+        REPRODUCED if yes else NOT_REPRODUCED, f"a gap above {OWN} is asked of each, on average",
+    )  # fmt: skip
+
+
+def entangled(gaps: pd.DataFrame) -> Claim:
+    """gaps: as in `separated`."""
+    means = gaps[["shape", "orientation"]].astype(float).groupby(gaps["arm"]).transform("mean")
+    largest = gaps.assign(largest=means.max(axis=1))
+    yes = (largest["largest"] <= OWN).all()
+    return Claim(
+        "Shape and rotation are entangled in both (its latents 4 and 5 linear, 8 and 9 adaptive)",
+        f"larger gap of the two: {per_arm(largest, 'largest', '.2f')}",
+        REPRODUCED if yes else NOT_REPRODUCED, "a small gap also comes of a factor that is not encoded at all",
+    )  # fmt: skip
+
+
+def compensation(gaps: pd.DataFrame) -> Claim:
+    """gaps: `Analysis.gaps` with arm and seed."""
+    decided, differences = judged(gaps, what := Primary("mean_distance", "|C − I|", 0.0, ".2f", " nats"))
+    verdict, why = _larger(decided, -differences)
+    ours = f"mean distance {_difference(gaps, what)}"
+    return Claim("Adaptive C stays closer to I(x; z)", ours, verdict, f"{why}; neither rule sees I(x; z)")
+
+
+def pixel_order(correlations: pd.Series) -> Claim:
+    """correlations: `lib.report.factor_order.in_order` by run."""
+    name, known = "Factors enter in the order of their effect on pixels", correlations.dropna()
+    if known.empty:
+        return Claim(name, "", NOT_TESTABLE, "the information per factor was not recorded at the snapshots")
+    return Claim(
+        name, f"rank correlation {known.mean():+.2f} (−1: exactly)",
+        REPRODUCED if known.mean() <= -0.8 else NOT_REPRODUCED, "a correlation of at most −0.8 is asked",
+    )  # fmt: skip
+
+
+def not_pressure(table: pd.DataFrame, of: pd.Series) -> Claim:
+    """of: ratio of the arms' betas at given KLs."""
+    name, known = "Pressure as such does not disentangle", of.dropna()
+    ours = f"β ratio at like KL {known.min():.2f} to {known.max():.2f}" if len(known) else ""
+    if coincide(of) or known.empty:
+        return Claim(name, ours, NOT_TESTABLE, "the arms do not differ in pressure at a given KL, only in time")
+    mig = same_mig(table)
+    return Claim(name, ours, mig.verdict, f"as for the MIG: {mig.why}")
+
+
+def weak_signal(information: pd.DataFrame) -> Claim:
+    """information: one row per run of the two arms, nats of the best latent per factor, and the arm."""
+    weakest = min(pixel_change(), key=pixel_change().get)
+    means = information.groupby("arm")[list(NAMES)].mean().astype(float)
+    least = (means.idxmin(axis=1) == weakest).all()
+    return Claim(
+        "A factor with little effect on pixels is too weak a signal",
+        f"{NAMES[weakest]}, the weakest: {per_arm(information.astype({weakest: float}), weakest, '.2f')} nats",
+        REPRODUCED if least else NOT_REPRODUCED,
+        f"it is {'' if least else 'not '}the factor least encoded in both arms",
+    )  # fmt: skip
+
+
+def follow_up(table: pd.DataFrame) -> Claim:
+    error = table["decomposition_standard_error"].max()
+    return Claim(
+        "I(x; z) is intractable; wish for a better estimate", f"standard error at most {error:.3f} nats", "answered",
+        "measured against the aggregate posterior of all images",
+    )  # fmt: skip
+
+
+def _difference(table: pd.DataFrame, what: Primary) -> str:
+    return f"{effect_text(table, what.column, DIFFERENCE, what.form)}{what.unit}"
+
+
+def _larger(decided: str, differences: pd.Series) -> tuple[str, str]:
+    """Verdict and reason for a claim that a quantity is larger in the adaptive arm."""
+    if decided == UNINFORMATIVE:
+        return NOT_TESTABLE, "the interval contains zero, or there is one seed"
+    if decided == A_DIFFERENCE and differences.mean() > 0:
+        return REPRODUCED, "the interval leaves out zero, on that side"
+    return NOT_REPRODUCED, "the interval leaves out zero, on the other side, or lies within the margin"

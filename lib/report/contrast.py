@@ -1,0 +1,126 @@
+"""The primary contrast, adaptive - linear over the seeds, and the five sentences that answer the report's question."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lib.report.effects import DIFFERENCE, LATE_DIFFERENCE, by_seed, effect_text, half_width
+from lib.report.wording import joined
+from lib.runs.profiles import Profile, load_profile
+
+NO_DIFFERENCE, A_DIFFERENCE, UNINFORMATIVE = "no difference that matters", "a difference", "uninformative"
+MOST_SEEDS = 1_000  # beyond which the number of seeds that would be needed is not worth a number
+
+
+@dataclass(frozen=True)
+class Primary:
+    """A quantity of the primary contrast: below `margin`, written down before the runs, no difference matters."""
+
+    column: str  # of `lib.report.tables.run_table`
+    label: str
+    margin: float
+    form: str
+    unit: str = ""
+
+
+MIG = Primary("mig_four", "MIG", 0.05, ".3f")
+RECONSTRUCTION = Primary("reconstruction", "reconstruction loss", 2.0, ".1f", " nats")
+PRIMARY = (MIG, RECONSTRUCTION)
+
+
+def verdict(estimate: float, half: float, margin: float) -> str:
+    """What an interval, estimate ± half, allows to say.
+
+    "no difference that matters" only where the whole interval lies within ± margin, whether or not it contains zero;
+    else "a difference" where it leaves out zero; else, and without an interval, "uninformative".
+    """
+    if abs(estimate) + half < margin:
+        return NO_DIFFERENCE
+    return A_DIFFERENCE if abs(estimate) > half else UNINFORMATIVE
+
+
+def seeds_needed(deviation: float, margin: float) -> int | None:
+    """The least number of seeds whose 95% interval, at this standard deviation, is narrower than ± margin.
+
+    None where it is beyond MOST_SEEDS, or the deviation is not known.
+    """
+    return next((n for n in range(2, MOST_SEEDS + 1) if half_width(deviation, n) < margin), None)
+
+
+def judged(table: pd.DataFrame, what: Primary) -> tuple[str, pd.Series]:
+    """The verdict of the primary contrast on one quantity, and the differences that it rests on, by seed."""
+    differences = by_seed(table, what.column, DIFFERENCE)
+    return verdict(differences.mean(), half_width(differences.std(), len(differences)), what.margin), differences
+
+
+def found(table: pd.DataFrame) -> str:
+    """What was found for MIG and reconstruction."""
+    parts = [
+        f"{what.label} {effect_text(table, what.column, DIFFERENCE, what.form)}{what.unit} "
+        f"({judged(table, what)[0]})" for what in PRIMARY
+    ]  # fmt: skip
+    return f"Found, adaptive − linear: {joined(parts)}."
+
+
+def how_sure_overall(table: pd.DataFrame) -> str:
+    """What the intervals are, what margin was set, and how many seeds an uninformative one would need."""
+    n = len(by_seed(table, MIG.column, DIFFERENCE))
+    margins = joined(f"{what.margin:g}{what.unit} for the {what.label}" for what in PRIMARY)
+    if n < 2:
+        return "How sure: not at all, as one seed per arm cannot tell effect from chance."
+    needed = []
+    for what in PRIMARY:
+        decided, differences = judged(table, what)
+        if decided == UNINFORMATIVE:
+            seeds = seeds_needed(differences.std(), what.margin)
+            needed.append(f"{f'more than {MOST_SEEDS:,}' if seeds is None else seeds} seeds for the {what.label}")
+    more = f"; at this spread an interval as narrow as the margin would take {joined(needed)}" if needed else ""
+    return f"How sure: in brackets 95% intervals over {n} paired seeds, against margins of {margins}{more}."
+
+
+def same_arrival(table: pd.DataFrame) -> str:
+    """What is left of the difference where both arms arrive at C_max at the same time."""
+    if not set(LATE_DIFFERENCE) <= set(table["arm"]):
+        return "Whether anything is left when both arms arrive at C_max at the same time was not run in this profile."
+    left = [
+        f"{what.label} {effect_text(table, what.column, LATE_DIFFERENCE, what.form)}{what.unit}" for what in PRIMARY
+    ]
+    return (
+        f"When both arrive at C_max at the last step (adaptive − linear full-length, exploratory): {joined(left)}; "
+        f"{_smaller(table)}."
+    )
+
+
+def _smaller(table: pd.DataFrame) -> str:
+    late, early = (by_seed(table, MIG.column, weights).mean() for weights in (LATE_DIFFERENCE, DIFFERENCE))
+    if abs(late) < abs(early) / 2:
+        return "most of the difference in MIG goes with the time of arrival, not with the rule"
+    return "the difference in MIG does not go away with the time of arrival"
+
+
+def untested(profile: Profile) -> str:
+    """What these runs do not test."""
+    training, paper = profile.training, load_profile("paper").training
+    if training["steps"] >= paper["steps"]:
+        return "Not tested: other networks, data sets and seeds than these."
+    seen, whole = (each["steps"] * each["batch_size"] for each in (training, paper))
+    return (
+        f"Not tested: the report's own size; this is a **reduced run** of {training['steps']:,} steps instead of "
+        f"{paper['steps']:,} ({seen:,} images instead of {whole:,}) with a faster controller: it shows what the rules "
+        "do, not what the report's training gives."
+    )
+
+
+def answer(table: pd.DataFrame, profile: Profile) -> dict[str, str]:
+    """The five sentences, in the order in which they are read."""
+    return {
+        "asked": "Asked: do the factors separate better when the capacity C grows only while the controller's weight β "
+        "does not rise (adaptive) than when it grows by the clock (linear)?",
+        **evidence(table),
+        "untested": untested(profile),
+    }
+
+
+def evidence(table: pd.DataFrame) -> dict[str, str]:
+    """Those of the five that the runs' table alone decides; README.md takes them too."""
+    return {"differences": found(table), "brackets": how_sure_overall(table), "controls": same_arrival(table)}

@@ -1,0 +1,103 @@
+"""What the arms reached at a given KL: the weight beta, the slope of the trade-off, MIG and reconstruction.
+
+Where training has settled, beta is a Lagrange multiplier, minus the slope dD/dKL of the reconstruction loss D that the
+network reaches at that KL. All quantities in nats per image, beta without a unit.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from lib.report.controller_tables import APART
+
+WINDOWS = 200  # of a training, over which its trace is averaged
+AT = (4.0, 6.0, 8.0)  # nats of KL at which arms are compared
+NEAR = 0.25  # nats of KL within which two are said to be alike
+SLOPE = 1.0  # nats of KL to either side from which a slope is fitted
+
+
+def settled_windows(trace: pd.DataFrame) -> pd.DataFrame:
+    """Means over 1/200 of the training each: step (the last), kl, reconstruction, beta and capacity.
+
+    Only the windows from beta's largest on in which the KL was within APART nats of C: otherwise beta is a controller's
+    on its way, and no slope of anything. An arm without C has all from there on.
+    """
+    place = np.minimum(np.arange(len(trace)) * WINDOWS // len(trace), WINDOWS - 1)
+    columns = [f"{name}_mean" for name in ("kl", "reconstruction", "beta", "capacity")]
+    windows = trace.groupby(place)[columns].mean().set_axis(["kl", "reconstruction", "beta", "capacity"], axis=1)
+    windows.insert(0, "step", trace.groupby(place)["step"].last())
+    risen = windows.index >= windows["beta"].argmax()
+    return windows[risen & ~((windows["kl"] - windows["capacity"]).abs() > APART)].reset_index(drop=True)
+
+
+def beta_at(windows: pd.DataFrame, kl: float) -> float:
+    """The geometric mean of beta over the settled windows within NEAR nats of this KL; not a number where none is."""
+    near = windows.loc[(windows["kl"] - kl).abs() <= NEAR, "beta"]
+    return float(np.exp(np.log(near).mean())) if len(near) else np.nan
+
+
+def slope_at(windows: pd.DataFrame, kl: float) -> float:
+    """-dD/dKL, the least-squares slope over the settled windows within SLOPE nats of this KL.
+
+    Not a number where fewer than five are, or where they cover less than SLOPE nats.
+    """
+    near = windows[(windows["kl"] - kl).abs() <= SLOPE]
+    if len(near) < 5 or np.ptp(near["kl"]) < SLOPE:
+        return np.nan
+    return -float(np.polyfit(near["kl"], near["reconstruction"], 1)[0])
+
+
+def pressures(windows: Mapping[str, pd.DataFrame], runs: pd.DataFrame) -> pd.DataFrame:
+    """Beta and slope of every run at the KLs of AT, columns beta_4, slope_4, ...
+
+    windows: run's name -> `settled_windows`; runs: by the same names, with arm and seed.
+    """
+    columns = {
+        f"{name}_{kl:g}": [function(windows[run], kl) for run in runs.index]
+        for kl in AT for name, function in (("beta", beta_at), ("slope", slope_at))
+    }  # fmt: skip
+    return runs[["arm", "seed"]].assign(**columns)
+
+
+def with_reconstruction(snapshots: pd.DataFrame, trace: pd.DataFrame) -> pd.DataFrame:
+    """The snapshots with `reconstruction`: their own where it was measured, else the trace's mean.
+
+    The trace's is that of the batches in the 1% of training that ends at the snapshot.
+    """
+    if "reconstruction" in snapshots:
+        return snapshots
+    width = trace["step"].iloc[-1] / 100
+
+    def mean(step: float) -> float:
+        rows = trace[(trace["step"] <= step) & (trace["step"] > step - width)]
+        return rows["reconstruction_mean"].mean()
+
+    return snapshots.assign(reconstruction=snapshots["step"].map(mean))
+
+
+def at_like_kl(snapshots: Mapping[str, pd.DataFrame], runs: pd.DataFrame, arm: str = "adaptive") -> pd.DataFrame:
+    """Every other run against the last snapshot of the same seed's `arm`, where it has a snapshot of like KL.
+
+    One row per other run: arm, seed, step and kl of its snapshot closest in KL, distance (of the two KLs), and mig_four
+    and reconstruction, the `arm`'s less its own; these three are missing where none is within NEAR nats.
+    snapshots: run's name -> table; runs: by the same names, with arm and seed.
+    """
+    rows = {}
+    for seed, of_seed in runs.groupby("seed"):
+        last = snapshots[of_seed.index[of_seed["arm"] == arm][0]].iloc[-1]
+        for name, other in of_seed.loc[of_seed["arm"] != arm, "arm"].items():
+            frame = snapshots[name]
+            alike = frame.loc[(frame["kl"] - last["kl"]).abs().idxmin()]
+            distance = abs(alike["kl"] - last["kl"])
+            rows[name] = {
+                "arm": other,
+                "seed": seed,
+                "step": alike["step"],
+                "kl": alike["kl"],
+                "distance": distance,
+            } | {
+                column: last[column] - alike[column] if distance <= NEAR else np.nan
+                for column in ("mig_four", "reconstruction")
+            }
+    return pd.DataFrame(rows).T.infer_objects()

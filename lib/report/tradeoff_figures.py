@@ -1,0 +1,87 @@
+"""The figures of what was reached at a given KL: pressure, MIG and reconstruction, all arms in one."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lib.arms import ARMS
+from lib.report.figures import REFERENCE_COLOUR, arm_legend, plain_numbers
+from lib.report.tradeoff import AT
+
+
+def beta_against_kl(windows: Mapping[str, list[pd.DataFrame]], pressures: pd.DataFrame) -> Figure:
+    """Left beta against KL, one line per run; right beta against the measured slope -dD/dKL, one point per run and KL.
+
+    windows: arm -> `settled_windows` of its runs; pressures: `lib.report.tradeoff.pressures`. Both betas are on a
+    logarithmic scale; on the right the diagonal is where beta is the slope.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.0), width_ratios=[1.4, 1])
+    for arm, frames in windows.items():
+        for frame in frames:
+            _by_kl(left, frame, "beta", arm)
+        of_arm = pressures[pressures["arm"] == arm]
+        for kl, marker in zip(AT, "o^s", strict=True):
+            right.plot(
+                of_arm[f"slope_{kl:g}"], of_arm[f"beta_{kl:g}"], marker, color=ARMS[arm].colour, markersize=4, alpha=0.8
+            )
+    for kl in AT:
+        left.axvline(kl, color=REFERENCE_COLOUR, linestyle=":", linewidth=0.8)
+    left.set_xlabel("KL (nats per image)")
+    left.set_ylabel("β")
+    left.set_yscale("log")
+    known = pressures.filter(regex="^(beta|slope)_").to_numpy(dtype=float)
+    if np.isfinite(known).any():
+        ends = np.nanmin(known) / 1.2, np.nanmax(known) * 1.2
+        right.plot(ends, ends, color=REFERENCE_COLOUR, linestyle="--", linewidth=1)
+    right.set_xscale("log")
+    right.set_yscale("log")
+    right.set_xlabel("measured slope −dD/dKL")
+    right.set_ylabel("β")
+    handles = [
+        plt.Line2D([], [], marker=marker, linestyle="", color=REFERENCE_COLOUR, markersize=4, label=f"{kl:g} nats")
+        for kl, marker in zip(AT, "o^s", strict=True)
+    ]
+    right.legend(handles=handles, loc="upper left", title="at a KL of")
+    plain_numbers(left.yaxis, right.xaxis, right.yaxis)
+    arm_legend(figure, windows)
+    return figure
+
+
+def at_kl(snapshots: Mapping[str, list[pd.DataFrame]], windows: Mapping[str, list[pd.DataFrame]]) -> Figure:
+    """MIG (left) and reconstruction loss (right) against the KL: points are weight snapshots, larger the last one.
+
+    snapshots: arm -> tables `with_reconstruction`, one per seed; windows: arm -> `settled_windows`, the lines on the
+    right. Snapshots from before training settled are left out.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.0))
+    for arm, frames in snapshots.items():
+        for every, settled in zip(frames, windows[arm], strict=True):
+            frame = every[every["step"] >= settled["step"].min()] if len(settled) else every
+            _by_kl(right, settled, "reconstruction", arm)
+            _by_kl(left, frame, "mig_four", arm, marker="o")
+            for axis, column in ((left, "mig_four"), (right, "reconstruction")):
+                axis.plot(
+                    frame["kl"].iloc[-1], frame[column].iloc[-1], "o", color=ARMS[arm].colour, markersize=6,
+                    markeredgecolor="white",
+                )  # fmt: skip
+            right.plot(frame["kl"], frame["reconstruction"], "o", color=ARMS[arm].colour, markersize=2.5)
+    left.set_ylabel("MIG, four factors")
+    left.set_ylim(bottom=0)
+    right.set_ylabel("reconstruction loss (nats per image)")
+    right.set_yscale("log")
+    plain_numbers(right.yaxis)
+    for axis in (left, right):
+        axis.set_xlabel("KL (nats per image)")
+    arm_legend(figure, snapshots)
+    return figure
+
+
+def _by_kl(axis: Axes, frame: pd.DataFrame, column: str, arm: str, marker: str = "") -> None:
+    axis.plot(
+        frame["kl"], frame[column], color=ARMS[arm].colour, linestyle=ARMS[arm].line, marker=marker, markersize=2.5,
+        linewidth=0.9, alpha=0.8,
+    )  # fmt: skip

@@ -1,0 +1,81 @@
+"""What the runs say at a given KL, in sentences."""
+
+import numpy as np
+import pandas as pd
+
+from lib.arms import ARMS
+from lib.report.effects import COMPARED, number, per_arm, with_spread
+from lib.report.tradeoff import AT, NEAR
+from lib.report.wording import joined, labels
+
+ALIKE = 1.25  # ratio of two betas up to which they are said to coincide
+
+
+def ratios(pressures: pd.DataFrame, arm: str, other: str) -> pd.Series:
+    """Beta of `arm` over that of `other` at the KLs of AT, geometric means over the runs; missing where either is."""
+    logs = np.log(pressures[[f"beta_{kl:g}" for kl in AT]].astype(float)).groupby(pressures["arm"]).mean()
+    if not {arm, other} <= set(logs.index):
+        return pd.Series(np.nan, AT)
+    return np.exp(logs.loc[arm] - logs.loc[other]).set_axis(AT)
+
+
+def coincide(of: pd.Series) -> bool:
+    """Whether all ratios that are known, and at least one is, lie within ALIKE."""
+    known = of.dropna()
+    return bool(len(known) and (np.abs(np.log(known)) <= np.log(ALIKE)).all())
+
+
+def pressure_at_kl(pressures: pd.DataFrame) -> str:
+    """Whether the arms' curves of beta against KL coincide, and what that means for the report's question."""
+    linear, adaptive = COMPARED
+    report, late = ratios(pressures, adaptive, linear), ratios(pressures, adaptive, "linear_full")
+    if report.isna().all():
+        return "No KL of 4, 6 or 8 nats was held by both arms, so that their β cannot be compared."
+    text = f"β adaptive / linear at a KL of {_written(report)}"
+    if coincide(report):
+        return (
+            f"{text}: the curves coincide. At a given KL the adaptive rule presses no harder; it only spends more time "
+            "at low C, and a higher mean β says no more."
+        )
+    if coincide(late):
+        return (
+            f"{text}: they do not coincide; against linear full-length, as slow, {_written(late)}: they do. At a given "
+            "KL and pace the rule presses no harder; it only spends more time at low C."
+        )
+    return f"{text}: the curves do not coincide, so that the rules differ in pressure at a given KL."
+
+
+def slopes(pressures: pd.DataFrame) -> str:
+    """Whether beta is the measured slope of the trade-off."""
+    known = pd.concat(
+        [pressures[f"slope_{kl:g}"] / pressures[f"beta_{kl:g}"] for kl in AT], ignore_index=True
+    ).dropna()  # fmt: skip
+    if known.empty:
+        return "No run stayed near these KLs long enough for a slope to be measured."
+    within = "equals" if abs(np.log(known.median())) <= np.log(1.1) else "exceeds" if known.median() > 1 else "is below"
+    why = ", which learning at a constant KL would explain" if within == "exceeds" else ""
+    return (
+        f"The measured slope −dD/dKL {within} β (ratio {known.median():.2f} in the median of {len(known)}, "
+        f"{known.min():.2f} to {known.max():.2f}){why}."
+    )
+
+
+def like_kl(pairs: pd.DataFrame) -> str:
+    """MIG and reconstruction at like KL, arm by arm; pairs: `lib.report.tradeoff.at_like_kl`."""
+    close = pairs.dropna(subset=["mig_four"])
+    none = [arm for arm in pairs["arm"].unique() if arm not in set(close["arm"])]
+    parts = [
+        f"against {ARMS[arm].label} MIG {with_spread(rows['mig_four'], number('+.3f'))}, reconstruction "
+        f"{with_spread(rows['reconstruction'], number('+.1f'))} nats ({len(rows)} of {sum(pairs['arm'] == arm)} runs)"
+        for arm, rows in close.groupby("arm", sort=False)
+    ]
+    start = f"The adaptive arm's last snapshot at like KL (within {NEAR} nats): {joined(parts, '')}. " if parts else ""
+    if not none:
+        return start.strip()
+    nearest = per_arm(pairs[pairs["arm"].isin(none)].groupby("arm", sort=False).min().reset_index(), "distance", ".2f")
+    return f"{start}In {joined(labels(none))} none is close (nearest, in nats: {nearest})."
+
+
+def _written(of: pd.Series) -> str:
+    known = of.dropna()
+    return f"{joined(f'{kl:g}' for kl in known.index)} nats: {joined(f'{value:.2f}' for value in known)}"
