@@ -6,7 +6,7 @@ An arm is a name in settings, profiles and commands; everything else about it st
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lib.objectives import Objective, ObjectiveSettings, controlled
+from lib.objectives import Objective, ObjectiveSettings, beta_vae, controlled, cyclical, kl_annealing, vae
 from lib.refusal import Refusal
 from lib.schedules import AdaptiveCapacity, LinearCapacity, Schedule, adaptive_then_held, linear_full_length
 
@@ -16,11 +16,11 @@ class Arm:
     """One row. Constants of an arm (a beta of 4, say) are bound here, in `objective`, and are no settings."""
 
     name: str
-    objective: Callable[[ObjectiveSettings, Callable[..., Schedule]], Objective]  # from settings and `schedule`
-    schedule: Callable[..., Schedule]  # from c_start, c_max (nats per image) and the number of steps
+    objective: Callable[[ObjectiveSettings, Callable[..., Schedule] | None], Objective]  # from settings and `schedule`
+    schedule: Callable[..., Schedule] | None  # from c_start, c_max (nats per image) and the steps; None without a C
     label: str
     colour: (
-        str  # of Okabe and Ito's, which colour-blind readers can tell apart; a control is the lighter kin of its arm
+        str  # of Okabe and Ito's, which colour-blind readers can tell apart; a family shares it, or takes a lighter kin
     )
     line: str  # matplotlib's line style
     cited: str  # numbers of the report's list of references, or where the arm comes from
@@ -35,6 +35,11 @@ _ROWS = (
         "a control", "02_linear_training"),
     Arm("adaptive_hold", controlled, adaptive_then_held, "adaptive then held", "#E69F00", "--",
         "a control", "03_adaptive_training"),
+    # The methods that the report leans on.
+    Arm("vae", vae, None, "VAE", "#000000", "-", "[1]", "05_other_arms"),
+    Arm("beta_vae", beta_vae, None, "beta-VAE", "#000000", "--", "[4]", "05_other_arms"),
+    Arm("kl_annealing", kl_annealing, None, "KL annealing", "#000000", "-.", "[2]", "05_other_arms"),
+    Arm("cyclical", cyclical, None, "cyclical annealing", "#000000", ":", "[3]", "05_other_arms"),
 )  # fmt: skip
 ARMS = {arm.name: arm for arm in _ROWS}
 
