@@ -6,7 +6,11 @@ An arm is a name in settings, profiles and commands; everything else about it st
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lib.objectives import Objective, ObjectiveSettings, beta_vae, controlled, cyclical, kl_annealing, vae
+from lib.objectives import Objective, ObjectiveSettings, controlled
+from lib.objectives.capacity import capacity
+from lib.objectives.clocks import Staircase, burgess_ramp, fixed_at_maximum
+from lib.objectives.dynamic import dynamic_vae
+from lib.objectives.weighted import beta_vae, cyclical, kl_annealing, vae
 from lib.refusal import Refusal
 from lib.schedules import AdaptiveCapacity, LinearCapacity, Schedule, adaptive_then_held, linear_full_length
 
@@ -40,6 +44,12 @@ _ROWS = (
     Arm("beta_vae", beta_vae, None, "beta-VAE", "#000000", "--", "[4]", "05_other_arms"),
     Arm("kl_annealing", kl_annealing, None, "KL annealing", "#000000", "-.", "[2]", "05_other_arms"),
     Arm("cyclical", cyclical, None, "cyclical annealing", "#000000", ":", "[3]", "05_other_arms"),
+    Arm("capacity", capacity, LinearCapacity, "capacity, linear rule", "#009E73", "-", "[6]", "05_other_arms"),
+    Arm("capacity_ramp", capacity, burgess_ramp, "capacity, own ramp", "#009E73", "--", "[6]", "05_other_arms"),
+    Arm("dynamic_vae", dynamic_vae, Staircase, "DynamicVAE", "#CC79A7", "-",
+        "Shao et al., CVPR 2022", "05_other_arms"),
+    Arm("fixed_set_point", controlled, fixed_at_maximum, "C fixed at its maximum", "#56B4E9", ":",
+        "a control", "05_other_arms"),
 )  # fmt: skip
 ARMS = {arm.name: arm for arm in _ROWS}
 

@@ -45,8 +45,8 @@ def plain_steps(config: TrainingConfig, data: Dataset, steps: int, step: Step) -
 def follows(tiny_config, few_images):
     """A function: asserts that the engine's trace of an arm's first steps is that of `plain_steps`."""
 
-    def check(arm: str, step: Callable[[TrainingConfig], Step], steps: int = 40, **changes) -> list[list[float]]:
-        config = tiny_config(arm, precision="float64", **{"steps": steps, "trace_every": 1} | changes)
+    def check(arm: str, step: Callable[[TrainingConfig], Step], steps: int = 20, **changes) -> list[list[float]]:
+        config = tiny_config(arm, precision="float64", **{"steps": steps, "trace_every": 1, "batch_size": 8} | changes)
         engine = Engine(config, few_images)
         found = Lockstep([engine]).run(steps)[0]  # [steps, columns]
         found = torch.cat([found[:, :2], found[:, 2 + config.latents :]], 1)
