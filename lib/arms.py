@@ -10,6 +10,7 @@ from lib.objectives import Objective, ObjectiveSettings, controlled
 from lib.objectives.capacity import capacity
 from lib.objectives.clocks import Staircase, burgess_ramp, fixed_at_maximum
 from lib.objectives.dynamic import dynamic_vae
+from lib.objectives.total_correlation import beta_tcvae
 from lib.objectives.weighted import beta_vae, cyclical, kl_annealing, vae
 from lib.refusal import Refusal
 from lib.schedules import AdaptiveCapacity, LinearCapacity, Schedule, adaptive_then_held, linear_full_length
@@ -50,6 +51,7 @@ _ROWS = (
         "Shao et al., CVPR 2022", "05_other_arms"),
     Arm("fixed_set_point", controlled, fixed_at_maximum, "C fixed at its maximum", "#56B4E9", ":",
         "a control", "05_other_arms"),
+    Arm("beta_tcvae", beta_tcvae, None, "beta-TCVAE", "#CC79A7", "--", "[12]", "05_other_arms"),
 )  # fmt: skip
 ARMS = {arm.name: arm for arm in _ROWS}
 

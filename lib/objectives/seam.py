@@ -31,6 +31,7 @@ class ObjectiveSettings(Protocol):
     """The settings that objectives are made from (`lib.runs.settings.TrainingConfig` has them)."""
 
     steps: int
+    batch_size: int
     c_start: float
     c_max: float
     kp: float
