@@ -10,6 +10,11 @@ from functools import partial
 from torch import Tensor
 
 from lib.objectives import Objective, ObjectiveSettings, controlled
+from lib.objectives.capacity import capacity
+from lib.objectives.clocks import Staircase, burgess_ramp, fixed_at_maximum
+from lib.objectives.dynamic import dynamic_vae
+from lib.objectives.total_correlation import beta_tcvae
+from lib.objectives.weighted import beta_vae, cyclical, kl_annealing, vae
 from lib.refusal import Refusal
 from lib.schedules import (
     AdaptiveCapacity,
@@ -28,11 +33,11 @@ class Arm:
     """One row. Constants of an arm (a beta of 4, say) are bound here, in `objective`, and are no settings."""
 
     name: str
-    objective: Callable[[ObjectiveSettings, Callable[..., Schedule]], Objective]  # from settings and `schedule`
-    schedule: Callable[..., Schedule]  # from c_start, c_max (nats per image) and the number of steps
+    objective: Callable[[ObjectiveSettings, Callable[..., Schedule] | None], Objective]  # from settings and `schedule`
+    schedule: Callable[..., Schedule] | None  # from c_start, c_max (nats per image) and the steps; None without a C
     label: str
     colour: (
-        str  # of Okabe and Ito's, which colour-blind readers can tell apart; a control is the lighter kin of its arm
+        str  # of Okabe and Ito's, which colour-blind readers can tell apart; a family shares it, or takes a lighter kin
     )
     line: str  # matplotlib's line style
     cited: str  # numbers of the report's list of references, or where the arm comes from
@@ -54,6 +59,18 @@ _ROWS = (
         "a control", "02_linear_training", length=steps_with_hold),
     Arm("random_hold", controlled, DrawnCapacity, "random hold", "#CC79A7", ":",
         "a control", "03_adaptive_training", drawn_from="adaptive"),
+    # The methods that the report leans on.
+    Arm("vae", vae, None, "VAE", "#000000", "-", "[1]", "05_other_arms"),
+    Arm("beta_vae", beta_vae, None, "beta-VAE", "#000000", "--", "[4]", "05_other_arms"),
+    Arm("kl_annealing", kl_annealing, None, "KL annealing", "#000000", "-.", "[2]", "05_other_arms"),
+    Arm("cyclical", cyclical, None, "cyclical annealing", "#000000", ":", "[3]", "05_other_arms"),
+    Arm("capacity", capacity, LinearCapacity, "capacity, linear rule", "#009E73", "-", "[6]", "05_other_arms"),
+    Arm("capacity_ramp", capacity, burgess_ramp, "capacity, own ramp", "#009E73", "--", "[6]", "05_other_arms"),
+    Arm("dynamic_vae", dynamic_vae, Staircase, "DynamicVAE", "#CC79A7", "-",
+        "Shao et al., CVPR 2022", "05_other_arms"),
+    Arm("fixed_set_point", controlled, fixed_at_maximum, "C fixed at its maximum", "#56B4E9", ":",
+        "a control", "05_other_arms"),
+    Arm("beta_tcvae", beta_tcvae, None, "beta-TCVAE", "#CC79A7", "--", "[12]", "05_other_arms"),
 )  # fmt: skip
 ARMS = {arm.name: arm for arm in _ROWS}
 

@@ -41,7 +41,7 @@ def test_there_is_no_notebook_without_a_source():
     assert {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")} == {path.stem for path in SOURCES}
 
 
-@pytest.mark.parametrize("name", ["02_linear_training", "03_adaptive_training"])
+@pytest.mark.parametrize("name", ["02_linear_training", "03_adaptive_training", "05_other_arms"])
 def test_training_notebooks_offer_every_setting_with_its_meaning(name):
     found = papermill.inspect_notebook(str(ROOT / "notebooks" / f"{name}.ipynb"))
     assert set(found) == {"profile", *TRAINING, *EVALUATION}

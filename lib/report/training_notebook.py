@@ -59,7 +59,8 @@ def functions_of_the_rule(config: TrainingConfig) -> list[Callable]:
     """The functions that compute what the run's arm adds to the loss, in the order in which a step calls them."""
     objective, make_schedule = objective_of(config.arm, config), ARMS[config.arm].schedule
     if not isinstance(objective, Controlled):
-        return [type(objective).control, type(objective).penalty]
+        rules = [type(part).__call__ for part in vars(objective).values() if callable(part)]
+        return [*rules, type(objective).control, type(objective).penalty]
     schedule = type(objective.schedule)
     control = [] if make_schedule is schedule else [make_schedule]  # gives a rule another t_max
     return [*control, schedule.set_point, PIDController.step, schedule.advance]

@@ -7,6 +7,7 @@ import torch
 
 from lib.arms import ARMS
 from lib.data import dataset
+from lib.objectives.weighted import Cyclical, WeightedKL
 from lib.pid import PIDController
 from lib.report import training_notebook as calls
 from lib.report.notebook import arms_of
@@ -55,6 +56,7 @@ def shown(monkeypatch):
 def test_a_notebook_trains_the_arms_whose_rows_name_it(constant):
     assert arms_of("02_linear_training") == ("linear", "linear_full", "constant")
     assert arms_of("03_adaptive_training") == ("adaptive", "adaptive_hold")
+    assert arms_of("05_other_arms")[:4] == ("vae", "beta_vae", "kl_annealing", "cyclical")
 
 
 def test_the_rule_is_shown_by_the_functions_that_a_step_calls(tiny_config, constant, shown):
@@ -63,6 +65,8 @@ def test_the_rule_is_shown_by_the_functions_that_a_step_calls(tiny_config, const
     assert calls.functions_of_the_rule(tiny_config("linear_full"))[0] is linear_full_length
     assert calls.functions_of_the_rule(tiny_config("adaptive_hold"))[-1] == AdaptiveCapacity.advance
     assert calls.functions_of_the_rule(tiny_config("constant")) == [Constant.control, Constant.penalty]
+    annealed = calls.functions_of_the_rule(tiny_config("cyclical"))
+    assert annealed == [Cyclical.__call__, WeightedKL.control, WeightedKL.penalty]
     calls.show_rule(tiny_config("linear"))
     assert "clamp(max=self.c_max)\n```" in "".join(shown)
 
@@ -79,7 +83,7 @@ def test_the_sentence_says_when_the_linear_rule_has_the_maximum(name):
     assert "does not reach" in calls.when_the_linear_rule_arrives(replace(config, c_max=46.0))
 
 
-@pytest.mark.parametrize("arm", ["linear_full", "constant"])
+@pytest.mark.parametrize("arm", ["linear_full", "constant", "cyclical"])
 def test_an_arm_is_shown_from_rule_to_measures(arm, constant, shown, tiny_config, all_images, tmp_path, monkeypatch):
     monkeypatch.setattr(dataset, "ensure", lambda source: None)
     monkeypatch.setattr(dataset, "load", lambda path: all_images)
@@ -92,7 +96,7 @@ def test_an_arm_is_shown_from_rule_to_measures(arm, constant, shown, tiny_config
     calls.show_measures(run, data, evaluation)
     calls.show_information(run, data, evaluation)
     text = "".join(str(each) for each in shown)
-    controlled = arm != "constant"
+    controlled = arm == "linear_full"
     assert ("**Figure 1.**" in text) == ("What to see." in text) == (r"\tag{2}" in text) == controlled
     assert ("This arm has no C." in text) == (not controlled)
     assert all(caption in text for caption in ("**Figure 2.**", "**Table 1.**", "**Figure 3.**"))
