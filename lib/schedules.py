@@ -102,13 +102,10 @@ class AdaptiveCapacity:
         return capacity
 
     def advance(self, t: Tensor, set_point: Tensor, beta: Tensor, beta_before: Tensor) -> Tensor:
-        return self._unless(beta > beta_before, t, set_point)
-
-    def _unless(self, held: Tensor, t: Tensor, capacity: Tensor) -> Tensor:
-        """C(t): C(t-1) where it is held, else an equal share of what is left more."""
         remaining = (self.t_max - (t - 1)).clamp(min=1).double()
-        advanced = capacity + (self.c_max - capacity) / remaining
-        return torch.where(held, capacity, advanced).masked_fill(t > self.t_max, self.c_max)
+        advanced = set_point + (self.c_max - set_point) / remaining
+        held = torch.where(beta > beta_before, set_point, advanced)
+        return held.masked_fill(t > self.t_max, self.c_max)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +119,8 @@ class DrawnCapacity(AdaptiveCapacity):
 
     def advance(self, t: Tensor, set_point: Tensor, beta: Tensor, beta_before: Tensor) -> Tensor:
         here = (t - 1).clamp(max=len(self.advances) - 1).view(1)
-        return self._unless(~self.advances.index_select(0, here)[0], t, set_point)
+        falls = self.advances.index_select(0, here)[0].double()
+        return super().advance(t, set_point, 1 - falls, falls)  # as if beta had fallen at the drawn steps alone
 
 
 def _periods(c_start: float, c_max: float) -> int:

@@ -19,7 +19,8 @@
 #
 # ControlVAE with its published schedule: the KL capacity $C(t)$ grows by a fixed amount at fixed times, whatever the
 # network does. This notebook shows the rule on a plant with a known answer, trains one run, and measures it. The same
-# notebook trains the control `linear_full`, whose ramp is stretched over all of training.
+# notebook trains two controls: `linear_full`, whose ramp is stretched over all of training, and `slow_then_hold`, which
+# goes on from there, with $C_{\max}$ for as long as the linear arm has it.
 
 # %% [markdown]
 # ## Parameters
@@ -29,10 +30,10 @@
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # section of profiles.toml; a parameter below that is None takes the profile's value
-arm: str = "linear"  # how C grows: linear or linear_full (a control)
+arm: str = "linear"  # how C grows: linear, linear_full or slow_then_hold (controls)
 seed: int = 1  # of initial weights, batches and noise
 data: str = None  # rendered, download, or the path of the official .npz or .hdf5
-steps: int = None  # training steps, one batch each
+steps: int = None  # training steps, one batch each; slow_then_hold takes as many for its ramp
 architecture: str = None  # conv, fc or burgess
 latents: int = None  # latent channels
 batch_size: int = None  # images per step
