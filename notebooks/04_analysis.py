@@ -17,8 +17,7 @@
 # %% [markdown]
 # # Is continuous bottleneck pressure on a VAE critical for disentanglement?
 #
-# A student report asked this and answered it with two trainings of ControlVAE on dSprites. Here both are rebuilt, with controls and several seeds; every
-# number is read from a result file.
+# A student report answered this with two trainings of ControlVAE on dSprites. Here both are rebuilt, with controls.
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # section of profiles.toml whose runs are analysed
@@ -43,7 +42,7 @@ from lib.report.encoding import encoding_table
 from lib.report.factor_order import order_table
 from lib.report.latents import latent_labels, latent_table
 from lib.report.paper import write_paper
-from lib.report.tables import REPORTED, measured_costs
+from lib.report.tables import REPORTED
 
 trained_runs(chosen)  # refuses here what is not trained, before the images are drawn
 images = dataset.load(dataset.ensure(chosen.training["data"]))
@@ -112,9 +111,8 @@ paper.text("{arrival}")
 #
 # ### Setting
 #
-# dSprites has 737,280 binary images of 64 × 64 pixels (Appendix A). The report's network is "the same as [4]": ControlVAE's code calls a convolutional one
-# so (`conv`, ours), [4] has a fully connected one (`fc`). The likelihood is Bernoulli, the optimiser Adam [13]. Arms of one seed share initial weights,
-# batches and noise.
+# The report's network on dSprites (Appendix A) is "the same as [4]": ControlVAE's code calls a convolutional one so (`conv`, ours), [4] has a fully
+# connected one (`fc`). The likelihood is Bernoulli, the optimiser Adam [13]. Arms of one seed share initial weights, batches and noise.
 
 # %%
 paper.table(
@@ -181,7 +179,7 @@ paper.figure(
 # %%
 paper.table(
     paper_tables.contrasts(table),
-    """**Table 4.** Differences with 95% intervals, paired by seed. Only the first was written down before the runs; the others are exploratory.""",
+    """**Table 4.** Differences with 95% intervals, paired by seed. The first is the primary one; the others are exploratory.""",
 )
 
 # %% [markdown]
@@ -195,8 +193,7 @@ paper.table(
 #
 # $$ q(z_j \mid v) = \frac{1}{N_v} \sum_{n:\, v_k(x_n) = v} \mathcal{N}\left(z_j;\, \mu_{nj},\, \sigma_{nj}^2\right). \tag{7} $$
 #
-# Nothing is sampled: the Gaussians are counted on a grid, convolved by a Fourier transform (`lib/mixtures.py`) and summed up (`lib/mig.py`); the error is
-# below 0.0001 nats.
+# Nothing is sampled: the Gaussians are counted on a grid and convolved by a Fourier transform (`lib/mixtures.py`).
 
 # %%
 paper.table(
@@ -204,11 +201,7 @@ paper.table(
     """**Table 5.** The MIG by each estimator: quadrature, the sampler of [12] with {sampler_images} samples (they take 10,000), the histogram
 of [15]. {estimators}""",
 )
-
-# %%
-paper.table(
-    paper_tables.costs(measured_costs()), """**Table 6.** What the MIG costs for one published network. {cost}"""
-)
+paper.text("{cost}")
 
 # %% [markdown]
 # ### Other measures
@@ -216,7 +209,7 @@ paper.table(
 # %%
 paper.table(
     paper_tables.measures(table),
-    """**Table 7.** MIG, DCI [16], SAP [17] and FactorVAE score [7], larger is better; the last three as in [15], DCI from {dci_images}
+    """**Table 6.** MIG, DCI [16], SAP [17] and FactorVAE score [7], larger is better; the last three as in [15], DCI from {dci_images}
 images. {measures}""",
 )
 
@@ -237,7 +230,7 @@ paper.figure(
 # %%
 paper.table(
     encoding_table(analysis.measured, table),
-    """**Table 8.** Nats that the best latent holds about each factor; in brackets that latent in the first seed, starred where it leads for
+    """**Table 7.** Nats that the best latent holds about each factor; in brackets that latent in the first seed, starred where it leads for
 another factor too.""",
 )
 paper.text("{encoded}")
@@ -245,8 +238,7 @@ paper.text("{encoded}")
 # %%
 paper.table(
     order_table(analysis.by_arm(analysis.snapshots), {arm: row.label for arm, row in ARMS.items()}),
-    """**Table 9.** Does a factor with more effect on the pixels enter earlier? Pixels changed by one step of it, and the KL at which its information passes
-half of its final value, where recorded.""",
+    """**Table 8.** Pixels changed by one step of each factor, and the KL at which its information passes half of its final value, where recorded.""",
 )
 paper.text("{order}")
 
@@ -274,8 +266,8 @@ paper.figure(
         start[0].numpy(),
     ),
     "traversals",
-    """**Figure 7.** Each latent from −2 to 2, the others at the posterior mean of the image above; largest KL first. Beside a row its latent, KL and the factor
-it knows most about; rows without a label carry nothing. Another seed may give other latents.""",
+    """**Figure 7.** Each latent from −2 to 2, the others at the posterior mean of the image above. Beside a row its latent, KL and the factor it knows most
+about; rows without a label carry nothing. Another seed may give other latents.""",
 )
 
 # %%
@@ -299,8 +291,8 @@ paper.html(
 # %%
 paper.table(
     paper_tables.split(table, analysis.snapshots),
-    """**Table 10.** The KL, its parts and the MIG; where there is a lower half, at the last snapshot, on fewer images, {every}: values over
-training compare with it alone.""",
+    """**Table 9.** The KL, its parts and the MIG; the lower half, if any, at the last snapshot, on {every}: values over training
+compare with it alone.""",
 )
 
 # %%
@@ -314,7 +306,7 @@ exceed on {grid} images.""",
 # %%
 paper.table(
     paper_tables.gaps(analysis.gaps, table["arm"]),
-    """**Table 11.** How far C and KL stood from $I_q(x; z)$ at the snapshots, in nats. "From step": from this snapshot until the end.""",
+    """**Table 10.** How far C and KL stood from $I_q(x; z)$ at the snapshots, in nats. "From step": from this snapshot until the end.""",
 )
 
 # %% [markdown]
@@ -325,7 +317,7 @@ paper.table(
 # %%
 paper.table(
     claims_table(claims(analysis)),
-    """**Table 12.** What the report claims, found and wished for, against these runs; differences are adaptive − linear.""",
+    """**Table 11.** What the report claims, found and wished for, against these runs; differences are adaptive − linear.""",
 )
 paper.text("{public_logs}")
 
@@ -334,7 +326,7 @@ paper.text("{public_logs}")
 
 # %%
 paper.text(
-    """{followed} Neither rule sees $I_q(x; z)$: one sees the clock, the other the KL through the controller. {bounds}
+    """{followed} Neither rule sees $I_q(x; z)$: one sees the clock, the other the KL, through the controller.
 
 ### Where does KL above the entropy go?
 

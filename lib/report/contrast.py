@@ -81,7 +81,7 @@ def how_sure_overall(table: pd.DataFrame) -> str:
 def same_arrival(table: pd.DataFrame) -> str:
     """What is left of the difference where both arms arrive at C_max at the same time."""
     if not set(LATE_DIFFERENCE) <= set(table["arm"]):
-        return "Whether anything is left when both arms arrive at C_max at the same time was not run in this profile."
+        return "What is left when both arms arrive at C_max at the same time was not run in this profile."
     left = [
         f"{what.label} {effect_text(table, what.column, LATE_DIFFERENCE, what.form)}{what.unit}" for what in PRIMARY
     ]
@@ -106,8 +106,7 @@ def untested(profile: Profile) -> str:
     seen, whole = (each["steps"] * each["batch_size"] for each in (training, paper))
     return (
         f"Not tested: the report's own size; this is a **reduced run** of {training['steps']:,} steps instead of "
-        f"{paper['steps']:,} ({seen:,} images instead of {whole:,}) with a faster controller: it shows what the rules "
-        "do, not what the report's training gives."
+        f"{paper['steps']:,} ({seen:,} images instead of {whole:,}) with a faster controller."
     )
 
 

@@ -84,7 +84,7 @@ def loss_goes_with(measured: Mapping[str, Mapping[str, Any]], reconstruction: pd
         {name: np.array(content["information"]).max(1) for name, content in measured.items()}, FACTOR_NAMES
     ).T
     if len(known) < 6:
-        return "Too few runs to say with which factor the reconstruction loss goes."
+        return "Too few runs to say with which factor the loss goes."
     ranks = known.rank().corrwith(reconstruction[known.index].rank())
     factor = ranks.idxmin()
     if not ranks[factor] < -0.5:

@@ -83,7 +83,7 @@ def order(snapshots: Mapping[str, pd.DataFrame]) -> str:
     """Whether the factors entered in the order of their effect on pixels; snapshots: run's name -> table."""
     correlations = pd.Series({name: in_order(frame) for name, frame in snapshots.items()}).dropna()
     if correlations.empty:
-        return "When each factor entered was not recorded at the snapshots of these runs."
+        return "When each factor entered was not recorded."
     mean = correlations.mean()
     meaning = "they enter in that order" if mean <= -0.8 else "they enter roughly so" if mean <= -0.4 else "they do not"
     return (

@@ -61,13 +61,11 @@ def reasons(profile: Profile) -> str:
     gain = profile.training["kp"] / profile.training["ki"] if profile.training["ki"] else np.inf
     why = {
         "steps": "A shorter schedule alone is no miniature:",
-        "ki": "with $K_i = 0.001$ the controller would need as many steps to raise β as in the full run, and the "
-        "adaptive arm would never leave its start;",
+        "ki": "with $K_i = 0.001$ β would rise too slowly for the adaptive arm ever to leave its start;",
         "kp": f"$K_p$ is raised with it, so that anti-windup still locks at an error of $K_p / K_i$ = {gain:.0f} nats;",
-        "anti_windup": "the published anti-windup rule would lock at an error above $K_p / K_i$, the `conditional` one "
-        "cannot;",
-        "learning_rate": "the learning rate lets the network follow the shorter schedule;",
-        "c_max": "at 16 nats, trial runs of this size left the position spread over several latents, or the KL short;",
+        "anti_windup": "the published anti-windup would lock at an error above $K_p / K_i$;",
+        "learning_rate": "the learning rate lets the network follow;",
+        "c_max": "at 16 nats, trial runs spread the position over several latents, or left the KL short;",
         "batch_size": "smaller batches buy more steps;",
         "precision": "`bfloat16` rounds products alone.",
     }
@@ -111,8 +109,7 @@ def public_logs() -> str:
     vae, beta_vae = PUBLIC_LOGS.itertuples()
     linear, adaptive = REPORTED["reconstruction"]
     return (
-        f"Public logs of another network (YannDubs/disentangling-vae, commit fe65e19) have a reconstruction loss of "
-        f"{vae.reconstruction} nats at a KL of {vae.kl:.2f} with β = 1, and of {beta_vae.reconstruction} at "
-        f"{beta_vae.kl} with β = 4: the report's {linear:.1f} nats do not fit a KL of 16, its {adaptive:.1f} do. A "
-        "controller locked at β = 1 would explain it; the other network keeps this a guess."
+        f"In public logs (YannDubs/disentangling-vae, commit fe65e19, another network) a KL of {vae.kl:.2f} goes with "
+        f"a loss of {vae.reconstruction} nats (β = 1), one of {beta_vae.kl} with {beta_vae.reconstruction} (β = 4): "
+        f"the report's {adaptive:.1f} nats fit a KL of 16, its {linear:.1f} rather a controller locked at β = 1."
     )

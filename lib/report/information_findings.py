@@ -1,11 +1,8 @@
 """What the runs say of the information in the KL, in sentences."""
 
-import math
-
 import pandas as pd
 
 from lib.report.analysis import Analysis
-from lib.report.controller_tables import APART
 from lib.report.effects import COMPARED, DIFFERENCE, effect, effect_text, how_sure, per_arm
 from lib.report.tables import measured_costs
 from lib.report.wording import joined, labels
@@ -15,12 +12,10 @@ def findings(a: Analysis) -> dict[str, str]:
     """All sentences of this file about a profile's runs, by name."""
     gaps = a.gaps.assign(arm=a.table["arm"], seed=a.table["seed"])
     two = a.table[a.table["arm"].isin(COMPARED)]
-    images = int(next(iter(a.snapshots.values()))["images"].iloc[-1])
     return {
         "cost": cost(measured_costs()),
         "rest": rest(two),
         "followed": followed(gaps),
-        "bounds": bounds(a.table, images, a.entropy),
         "beyond": beyond(two, a.entropy),
     }
 
@@ -52,26 +47,12 @@ def cost(measured: pd.DataFrame) -> str:
 def followed(gaps: pd.DataFrame) -> str:
     """Whether C followed the information; gaps: `Analysis.gaps` with arm and seed."""
     difference, _ = effect(gaps, "mean_distance", DIFFERENCE)
-    means = gaps.groupby("arm", sort=False)[["mean_distance", "last_gap"]].mean().dropna()
-    close = labels(arm for arm, row in means.iterrows() if row.abs().max() <= APART)
-    sure = how_sure(gaps, "mean_distance")
     apart = per_arm(gaps[gaps["arm"].isin(COMPARED)], "mean_distance", ".2f")
+    written, sure = effect_text(gaps, "mean_distance", DIFFERENCE, ".2f"), how_sure(gaps, "mean_distance")
     return (
         f"Over the steps C and $I_q(x; z)$ were {apart} nats apart: the adaptive rule kept C "
-        f"{'closer' if difference < 0 else 'no closer'} to the information than the linear one "
-        f"({effect_text(gaps, 'mean_distance', DIFFERENCE, '.2f')} nats{sure and f'; {sure}'}). Within "
-        f"{APART} nats throughout and at the end it was in {joined(close)}."
+        f"{'closer' if difference < 0 else 'no closer'} ({written}{sure and f'; {sure}'})."
     )
-
-
-def bounds(table: pd.DataFrame, images: int, entropy: float) -> str:
-    """Which arms' C ended beyond what the information can be, on N images measured and on all."""
-    final, log_n = table.groupby("arm", sort=False)["final_capacity"].mean(), math.log(images)
-    past_grid, past_all = (labels(final.index[final > bound]) for bound in (log_n, entropy))
-    if not past_grid:
-        return f"C stayed below log N = {log_n:.2f} nats, so that no bound kept $I_q(x; z)$ from reaching it."
-    more = f", and in {joined(past_all)} beyond the {entropy:.2f} nats that bound it on all images" if past_all else ""
-    return f"In {joined(past_grid)} C ended beyond log N = {log_n:.2f} nats of the snapshots' images{more}."
 
 
 def beyond(table: pd.DataFrame, entropy: float) -> str:

@@ -81,7 +81,7 @@ def conditions(a: Analysis) -> str:
     return (
         f"Everywhere: n = {n} run{'s' if n > 1 else ''} per arm; {label(*a.runs)}"
         + (f"; longer: {per_arm(other, 'steps', ',.0f')} steps" if len(other) else "")
-        + ("; tables show means ± standard deviations, pictures" if n > 1 else "; pictures")
-        + f" seed {a.profile.seeds[0]}; losses, KL and C are in nats per image. "
+        + (f"; tables show means ± standard deviations, pictures seed {a.profile.seeds[0]}" if n > 1 else "")
+        + "; losses, KL and C are in nats per image. "
         + (f"Read from `results/published/{a.profile.name}`." if a.published else "Measured here.")
     )

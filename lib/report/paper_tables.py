@@ -128,15 +128,3 @@ def contrasts(table: pd.DataFrame) -> pd.DataFrame:
         },
         index=list(rows),
     )
-
-
-def costs(measured: pd.DataFrame) -> pd.DataFrame:
-    """Quadrature at each resolution and the published sampler; measured: `lib.report.tables.measured_costs`."""
-    chosen = measured[measured.index.str.startswith(("quadrature", "sampler"))]
-    rows = {
-        "seconds": chosen["seconds"].map(number(".1f")),
-        "peak memory (MB)": chosen["peak_memory_mb"].map(number(".0f")),
-        "MIG, four factors": chosen["mig_four"].map(number(".6f")),
-        "standard error": chosen["standard_error"].map(number(".5f")),
-    }
-    return pd.DataFrame(rows).rename_axis(None)

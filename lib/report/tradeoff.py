@@ -13,6 +13,7 @@ from lib.report.controller_tables import APART
 
 WINDOWS = 200  # of a training, over which its trace is averaged
 AT = (4.0, 6.0, 8.0)  # nats of KL at which arms are compared
+BEYOND = (10.0, 12.0, 14.0)  # where they may have parted
 NEAR = 0.25  # nats of KL within which two are said to be alike
 SLOPE = 1.0  # nats of KL to either side from which a slope is fitted
 
@@ -49,13 +50,13 @@ def slope_at(windows: pd.DataFrame, kl: float) -> float:
 
 
 def pressures(windows: Mapping[str, pd.DataFrame], runs: pd.DataFrame) -> pd.DataFrame:
-    """Beta and slope of every run at the KLs of AT, columns beta_4, slope_4, ...
+    """Beta and slope of every run at the KLs of AT and BEYOND, columns beta_4, slope_4, ...
 
     windows: run's name -> `settled_windows`; runs: by the same names, with arm and seed.
     """
     columns = {
         f"{name}_{kl:g}": [function(windows[run], kl) for run in runs.index]
-        for kl in AT for name, function in (("beta", beta_at), ("slope", slope_at))
+        for kl in (*AT, *BEYOND) for name, function in (("beta", beta_at), ("slope", slope_at))
     }  # fmt: skip
     return runs[["arm", "seed"]].assign(**columns)
 
@@ -77,27 +78,35 @@ def with_reconstruction(snapshots: pd.DataFrame, trace: pd.DataFrame) -> pd.Data
 
 
 def at_like_kl(snapshots: Mapping[str, pd.DataFrame], runs: pd.DataFrame, arm: str = "adaptive") -> pd.DataFrame:
-    """Every other run against the last snapshot of the same seed's `arm`, where it has a snapshot of like KL.
+    """Every other run against the same seed's `arm` at the largest KL at which both have snapshots within NEAR nats.
 
-    One row per other run: arm, seed, step and kl of its snapshot closest in KL, distance (of the two KLs), and mig_four
-    and reconstruction, the `arm`'s less its own; these three are missing where none is within NEAR nats.
-    snapshots: run's name -> table; runs: by the same names, with arm and seed.
+    One row per other run: arm, seed, kl and distance of the two snapshots, and mig_four and reconstruction, the `arm`'s
+    less its own. Snapshots below AT[0] nats, where little is encoded, are left out; where no two are close, those
+    closest in KL give kl and distance, and the differences are missing.
+    snapshots: run's name -> `with_reconstruction`; runs: by the same names, with arm and seed.
     """
     rows = {}
     for seed, of_seed in runs.groupby("seed"):
-        last = snapshots[of_seed.index[of_seed["arm"] == arm][0]].iloc[-1]
+        own = _late(snapshots[of_seed.index[of_seed["arm"] == arm][0]])
         for name, other in of_seed.loc[of_seed["arm"] != arm, "arm"].items():
-            frame = snapshots[name]
-            alike = frame.loc[(frame["kl"] - last["kl"]).abs().idxmin()]
-            distance = abs(alike["kl"] - last["kl"])
-            rows[name] = {
-                "arm": other,
-                "seed": seed,
-                "step": alike["step"],
-                "kl": alike["kl"],
-                "distance": distance,
-            } | {
-                column: last[column] - alike[column] if distance <= NEAR else np.nan
-                for column in ("mig_four", "reconstruction")
-            }
+            pairs = own.merge(_late(snapshots[name]), how="cross", suffixes=("", "_other"))
+            rows[name] = {"arm": other, "seed": seed} | _closest(pairs)
     return pd.DataFrame(rows).T.infer_objects()
+
+
+def _late(snapshots: pd.DataFrame) -> pd.DataFrame:
+    return snapshots.loc[snapshots["kl"] >= AT[0], ["kl", "mig_four", "reconstruction"]]
+
+
+def _closest(pairs: pd.DataFrame) -> dict[str, float]:
+    """What a row of `at_like_kl` says of the pairs of snapshots of two runs."""
+    if pairs.empty:
+        return dict.fromkeys(("kl", "distance", "mig_four", "reconstruction"), np.nan)
+    distance = (pairs["kl"] - pairs["kl_other"]).abs()
+    close = pairs[distance <= NEAR]
+    chosen = pairs.loc[distance.idxmin() if close.empty else close["kl"].idxmax()]
+    differences = {
+        column: np.nan if close.empty else chosen[column] - chosen[f"{column}_other"]
+        for column in ("mig_four", "reconstruction")
+    }
+    return {"kl": chosen["kl"], "distance": abs(chosen["kl"] - chosen["kl_other"])} | differences

@@ -33,7 +33,7 @@ def beta_against_kl(windows: Mapping[str, list[pd.DataFrame]], pressures: pd.Dat
     left.set_xlabel("KL (nats per image)")
     left.set_ylabel("β")
     left.set_yscale("log")
-    known = pressures.filter(regex="^(beta|slope)_").to_numpy(dtype=float)
+    known = pressures[[f"{name}_{kl:g}" for name in ("beta", "slope") for kl in AT]].to_numpy(dtype=float)
     if np.isfinite(known).any():
         ends = np.nanmin(known) / 1.2, np.nanmax(known) * 1.2
         right.plot(ends, ends, color=REFERENCE_COLOUR, linestyle="--", linewidth=1)
@@ -71,7 +71,7 @@ def at_kl(snapshots: Mapping[str, list[pd.DataFrame]], windows: Mapping[str, lis
             right.plot(frame["kl"], frame["reconstruction"], "o", color=ARMS[arm].colour, markersize=2.5)
     left.set_ylabel("MIG, four factors")
     left.set_ylim(bottom=0)
-    right.set_ylabel("reconstruction loss (nats per image)")
+    right.set_ylabel("reconstruction loss\n(nats per image)")
     right.set_yscale("log")
     plain_numbers(right.yaxis)
     for axis in (left, right):

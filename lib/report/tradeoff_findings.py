@@ -5,18 +5,18 @@ import pandas as pd
 
 from lib.arms import ARMS
 from lib.report.effects import COMPARED, number, per_arm, with_spread
-from lib.report.tradeoff import AT, NEAR
+from lib.report.tradeoff import AT, BEYOND, NEAR
 from lib.report.wording import joined, labels
 
 ALIKE = 1.25  # ratio of two betas up to which they are said to coincide
 
 
-def ratios(pressures: pd.DataFrame, arm: str, other: str) -> pd.Series:
-    """Beta of `arm` over that of `other` at the KLs of AT, geometric means over the runs; missing where either is."""
-    logs = np.log(pressures[[f"beta_{kl:g}" for kl in AT]].astype(float)).groupby(pressures["arm"]).mean()
+def ratios(pressures: pd.DataFrame, arm: str, other: str, at: tuple[float, ...] = AT) -> pd.Series:
+    """Beta of `arm` over that of `other` at these KLs, geometric means over the runs; missing where either is."""
+    logs = np.log(pressures[[f"beta_{kl:g}" for kl in at]].astype(float)).groupby(pressures["arm"]).mean()
     if not {arm, other} <= set(logs.index):
-        return pd.Series(np.nan, AT)
-    return np.exp(logs.loc[arm] - logs.loc[other]).set_axis(AT)
+        return pd.Series(np.nan, at)
+    return np.exp(logs.loc[arm] - logs.loc[other]).set_axis(at)
 
 
 def coincide(of: pd.Series) -> bool:
@@ -35,7 +35,7 @@ def pressure_at_kl(pressures: pd.DataFrame) -> str:
     if coincide(report):
         return (
             f"{text}: the curves coincide. At a given KL the adaptive rule presses no harder; it only spends more time "
-            "at low C, and a higher mean β says no more."
+            f"at low C, and a higher mean β says no more.{_parting(pressures)}"
         )
     if coincide(late):
         return (
@@ -43,6 +43,13 @@ def pressure_at_kl(pressures: pd.DataFrame) -> str:
             "KL and pace the rule presses no harder; it only spends more time at low C."
         )
     return f"{text}: the curves do not coincide, so that the rules differ in pressure at a given KL."
+
+
+def _parting(pressures: pd.DataFrame) -> str:
+    """The first KL above those of AT at which the two arms compared differ, if there is one."""
+    of = ratios(pressures, *reversed(COMPARED), BEYOND).dropna()
+    apart = of[np.abs(np.log(of)) > np.log(ALIKE)]
+    return f" At {apart.index[0]:g} nats they have parted ({apart.iloc[0]:.2f})." if len(apart) else ""
 
 
 def slopes(pressures: pd.DataFrame) -> str:
@@ -69,7 +76,8 @@ def like_kl(pairs: pd.DataFrame) -> str:
         f"{with_spread(rows['reconstruction'], number('+.1f'))} nats ({len(rows)} of {sum(pairs['arm'] == arm)} runs)"
         for arm, rows in close.groupby("arm", sort=False)
     ]
-    start = f"The adaptive arm's last snapshot at like KL (within {NEAR} nats): {joined(parts, '')}. " if parts else ""
+    kl = f" (within {NEAR} nats, at {close['kl'].min():.1f} to {close['kl'].max():.1f})" if parts else ""
+    start = f"Adaptive at like KL{kl}: {joined(parts, '')}. " if parts else ""
     if not none:
         return start.strip()
     nearest = per_arm(pairs[pairs["arm"].isin(none)].groupby("arm", sort=False).min().reset_index(), "distance", ".2f")

@@ -12,8 +12,7 @@ from lib.dsprites import FACTOR_SIZES, N_IMAGES, indices_to_factors
 from lib.evaluation.evaluate import evaluate
 from lib.evaluation.posteriors import evaluation_grid, measure_images, read_posterior
 from lib.model import VAE, initialise
-from lib.report.controller_tables import holds
-from lib.report.tables import factor_table, run_table
+from lib.report.tables import run_table
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run
 from lib.training.train import train
@@ -92,17 +91,6 @@ def test_a_run_is_measured_once_and_reported(all_images, tmp_path, capsys):
     assert [shown[name] for name in names] == [0.4, 0.3, 0.2, 0.1, 0.5]
     assert table.loc["linear-seed1", "mig_four"] == measured["mig_four"]["quadrature"]
     assert table.loc["linear-seed1", "reconstruction"] == measured["reconstruction"]
-    factors = factor_table(run)
-    assert factors.loc["scale", "latent"] == int(information[1].argmax())
-    assert factors["gap"].tolist() == pytest.approx(list(measured["factor_gaps"].values()))
     other = Dataset(all_images.packed, "1" * 64, "rendered")
     with pytest.raises(ValueError, match="was trained on other data"):
         evaluate(run, other, evaluation, progress=False)
-
-
-def test_holds_lists_the_stretches_without_advance():
-    advanced = [True, False, False, True, True, False]
-    capacity = [1.0, 1.0, 1.0, 2.0, 3.0, 3.0]
-    frame = holds(np.array(advanced), np.array(capacity))
-    assert frame[["first", "length", "capacity"]].to_numpy().tolist() == [[2, 2, 1.0], [6, 1, 3.0]]
-    assert holds(np.array([True, True]), np.array([1.0, 2.0])).empty

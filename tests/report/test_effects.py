@@ -6,12 +6,10 @@ import pytest
 from scipy import stats
 
 from lib.report.effects import (
-    ARRIVAL,
     DIFFERENCE,
-    RULE,
     effect,
     effect_text,
-    has_design,
+    exploratory,
     number,
     per_arm,
     side_by_side,
@@ -47,17 +45,15 @@ def test_interval_by_hand():
     assert not told_from_chance(estimate, half)
 
 
-def test_rule_and_arrival_are_told_apart():
-    base, rule, arrival = np.array([0.1, 0.2, 0.4]), 0.3, -0.05
-    values = {
-        "linear": base, "adaptive": base + rule + arrival, "linear_full": base + arrival, "adaptive_hold": base + rule,
-    }  # fmt: skip
-    assert set(values) == set(RULE) == set(ARRIVAL)
-    assert has_design([*values, "another"]) and not has_design(list(values)[1:])
-    for weights, expected in ((RULE, rule), (ARRIVAL, arrival), (DIFFERENCE, rule + arrival)):
-        estimate, half = effect(table(values), "mig", weights)
-        assert estimate == pytest.approx(expected)
-        assert half == pytest.approx(0, abs=1e-12)  # the seeds differ, and cancel
+def test_simple_effects_and_interaction_are_told_apart():
+    base, rule, late, both = np.array([0.1, 0.2, 0.4]), 0.3, -0.05, 0.07
+    values = {"linear": base, "adaptive_hold": base + rule, "linear_full": base + late,
+              "adaptive": base + rule + late + both}  # fmt: skip
+    assert len(exploratory(values)) == 5 and exploratory(["linear", "adaptive"]) == {}
+    found = {name: effect(table(values), "mig", weights) for name, weights in exploratory(values).items()}
+    expected = [rule + both, rule, late, late + both, both]
+    assert [estimate for estimate, _ in found.values()] == pytest.approx(expected)
+    assert [half for _, half in found.values()] == pytest.approx([0] * 5, abs=1e-12)  # the seeds differ, and cancel
 
 
 def test_one_seed_has_no_interval():
@@ -79,7 +75,8 @@ def test_a_seed_without_a_value_is_not_counted():
 def test_a_spread_is_written_where_there_is_one():
     write = number(".1f")
     assert with_spread(pd.Series([1.0, 2.0]), write) == "1.5 ± 0.7"
-    assert with_spread(pd.Series([1.01, 1.02]), write) == "1.0"
+    assert with_spread(pd.Series([1.01, 1.02]), write) == "1.0 ± 0.0"  # that it is small is worth saying
+    assert with_spread(pd.Series([2, 2]), write) == "2.0"
     assert with_spread(pd.Series([np.nan, np.nan]), write) == ""
     assert with_spread(pd.Series([np.nan, 2.0, 3.0]), write) == "2.0, 3.0"
     values = table({"linear": [1.0, 2.0], "adaptive": [3.0, 3.0], "linear_full": [np.nan, np.nan]})

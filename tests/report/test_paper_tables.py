@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from lib.report import paper_tables
-from lib.report.notebook import PAPER_STEPS
-from lib.report.tables import measured_costs, settings_table
+from lib.report.notebook import paper_steps
+from lib.report.tables import settings_table
 from lib.runs.profiles import load_profile
 
 
@@ -18,6 +18,7 @@ def table() -> pd.DataFrame:
             "arm": ["linear", "adaptive"], "seed": 1, "steps": 100, "images": 50, "mig_four": [0.25, 0.5],
             "mig_four_monte_carlo": [0.24, 0.52], "mig_four_monte_carlo_standard_error": 0.01, "mig_five": 0.2,
             "mig_five_histogram": 0.1, "reconstruction": [20.0, 30.0], "reconstruction_last_percent": 21.0, "kl": 9.0,
+            "kl_last_percent": 9.1,
             "final_capacity": [10.0, np.nan], "beta_last_percent": [2.0, 4.0], "mean_beta": [3.0, 4.0],
             "share_at_beta_min": [0.5, 0.0], "share_advanced": [0.1, np.nan], "share_frozen": [0.2, np.nan],
             "mean_kl_to_set_point": [0.3, np.nan], "locked_at": np.nan, "training_seconds": 90.0,
@@ -31,14 +32,23 @@ def test_the_report_stands_beside_our_runs(table):
     assert list(shown) == ["a", "b", "report, linear", "report, adaptive"]
     assert shown.loc["MIG, four factors"].tolist() == ["0.250", "0.500", "0.5279", "0.5273"]
     assert shown.loc["final C"].tolist() == ["10.00", "", "", ""]
-    assert shown.loc["steps"].tolist() == ["100", "100", f"{PAPER_STEPS:,}", f"{PAPER_STEPS:,}"]
+    assert shown.loc["steps"].tolist() == ["100", "100", f"{paper_steps():,}", f"{paper_steps():,}"]
 
 
 def test_what_an_arm_does_not_record_is_blank(table):
-    shown = paper_tables.controller(table)
+    done = pd.DataFrame({"advanced": [0.55], "below": 0.99, "above": 0.98, "at_minimum": 0.0, "arm": "linear"}, ["a"])
+    shown = paper_tables.controller(table, done)
     assert shown.loc["controller locked at step"].tolist() == ["never", ""]
-    assert shown.loc["steps at which C advanced"].tolist() == ["10.0%", ""]
-    assert paper_tables.controller(table.assign(locked_at=[70, np.nan])).loc["controller locked at step", "a"] == "70"
+    assert shown.loc["steps before C_max at which C advanced"].tolist() == ["55.0%", ""]
+    locked = paper_tables.controller(table.assign(locked_at=[70, np.nan]), done)
+    assert locked.loc["controller locked at step", "a"] == "70"
+
+
+def test_the_primary_contrast_stands_first(table):
+    shown = paper_tables.contrasts(table)
+    assert shown.index.tolist() == ["primary: adaptive − linear"]
+    assert shown.loc["primary: adaptive − linear"].tolist() == ["+0.250", "+10.0", "+0.00"]
+    assert len(paper_tables.contrasts(pd.concat([table, table.assign(arm=["linear_full", "adaptive_hold"])]))) == 6
 
 
 def test_the_samplers_bias_stands_beside_its_error(table):
@@ -65,11 +75,3 @@ def test_a_lower_half_shows_the_snapshots_images(table):
     assert len(paper_tables.split(table, {"a": row, "b": row})) == 6
     fewer = paper_tables.split(table, {"a": row.assign(images=10), "b": row.assign(images=10)})
     assert fewer.loc[["KL", "KL, N = 10"], "a"].tolist() == ["9.00", "9.50"]
-
-
-def test_costs_are_those_of_the_benchmark():
-    measured, shown = measured_costs(), paper_tables.costs(measured_costs())
-    assert set(shown.index) == {name for name in measured.index if name.startswith(("quadrature", "sampler"))}
-    name = "sampler, 10000 samples"
-    assert shown.loc[name, "seconds"] == f"{measured.loc[name, 'seconds']:.1f}"
-    assert shown.loc["quadrature, resolution 4", "standard error"] == ""

@@ -10,6 +10,7 @@ from lib.data import dataset
 from lib.objectives.weighted import Cyclical, WeightedKL
 from lib.pid import PIDController
 from lib.report import training_notebook as calls
+from lib.report.controller_findings import linear_arrival
 from lib.report.notebook import arms_of
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run
@@ -77,10 +78,10 @@ def test_the_sentence_says_when_the_linear_rule_has_the_maximum(name):
     rule = LinearCapacity(config.c_start, config.c_max, config.steps)
     steps = torch.arange(config.steps + 1)
     reached = int((rule.set_point(steps, steps) >= config.c_max).int().argmax())
-    sentence = calls.when_the_linear_rule_arrives(config)
+    sentence = linear_arrival(config.c_start, config.c_max, config.steps)
     assert f"after {reached:,} steps, {reached / config.steps:.0%} of training" in sentence
     assert ("520,000 steps, 35% of training, and holds it for the other 65%" in sentence) == (name == "paper")
-    assert "does not reach" in calls.when_the_linear_rule_arrives(replace(config, c_max=46.0))
+    assert "does not reach" in linear_arrival(config.c_start, 46.0, config.steps)
 
 
 @pytest.mark.parametrize("arm", ["linear_full", "constant", "cyclical"])

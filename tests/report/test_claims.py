@@ -1,0 +1,69 @@
+"""The verdict on each claim, on tables made for one side of it and for the other."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.dsprites import FACTOR_NAMES
+from lib.report import claims
+from lib.report.claims import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
+
+
+def runs(linear: list[float], adaptive: list[float], column: str) -> pd.DataFrame:
+    rows = [
+        (arm, seed, v) for arm, values in (("linear", linear), ("adaptive", adaptive)) for seed, v in enumerate(values)
+    ]
+    return pd.DataFrame(rows, columns=["arm", "seed", column])
+
+
+@pytest.mark.parametrize(
+    ("adaptive", "verdict"),
+    [([0.50, 0.51, 0.52], REPRODUCED), ([0.7, 0.71, 0.72], NOT_REPRODUCED), ([0.3, 0.9, 0.6], NOT_TESTABLE)],
+)
+def test_the_mig(adaptive, verdict):
+    assert claims.same_mig(runs([0.50, 0.515, 0.52], adaptive, "mig_four")).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("adaptive", "verdict"),
+    [([40.0, 41, 42], REPRODUCED), ([10.0, 11, 12], NOT_REPRODUCED), ([20.0, 21.1, 22], NOT_REPRODUCED),
+     ([10.0, 60, 20], NOT_TESTABLE), ([40.0], NOT_TESTABLE)],
+)  # fmt: skip
+def test_what_is_larger_in_the_adaptive_arm(adaptive, verdict):
+    linear = [20.0, 21.2, 22][: len(adaptive)]
+    assert claims.worse_reconstruction(runs(linear, adaptive, "reconstruction")).verdict == verdict
+    if adaptive[0] != 20:  # where the difference is within a margin of 2, which mean β has not
+        assert claims.more_pressure(runs(linear, adaptive, "mean_beta")).verdict == verdict
+
+
+def test_distance_to_the_information_is_to_be_smaller():
+    near, far = [0.1, 0.2, 0.3], [1.1, 1.21, 1.3]
+    assert claims.compensation(runs(far, near, "mean_distance")).verdict == REPRODUCED
+    assert claims.compensation(runs(near, far, "mean_distance")).verdict == NOT_REPRODUCED
+
+
+def test_levels_and_order():
+    assert claims.levels(0.02).verdict == REPRODUCED and claims.levels(0.001).verdict == NOT_REPRODUCED
+    assert claims.pixel_order(pd.Series([-0.9, -1.0])).verdict == REPRODUCED
+    assert claims.pixel_order(pd.Series([-0.9, 0.3])).verdict == NOT_REPRODUCED
+    assert claims.pixel_order(pd.Series([np.nan])).verdict == NOT_TESTABLE
+
+
+def test_what_is_separated_and_what_is_not():
+    gaps = pd.DataFrame(0.8, ["a", "b"], FACTOR_NAMES).assign(arm=["linear", "adaptive"])
+    assert claims.separated(gaps).verdict == REPRODUCED and claims.entangled(gaps).verdict == NOT_REPRODUCED
+    gaps.loc["a", "scale"], gaps[["shape", "orientation"]] = 0.3, 0.1
+    assert claims.separated(gaps).verdict == NOT_REPRODUCED and claims.entangled(gaps).verdict == REPRODUCED
+
+
+def test_pressure_is_tested_only_where_it_differs():
+    table = runs([0.50, 0.51, 0.52], [0.7, 0.71, 0.72], "mig_four")
+    assert claims.not_pressure(table, pd.Series([1.1, 0.9, 1.0])).verdict == NOT_TESTABLE
+    assert claims.not_pressure(table, pd.Series([2.0, 2.0, 2.0])).verdict == NOT_REPRODUCED
+
+
+def test_the_weakest_factor():
+    information = pd.DataFrame(1.0, ["a", "b"], FACTOR_NAMES).assign(arm=["linear", "adaptive"], orientation=0.1)
+    assert claims.weak_signal(information).verdict == REPRODUCED
+    information.loc["a", "shape"] = 0.0
+    assert claims.weak_signal(information).verdict == NOT_REPRODUCED

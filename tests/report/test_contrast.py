@@ -1,0 +1,74 @@
+"""The primary contrast: its verdict, how many seeds it would need, and the five sentences."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.report import contrast
+from lib.report.contrast import A_DIFFERENCE, NO_DIFFERENCE, UNINFORMATIVE
+from lib.runs.profiles import load_profile
+
+
+def runs(arms: dict[str, list[float]], reconstruction: float = 30.0) -> pd.DataFrame:
+    """One row per run; the MIGs by arm, seed by seed."""
+    rows = [(arm, seed, mig) for arm, values in arms.items() for seed, mig in enumerate(values, 1)]
+    return pd.DataFrame(rows, columns=["arm", "seed", "mig_four"]).assign(reconstruction=reconstruction)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "half", "expected"),
+    [
+        (0.01, 0.03, NO_DIFFERENCE),
+        (0.03, 0.01, NO_DIFFERENCE),  # it leaves out zero, but does not matter
+        (-0.03, 0.03, UNINFORMATIVE),  # contains zero and reaches beyond the margin
+        (0.3, 0.1, A_DIFFERENCE),
+        (-0.3, 0.1, A_DIFFERENCE),
+        (0.06, 0.05, A_DIFFERENCE),
+        (0.04, 0.02, A_DIFFERENCE),  # it may matter or not, but there is one
+        (0.3, np.nan, UNINFORMATIVE),
+        (np.nan, np.nan, UNINFORMATIVE),
+    ],
+)
+def test_the_verdict_is_that_of_the_whole_interval(estimate, half, expected):
+    assert contrast.verdict(estimate, half, 0.05) == expected
+
+
+def test_the_seeds_needed_are_the_fewest():
+    # t(0.975, 8) = 2.306, t(0.975, 7) = 2.365: 2.306 / 3 = 0.769 and 2.365 / sqrt(8) = 0.836 deviations
+    assert contrast.seeds_needed(1.0, 0.77) == 9
+    assert contrast.seeds_needed(1.0, 0.84) == 8
+    assert contrast.seeds_needed(0.0, 0.05) == 2
+    assert contrast.seeds_needed(1.0, 0.01) is None and contrast.seeds_needed(np.nan, 0.05) is None
+
+
+def test_the_sentences_follow_the_verdict():
+    wide = runs({"linear": [0.1, 0.2, 0.3], "adaptive": [0.4, 0.2, 0.6]})
+    assert "MIG +0.200 [-0.230, +0.630] (uninformative)" in contrast.found(wide)
+    assert "reconstruction loss +0.0 [+0.0, +0.0] nats (no difference that matters)" in contrast.found(wide)
+    needed = contrast.seeds_needed(np.std([0.3, 0.0, 0.3], ddof=1), 0.05)
+    sure = contrast.how_sure_overall(wide)
+    assert "over 3 paired seeds, against margins of 0.05 for the MIG and 2 nats" in sure
+    assert sure.endswith(f"would take {needed} seeds for the MIG.")
+    clear = runs({"linear": [0.1, 0.2, 0.3], "adaptive": [0.4, 0.51, 0.6]})
+    assert "(a difference)" in contrast.found(clear) and "would take" not in contrast.how_sure_overall(clear)
+    one = runs({"linear": [0.1], "adaptive": [0.4]})
+    assert "MIG +0.300 (uninformative)" in contrast.found(one)
+    assert contrast.how_sure_overall(one).endswith("one seed per arm cannot tell effect from chance.")
+
+
+def test_what_is_left_when_both_arrive_late():
+    arms = {"linear": [0.1, 0.2], "adaptive": [0.4, 0.5]}
+    assert "was not run" in contrast.same_arrival(runs(arms))
+    gone = contrast.same_arrival(runs(arms | {"linear_full": [0.38, 0.49]}))
+    assert "MIG +0.015" in gone and gone.endswith("goes with the time of arrival, not with the rule.")
+    assert "does not go away" in contrast.same_arrival(runs(arms | {"linear_full": [0.1, 0.2]}))
+
+
+def test_a_reduced_run_is_called_so():
+    text = contrast.untested(load_profile("seeds"))
+    steps = load_profile("seeds").training["steps"]
+    assert f"**reduced run** of {steps:,} steps instead of 1,500,000" in text and "instead of 96,000,000" in text
+    assert "reduced" not in contrast.untested(load_profile("paper"))
+    assert list(contrast.answer(runs({"linear": [0.1], "adaptive": [0.2]}), load_profile("paper"))) == [
+        "asked", "differences", "brackets", "controls", "untested",
+    ]  # fmt: skip

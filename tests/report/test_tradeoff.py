@@ -1,0 +1,87 @@
+"""Beta, slope, MIG and reconstruction at a given KL, on invented trade-offs of which everything is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.report import tradeoff, tradeoff_findings
+
+
+def trace(rows: int = 2000, shift: float = 0.0, lag: float = 0.0) -> pd.DataFrame:
+    """KL rises evenly from 0 to 10 nats on D(KL) = 400 exp(-KL / 4), with beta exactly the slope times exp(shift)."""
+    kl = np.linspace(0, 10, rows)
+    beta = 100 * np.exp(-kl / 4 + shift)
+    columns = {"kl": kl, "reconstruction": 400 * np.exp(-kl / 4), "beta": beta, "capacity": kl + lag}
+    return pd.DataFrame({"step": np.arange(1, rows + 1)} | {f"{name}_mean": value for name, value in columns.items()})
+
+
+def test_windows_are_means_and_only_those_that_have_settled():
+    windows = tradeoff.settled_windows(trace())
+    assert len(windows) == 200 and windows["step"].iloc[[0, -1]].tolist() == [10, 2000]
+    assert windows["kl"].iloc[0] == pytest.approx(trace()["kl_mean"][:10].mean())
+    assert tradeoff.settled_windows(trace(lag=0.6)).empty
+    rising = trace()
+    rising.loc[:499, "beta_mean"] = np.linspace(1, 99, 500)  # a controller on its way up
+    assert len(tradeoff.settled_windows(rising)) == 150 + 1
+    assert len(tradeoff.settled_windows(trace().assign(capacity_mean=np.nan))) == 200  # an arm without a C
+
+
+def test_beta_and_slope_at_a_kl():
+    windows = tradeoff.settled_windows(trace())
+    for kl in (4.0, 6.0):
+        expected = 100 * np.exp(-kl / 4)
+        assert tradeoff.beta_at(windows, kl) == pytest.approx(expected, rel=0.01)
+        assert tradeoff.slope_at(windows, kl) == pytest.approx(expected, rel=0.02)
+    assert np.isnan(tradeoff.beta_at(windows, 12.0)) and np.isnan(tradeoff.slope_at(windows, 12.0))
+
+
+def pressures(shifts: dict[str, float]) -> pd.DataFrame:
+    windows = {arm: tradeoff.settled_windows(trace(shift=shift)) for arm, shift in shifts.items()}
+    return tradeoff.pressures(windows, pd.DataFrame({"arm": list(shifts), "seed": 1}, index=list(shifts)))
+
+
+def test_whether_the_curves_coincide():
+    alike = tradeoff_findings.pressure_at_kl(pressures({"linear": 0.0, "adaptive": 0.1}))
+    assert "at a KL of 4, 6 and 8 nats: 1.11, 1.11 and 1.11: the curves coincide." in alike
+    differ = {"linear": 0.0, "adaptive": 0.5}
+    assert "rules differ in pressure" in tradeoff_findings.pressure_at_kl(pressures(differ))
+    late = tradeoff_findings.pressure_at_kl(pressures(differ | {"linear_full": 0.5}))
+    assert "1.00, 1.00 and 1.00: they do." in late and "presses no harder" in late
+    never = pressures({"linear": 0.0, "adaptive": 0.1}).assign(beta_4=np.nan, beta_6=np.nan, beta_8=np.nan)
+    assert "cannot be compared" in tradeoff_findings.pressure_at_kl(never)
+    parted = pressures({"linear": 0.0, "adaptive": 0.1}).assign(beta_10=[2.0, 1.0])
+    assert tradeoff_findings.pressure_at_kl(parted).endswith("At 10 nats they have parted (0.50).")
+
+
+def test_whether_beta_is_the_slope():
+    assert "equals β (ratio 1.0" in tradeoff_findings.slopes(pressures({"linear": 0.0}))
+    assert "exceeds β (ratio 1.3" in tradeoff_findings.slopes(pressures({"linear": -0.3}))
+    assert "is below β" in tradeoff_findings.slopes(pressures({"linear": 0.3}))
+
+
+def test_runs_are_compared_at_like_kl_or_not_at_all():
+    runs = pd.DataFrame({"arm": ["linear", "adaptive", "linear_full"], "seed": 1}, index=["l", "a", "f"])
+    along = {
+        "l": pd.DataFrame({"kl": [3.0, 6.3, 8.0, 9.0], "mig_four": [0.1, 0.2, 0.3, 0.4], "reconstruction": 50.0}),
+        "a": pd.DataFrame({"kl": [3.0, 6.2, 8.1], "mig_four": [0.1, 0.5, 0.7], "reconstruction": [90.0, 80.0, 52.0]}),
+        "f": pd.DataFrame({"kl": [7.0, 10.0], "mig_four": [0.4, 0.5], "reconstruction": 45.0}),
+    }
+    pairs = tradeoff.at_like_kl(along, runs)
+    found = pairs.loc["l", ["kl", "distance", "mig_four", "reconstruction"]]
+    assert found.tolist() == pytest.approx([8.1, 0.1, 0.4, 2.0])  # of two close pairs the one of larger KL
+    assert pairs.loc["f", "distance"] == pytest.approx(0.8)
+    assert pairs.loc["f", ["mig_four", "reconstruction"]].isna().all()
+    text = tradeoff_findings.like_kl(pairs)
+    assert "against linear MIG +0.400, reconstruction +2.0 nats (1 of 1 runs)" in text
+    assert text.endswith("In linear full-length none is close (nearest, in nats: linear full-length 0.80).")
+    assert tradeoff_findings.like_kl(pairs.loc[["f"]]).startswith("In linear full-length none is close")
+    early = tradeoff.at_like_kl(along | {"a": along["a"].iloc[:1]}, runs)  # nothing but a code of 3 nats
+    assert early["distance"].isna().all()
+
+
+def test_a_snapshots_reconstruction_is_the_traces_just_before():
+    snapshots = pd.DataFrame({"step": [1000, 2000]})
+    found = tradeoff.with_reconstruction(snapshots, trace())["reconstruction"]
+    assert found[0] == pytest.approx(trace()["reconstruction_mean"][980:1000].mean())
+    measured = snapshots.assign(reconstruction=[1.0, 2.0])
+    assert tradeoff.with_reconstruction(measured, trace()) is measured
