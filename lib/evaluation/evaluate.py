@@ -92,7 +92,6 @@ def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool =
         generator = torch.Generator().manual_seed(config.evaluation_seed)
         decomposition = decompose(*on_device, config.decomposition_samples, generator, progress)
     write_posterior(run, indices, mean, logvar, loss, sizes)
-    kl_images = kl_per_image(mean.double(), logvar.double())
     content = {
         "config": settings,
         "images": len(indices),
@@ -100,8 +99,8 @@ def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool =
         "reconstruction": loss.double().mean().item(),
         "reconstruction_standard_error": (loss.double().std() / len(loss) ** 0.5).item(),
         "kl_latents": kl_per_latent(mean.double(), logvar.double()).tolist(),
-        "kl": kl_images.mean().item(),
-        "kl_standard_deviation": kl_images.std().item(),
+        "kl": kl_per_latent(mean.double(), logvar.double()).sum().item(),
+        "kl_standard_deviation": kl_per_image(mean.double(), logvar.double()).std().item(),
         **measures,
         "decomposition": asdict(decomposition),
         "posterior_sha256": sha256(run.path / "posterior.h5"),

@@ -36,13 +36,13 @@ Observer = Callable[[Run, Trace], None]  # watches a training; it must change no
 def snapshot_steps(config: TrainingConfig) -> list[int]:
     """The steps after which weights are kept: `snapshots` of them, and one more when C arrives at C_max.
 
-    Half, log-spaced from 100, in the first third of training; half, evenly spaced to the last step, in the rest.
+    Half, log-spaced from 100 (or 1/30 of few steps), in the first third of training; half, evenly spaced to the last step, in the rest.
     """
     if config.snapshots == 0:
         return []
     third, early = config.steps / 3, config.snapshots // 2
     steps = [
-        *np.geomspace(min(FIRST_SNAPSHOT, third), third, early),
+        *np.geomspace(min(FIRST_SNAPSHOT, third / 10), third, early),
         *np.linspace(third, config.steps, config.snapshots - early + 1)[1:],
     ]
     return sorted({max(1, round(step)) for step in steps} | {arrival(config) or config.steps})

@@ -24,7 +24,7 @@ from lib.runs.run import Run, read_trace
 from lib.training.train import train
 
 SIZES = (3, 6, 40, 2, 2)  # of the grid of every 16th x and y
-STEPS = [100, 109, 119, 130]
+STEPS = [13, 130, 260, 390]
 EVERY = 13  # steps between two rows of the trace
 
 
@@ -42,7 +42,7 @@ def trained(all_images, tmp_path_factory) -> Run:
     config = load_profile("smoke").training_config(
         "adaptive",
         1,
-        steps=130,
+        steps=390,
         batch_size=4,
         architecture="fc",
         precision="float32",
@@ -180,7 +180,8 @@ def test_a_changed_setting_repeats_what_depends_on_it_and_nothing_else(run, all_
     ("there", "asked", "chosen"),
     [(20, 1, [19]), (20, 2, [0, 19]), (7, 3, [0, 3, 6]), (4, 9, [0, 1, 2, 3]), (1, 2, [0])],
 )
-def test_snapshots_are_chosen_evenly_with_the_last(tmp_path, there, asked, chosen):
+def test_snapshots_are_chosen_evenly_with_the_last(tiny_config, tmp_path, there, asked, chosen):
+    Run(tmp_path).claim(tiny_config())
     folder = tmp_path / "snapshots"
     folder.mkdir()
     for place in range(there):
@@ -188,7 +189,16 @@ def test_snapshots_are_chosen_evenly_with_the_last(tmp_path, there, asked, chose
     assert list(chosen_snapshots(Run(tmp_path), settings(snapshots_measured=asked))) == [10 * i + 5 for i in chosen]
 
 
-def test_eight_of_twenty_are_spread_over_all(tmp_path):
+def test_the_snapshot_at_which_c_arrived_is_measured_too(tiny_config, tmp_path):
+    Run(tmp_path).claim(tiny_config("linear", steps=300, c_start=0.5, c_max=3.5))  # 20 increments, one a step
+    (tmp_path / "snapshots").mkdir()
+    for step in (5, 10, 20, 100, 200, 300):
+        (tmp_path / "snapshots" / f"step_{step:07d}.safetensors").touch()
+    assert list(chosen_snapshots(Run(tmp_path), settings(snapshots_measured=2))) == [5, 20, 300]
+
+
+def test_eight_of_twenty_are_spread_over_all(tiny_config, tmp_path):
+    Run(tmp_path).claim(tiny_config())
     (tmp_path / "snapshots").mkdir()
     for step in range(20):
         (tmp_path / "snapshots" / f"step_{step:07d}.safetensors").touch()
@@ -260,7 +270,7 @@ def test_the_figure_shows_every_part_and_the_bound_of_the_measured_grid():
     )
     assert lines["KL"].get_ydata().tolist() == [2.0, 3.0, 5.5, 8.5]
     assert lines["total correlation"].get_ydata().tolist() == [0.5, 0.1, 0.8, 2]
-    assert [axis.get_xscale() for axis in figure.axes] == ["log"] * 4
+    assert [axis.get_xscale() for axis in figure.axes] == ["linear"] * 4
     assert all(axis.get_ylim()[0] == 0 and axis.get_ylim()[1] >= 0.9 for axis in figure.axes[2:])
     assert upper[0].get_ylim()[1] >= 8.5
     legend = [text.get_text() for text in figure.legends[0].get_texts()]

@@ -296,7 +296,7 @@ def test_summary_counts_every_step_and_finds_the_lock(tiny_config):
 def test_half_of_the_snapshots_lie_in_the_last_two_thirds(tiny_config):
     config = tiny_config(steps=30_000, snapshots=6)  # adaptive: C arrives with the last step
     assert snapshot_steps(config) == [100, 1_000, 10_000, 16_667, 23_333, 30_000]
-    assert snapshot_steps(tiny_config(steps=60, snapshots=4)) == [20, 40, 60]
+    assert snapshot_steps(tiny_config(steps=60, snapshots=4)) == [2, 20, 40, 60]
     assert snapshot_steps(tiny_config(steps=60, snapshots=1)) == [60]
     assert snapshot_steps(tiny_config(snapshots=0)) == []
 
