@@ -52,7 +52,13 @@ table, pair = analysis.table, analysis.pair
 models = {arm: analysis.models[arm] for arm in pair}
 
 # %%
-paper.text("""{asked} {differences} {brackets} {controls} {untested}""")
+paper.text("""
+- {asked}
+- {differences}
+- {brackets}
+- {controls}
+- {untested}
+""")
 
 # %%
 paper.table(

@@ -55,12 +55,12 @@ def claims_table(listed: list[Claim]) -> pd.DataFrame:
 
 
 def same_mig(table: pd.DataFrame) -> Claim:
-    decided, _ = judged(table, MIG)
+    decided, differences = judged(table, MIG)
     verdicts = {NO_DIFFERENCE: REPRODUCED, A_DIFFERENCE: NOT_REPRODUCED, UNINFORMATIVE: NOT_TESTABLE}
     why = {
         NO_DIFFERENCE: "the interval lies within the margin of 0.05",
         A_DIFFERENCE: "the interval leaves out zero and the margin does not hold it",
-        UNINFORMATIVE: "the interval is wide, or there is one seed",
+        UNINFORMATIVE: _unsure(differences),
     }
     return Claim("MIG does not improve (0.5273 after 0.5279)", _difference(table, MIG), verdicts[decided], why[decided])
 
@@ -167,7 +167,11 @@ def _difference(table: pd.DataFrame, what: Primary) -> str:
 def _larger(decided: str, differences: pd.Series) -> tuple[str, str]:
     """Verdict and reason for a claim that a quantity is larger in the adaptive arm."""
     if decided == UNINFORMATIVE:
-        return NOT_TESTABLE, "the interval contains zero, or there is one seed"
+        return NOT_TESTABLE, _unsure(differences)
     if decided == A_DIFFERENCE and differences.mean() > 0:
         return REPRODUCED, "the interval leaves out zero, on that side"
     return NOT_REPRODUCED, "the interval leaves out zero, on the other side, or lies within the margin"
+
+
+def _unsure(differences: pd.Series) -> str:
+    return "one seed per arm" if len(differences) < 2 else "the interval contains zero and is wide"

@@ -45,9 +45,12 @@ def png(figure: Figure, dots_per_inch: int = DOTS_PER_INCH) -> bytes:
     return file.getvalue()
 
 
-def plain_numbers(*axes: Axis) -> None:
-    """Numbers of a logarithmic axis as 5, 10, 20, instead of powers of ten."""
+def logarithmic(*axes: Axis) -> None:
+    """Give axes a logarithmic scale with numbers as 5, 10, 20; one without anything above 0 stays as it is."""
     for axis in axes:
+        if not np.isfinite(axis.get_minpos()):
+            continue
+        getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(lambda value, _: f"{value:g}")
         axis.set_minor_formatter(NullFormatter())
@@ -109,8 +112,7 @@ def traces(runs: dict[str, list[pd.DataFrame]]) -> Figure:
         axis.set_ylabel(label)
         axis.margins(x=0.01)
     for axis in (axes[0, 0], axes[1, 0]):
-        axis.set_yscale("log")
-        plain_numbers(axis.yaxis)
+        logarithmic(axis.yaxis)
     for axis in axes[1]:
         steps_axis(axis)
     arm_legend(figure, runs)
@@ -213,7 +215,7 @@ def toy_plant(frame: pd.DataFrame, arm: str) -> Figure:
     axes[0].legend()
     axes[1].plot(frame["step"], frame["beta"], color=ARMS[arm].colour, linewidth=1)
     axes[1].set_ylabel(r"$\beta(t)$")
-    axes[1].set_yscale("log")
+    logarithmic(axes[1].yaxis)
     for axis in axes:
         axis.set_xlabel("step of the simulation")
         axis.margins(x=0.01)

@@ -68,7 +68,8 @@ def over_training(snapshots: dict[str, list[pd.DataFrame]]) -> Figure:
 def information_matrices(matrices: dict[str, np.ndarray], kl_latents: dict[str, np.ndarray]) -> Figure:
     """Mutual information of each factor with each latent in use (nats), a panel per arm, latents in order of their KL.
 
-    matrices: arm -> [K, J] nats; kl_latents: arm -> [J] nats. Cells below 0.005 nats stay without a number.
+    matrices: arm -> [K, J] nats; kl_latents: arm -> [J] nats. Cells below 0.005 nats stay without a
+    number; where no latent is in use, the one with the largest KL stands for all.
     """
     columns = 2 if len(matrices) in (2, 4) else 3
     rows = -(-len(matrices) // columns)
@@ -79,7 +80,8 @@ def information_matrices(matrices: dict[str, np.ndarray], kl_latents: dict[str, 
     for axis in axes.flat[len(matrices) :]:
         axis.set_visible(False)
     for axis, (arm, matrix) in zip(axes.flat, matrices.items(), strict=False):
-        order = [j for j in np.argsort(-kl_latents[arm], kind="stable") if kl_latents[arm][j] > IN_USE]
+        ranked = np.argsort(-kl_latents[arm], kind="stable")
+        order = [j for j in ranked if kl_latents[arm][j] > IN_USE] or [ranked[0]]
         shown = matrix[:, order]
         sns.heatmap(
             shown, ax=axis, vmin=0, vmax=top, cmap="Greys", cbar=False, linewidths=0.5, linecolor="#dddddd",

@@ -15,7 +15,6 @@ from lib.report.analysis import Analysis
 from lib.report.effects import per_arm
 from lib.report.findings import findings
 from lib.report.notebook import label
-from lib.report.tables import REPORTED
 from lib.report.wording import fill, joined
 
 EVERY = {1: "all images", 2: "every second x and y", 4: "every fourth x and y", 8: "every eighth x and y",
@@ -62,7 +61,6 @@ def named_values(a: Analysis) -> dict[str, str]:
     return {
         "profile": a.profile.name,
         "conditions": conditions(a),
-        "images": f"{a.table['images'].iloc[0]:,}",
         "entropy": f"{a.entropy:.2f}",
         "above": f"{16 - a.entropy:.2f}",  # of the report's C_max
         "grid": joined(f"{count:,}" for count in sorted(images)),
@@ -70,8 +68,6 @@ def named_values(a: Analysis) -> dict[str, str]:
         "every": EVERY[settings["snapshot_position_stride"]],
         "sampler_images": f"{settings['monte_carlo_samples']:,}",
         "dci_images": f"{dci:,}{fewer if dci < PUBLISHED_DCI else ''}",
-        "reported_mig": joined(f"{mig:.4f}" for mig in REPORTED["mig"]),
-        "reported_loss": joined(f"{loss:.1f}" for loss in REPORTED["reconstruction"]),
     }
 
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lib.arms import ARMS
-from lib.report.figures import REFERENCE_COLOUR, arm_legend, plain_numbers
+from lib.report.figures import REFERENCE_COLOUR, arm_legend, logarithmic
 from lib.report.tradeoff import AT
 
 
@@ -32,13 +32,10 @@ def beta_against_kl(windows: Mapping[str, list[pd.DataFrame]], pressures: pd.Dat
         left.axvline(kl, color=REFERENCE_COLOUR, linestyle=":", linewidth=0.8)
     left.set_xlabel("KL (nats per image)")
     left.set_ylabel("β")
-    left.set_yscale("log")
     known = pressures[[f"{name}_{kl:g}" for name in ("beta", "slope") for kl in AT]].to_numpy(dtype=float)
     if np.isfinite(known).any():
         ends = np.nanmin(known) / 1.2, np.nanmax(known) * 1.2
         right.plot(ends, ends, color=REFERENCE_COLOUR, linestyle="--", linewidth=1)
-    right.set_xscale("log")
-    right.set_yscale("log")
     right.set_xlabel("measured slope −dD/dKL")
     right.set_ylabel("β")
     handles = [
@@ -46,7 +43,7 @@ def beta_against_kl(windows: Mapping[str, list[pd.DataFrame]], pressures: pd.Dat
         for kl, marker in zip(AT, "o^s", strict=True)
     ]
     right.legend(handles=handles, loc="upper left", title="at a KL of")
-    plain_numbers(left.yaxis, right.xaxis, right.yaxis)
+    logarithmic(left.yaxis, right.xaxis, right.yaxis)
     arm_legend(figure, windows)
     return figure
 
@@ -72,8 +69,7 @@ def at_kl(snapshots: Mapping[str, list[pd.DataFrame]], windows: Mapping[str, lis
     left.set_ylabel("MIG, four factors")
     left.set_ylim(bottom=0)
     right.set_ylabel("reconstruction loss\n(nats per image)")
-    right.set_yscale("log")
-    plain_numbers(right.yaxis)
+    logarithmic(right.yaxis)
     for axis in (left, right):
         axis.set_xlabel("KL (nats per image)")
     arm_legend(figure, snapshots)

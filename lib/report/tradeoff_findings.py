@@ -81,7 +81,7 @@ def like_kl(pairs: pd.DataFrame) -> str:
     if not none:
         return start.strip()
     nearest = per_arm(pairs[pairs["arm"].isin(none)].groupby("arm", sort=False).min().reset_index(), "distance", ".2f")
-    return f"{start}In {joined(labels(none))} none is close (nearest, in nats: {nearest})."
+    return f"{start}In {joined(labels(none))} none is close{nearest and f' (nearest, in nats: {nearest})'}."
 
 
 def _written(of: pd.Series) -> str:

@@ -76,7 +76,7 @@ def test_runs_are_compared_at_like_kl_or_not_at_all():
     assert text.endswith("In linear full-length none is close (nearest, in nats: linear full-length 0.80).")
     assert tradeoff_findings.like_kl(pairs.loc[["f"]]).startswith("In linear full-length none is close")
     early = tradeoff.at_like_kl(along | {"a": along["a"].iloc[:1]}, runs)  # nothing but a code of 3 nats
-    assert early["distance"].isna().all()
+    assert tradeoff_findings.like_kl(early) == "In linear and linear full-length none is close."
 
 
 def test_a_snapshots_reconstruction_is_the_traces_just_before():

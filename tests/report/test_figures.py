@@ -1,0 +1,60 @@
+"""The paper's figures on runs with little to show: nothing settled, no latent in use, one seed or several."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from lib.report import figures, information_figures, tradeoff_figures
+from lib.report.tradeoff import pressures, settled_windows, with_reconstruction
+
+
+@pytest.fixture
+def trace() -> pd.DataFrame:
+    steps = np.arange(1, 401)
+    columns = {"kl": steps / 100, "reconstruction": 700 - steps, "beta": 1 + steps % 7, "capacity": 0.5 + steps / 400}
+    return pd.DataFrame({"step": steps, **columns, **{f"{name}_mean": values for name, values in columns.items()}})
+
+
+def drawn(figure: Figure) -> list[list[str]]:
+    """What the titles of its panels say, of those that can be seen; draws it."""
+    assert figures.png(figure, 40).startswith(b"\x89PNG")
+    return [axis.get_title() for axis in figure.axes if axis.get_visible()]
+
+
+@pytest.mark.parametrize("kl", [0.0, 2.0])
+def test_matrices_show_latents_in_use_only_where_there_are_some(kl):
+    arms = ("linear", "adaptive", "linear_full", "adaptive_hold", "linear")[: 4 if kl else 1]
+    figure = information_figures.information_matrices(
+        {arm: np.full((5, 10), 0.3) for arm in arms}, {arm: np.array([0.01] * 8 + [kl, kl]) for arm in arms}
+    )
+    labels = [text.get_text() for text in figure.axes[0].get_xticklabels()]
+    assert labels == (["8", "9"] if kl else ["0"])
+    assert len(drawn(figure)) == len(arms)
+
+
+def test_trade_offs_are_drawn_where_nothing_settled(trace):
+    runs = pd.DataFrame({"arm": ["linear", "adaptive"], "seed": 1}, index=["l", "a"])
+    far = settled_windows(trace.assign(capacity_mean=20.0))
+    windows = {"l": far, "a": settled_windows(trace)}
+    by_arm = {"linear": [windows["l"]], "adaptive": [windows["a"]]}
+    drawn(tradeoff_figures.beta_against_kl(by_arm, pressures(windows, runs)))
+    snapshots = pd.DataFrame({"step": [1, 400], "kl": [0.1, 4.0], "mig_four": [0.0, 0.1]})
+    along = [with_reconstruction(snapshots, trace)]
+    drawn(tradeoff_figures.at_kl({"linear": along, "adaptive": along}, by_arm))
+
+
+def test_a_c_stands_beside_the_kl_and_single_steps_do_not(trace):
+    figure = figures.traces({"linear": [trace, trace]})
+    lines = {axis.get_ylabel().split("\n")[0]: axis.get_lines() for axis in figure.axes}
+    assert [line.get_linestyle() for line in lines["KL, and C dashed"]] == ["-", "-", "--"]
+    assert len(lines["β(t)"]) == 2
+    drawn(figure)
+
+
+def test_the_start_image_stands_above_the_traversals():
+    pictures = {arm: np.zeros((3, 7, 64, 64)) for arm in ("linear", "adaptive")}
+    labels = {arm: ["0: 3.0\nscale", "", ""] for arm in pictures}
+    figure = figures.traversals(pictures, np.linspace(-2, 2, 7), labels, np.ones((64, 64)))
+    assert [axis.child_axes[0].get_images()[0].get_array().max() for axis in figure.axes[:2]] == [1, 1]
+    drawn(figure)
