@@ -50,6 +50,11 @@ def numbers(text: str) -> list[str]:
     return _NUMBER.findall(text)
 
 
+def comparable(shown: list[str], derived: list[str]) -> bool:
+    """Whether two rows may be the same one: as many cells, with as many numbers each (a mean ± a spread has two)."""
+    return [len(numbers(cell)) for cell in shown] == [len(numbers(cell)) for cell in derived]
+
+
 def agree(shown: str, derived: str) -> bool:
     """Whether two texts name the same numbers, each to the digits that both show."""
     pairs = numbers(shown), numbers(derived)

@@ -109,7 +109,7 @@ def _tables_shown(a: Analysis) -> Iterator[str]:
     for path in (a.profile.published / "report.html", a.profile.published / "report.ipynb"):
         compared = 0
         for label, cells in shown.rows_shown(shown.tables_of(path)):
-            alike = [row for row in derived.get(label, []) if len(row) == len(cells)]
+            alike = [row for row in derived.get(label, []) if shown.comparable(cells, row)]
             compared += len(alike)
             if alike and not any(all(map(shown.agree, cells, row)) for row in alike):
                 yield f"{path}: {label!r} shows {', '.join(cells)}, but table.csv gives {', '.join(alike[0])}."

@@ -36,7 +36,7 @@ Observer = Callable[[Run, Trace], None]  # watches a training; it must change no
 def snapshot_steps(config: TrainingConfig) -> list[int]:
     """The steps after which weights are kept: `snapshots` of them, and one more when C arrives at C_max.
 
-    Half, log-spaced from 100 (or 1/30 of few steps), in the first third of training; half, evenly spaced to the last step, in the rest.
+    Half, log-spaced from 100 (or 1/30 of few steps), in the first third of training; half, evenly spaced, in the rest.
     """
     if config.snapshots == 0:
         return []
