@@ -87,7 +87,7 @@ def end_at(event: str, counts: list[int], number: int = signal.SIGKILL, share: f
             self.name = name_of(path)
             at(f"open {self.name}")
             self.file = open(path, mode)  # noqa: SIM115
-            self.flush, self.close = self.file.flush, self.file.close
+            self.flush, self.close, self.fileno = self.file.flush, self.file.close, self.file.fileno
 
         def __enter__(self):
             return self

@@ -115,4 +115,5 @@ def test_a_row_more_trains_is_measured_and_drawn(made_up, tiny_config, few_image
 
 def figure_texts(figure) -> list[str]:
     found = [axis.get_title() for axis in figure.axes]
-    return found + [text.get_text() for axis in figure.axes if axis.get_legend() for text in axis.get_legend().texts]
+    legends = [*figure.legends, *(axis.get_legend() for axis in figure.axes if axis.get_legend())]
+    return found + [text.get_text() for legend in legends for text in legend.texts]

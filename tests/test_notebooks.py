@@ -55,7 +55,11 @@ def test_training_notebooks_offer_every_setting_with_its_meaning(name):
     [
         ("03_adaptive_training", {"sede": 2}, "There is no parameter 'sede'"),
         ("03_adaptive_training", {"steps": "many"}, "steps is 'many'; give an integer."),
-        ("02_linear_training", {"arm": "adaptive"}, "arm is 'adaptive'; this notebook trains linear or linear_full."),
+        (
+            "02_linear_training",
+            {"arm": "adaptive"},
+            "arm is 'adaptive'; this notebook trains linear or linear_full or slow_then_hold.",
+        ),
         ("01_dataset", {"profile": "desktop"}, "profile is 'desktop'; choose one of"),
         ("04_analysis", {"profil": "smoke"}, "There is no parameter 'profil'"),
         ("06_benchmark", {"measure": "yes"}, "measure is 'yes'; give True or False."),
