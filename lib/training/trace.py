@@ -59,7 +59,8 @@ class Trace:
         self.steps += len(values)
 
     def _count(self, name: str, values: np.ndarray) -> None:
-        self.sums[name] = self.sums.get(name, 0.0) + float(values.sum())
+        # One step after the other, so that the sum does not depend on where the host looked.
+        self.sums[name] = float(np.cumsum([self.sums.get(name, 0.0), *values])[-1])
 
     def frame(self) -> pd.DataFrame:
         """One row per window of `trace_every` steps: its last step, the values there, their means (`_mean`)."""
