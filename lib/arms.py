@@ -6,7 +6,7 @@ An arm is a name in settings, profiles and commands; everything else about it st
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lib.objectives import Objective, ObjectiveSettings, controlled
+from lib.objectives import Objective, ObjectiveSettings, beta_vae, controlled, cyclical, kl_annealing, vae
 from lib.refusal import Refusal
 from lib.schedules import AdaptiveCapacity, LinearCapacity, Schedule, adaptive_then_held, linear_full_length
 
@@ -16,8 +16,8 @@ class Arm:
     """One row. Constants of an arm (a beta of 4, say) are bound here, in `objective`, and are no settings."""
 
     name: str
-    objective: Callable[[ObjectiveSettings, Callable[..., Schedule]], Objective]  # from settings and `schedule`
-    schedule: Callable[..., Schedule]  # from c_start, c_max (nats per image) and the number of steps
+    objective: Callable[[ObjectiveSettings, Callable[..., Schedule] | None], Objective]  # from settings and `schedule`
+    schedule: Callable[..., Schedule] | None  # from c_start, c_max (nats per image) and the number of steps; None: no C
     label: str
     colour: (
         str  # of Okabe and Ito's, which colour-blind readers can tell apart; a control is the lighter kin of its arm
@@ -35,6 +35,11 @@ _ROWS = (
         "a control", "02_linear_training"),
     Arm("adaptive_hold", controlled, adaptive_then_held, "adaptive then held", "#E69F00", "--",
         "a control", "03_adaptive_training"),
+    # Weighted KL: the clock alone decides beta.
+    Arm("vae", vae, None, "VAE", "#000000", "-", "[1]", "05_other_arms"),
+    Arm("beta_vae", beta_vae, None, "β-VAE", "#000000", ":", "[4]", "05_other_arms"),
+    Arm("kl_annealing", kl_annealing, None, "KL annealing", "#009E73", "-", "[2]", "05_other_arms"),
+    Arm("cyclical", cyclical, None, "cyclical annealing", "#009E73", ":", "[3]", "05_other_arms"),
 )  # fmt: skip
 ARMS = {arm.name: arm for arm in _ROWS}
 
@@ -56,5 +61,11 @@ def objective_of(name: str, settings: ObjectiveSettings) -> Objective:
 
 
 def schedule_of(name: str, c_start: float, c_max: float, steps: int) -> Schedule:
-    """The rule by which C grows in the arm called `name`, in a training of `steps` steps; errors as `objective_of`."""
-    return arm_named(name).schedule(c_start, c_max, steps)
+    """The rule by which C grows in the arm called `name`, in a training of `steps` steps; errors as `objective_of`.
+
+    Raises ValueError for an arm without a capacity, too.
+    """
+    schedule = arm_named(name).schedule
+    if schedule is None:
+        raise Refusal(f"The arm {name} has no capacity C.")
+    return schedule(c_start, c_max, steps)

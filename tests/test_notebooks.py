@@ -41,7 +41,7 @@ def test_there_is_no_notebook_without_a_source():
     assert {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")} == {path.stem for path in SOURCES}
 
 
-@pytest.mark.parametrize("name", ["02_linear_training", "03_adaptive_training"])
+@pytest.mark.parametrize("name", ["02_linear_training", "03_adaptive_training", "05_other_arms"])
 def test_training_notebooks_offer_every_setting_with_its_meaning(name):
     found = papermill.inspect_notebook(str(ROOT / "notebooks" / f"{name}.ipynb"))
     assert set(found) == {"profile", *TRAINING, *EVALUATION}
@@ -56,6 +56,7 @@ def test_training_notebooks_offer_every_setting_with_its_meaning(name):
         ("03_adaptive_training", {"sede": 2}, "There is no parameter 'sede'"),
         ("03_adaptive_training", {"steps": "many"}, "steps is 'many'; give an integer."),
         ("02_linear_training", {"arm": "adaptive"}, "arm is 'adaptive'; this notebook trains linear or linear_full."),
+        ("05_other_arms", {"arm": "linear"}, "arm is 'linear'; this notebook trains vae or beta_vae or"),
         ("01_dataset", {"profile": "desktop"}, "profile is 'desktop'; choose one of"),
         ("04_analysis", {"profil": "smoke"}, "There is no parameter 'profil'"),
         ("06_benchmark", {"measure": "yes"}, "measure is 'yes'; give True or False."),

@@ -55,10 +55,13 @@ of the latents and the mismatch of each alone add up to the KL.
 
 
 def functions_of_the_rule(config: TrainingConfig) -> list[Callable]:
-    """The functions that compute what the run's arm adds to the loss, in the order in which a step calls them."""
+    """The functions that compute what the run's arm adds to the loss, in the order in which a step calls them.
+
+    Where there is no controller, the function that binds the arm's constants stands before them.
+    """
     objective, make_schedule = objective_of(config.arm, config), ARMS[config.arm].schedule
     if not isinstance(objective, Controlled):
-        return [type(objective).control, type(objective).penalty]
+        return [ARMS[config.arm].objective, type(objective).control, type(objective).penalty]
     schedule = type(objective.schedule)
     control = [] if make_schedule is schedule else [make_schedule]  # gives a rule another t_max
     return [*control, schedule.set_point, PIDController.step, schedule.advance]

@@ -62,7 +62,8 @@ def test_the_rule_is_shown_by_the_functions_that_a_step_calls(tiny_config, const
     assert calls.functions_of_the_rule(tiny_config("linear")) == [linear.set_point, step, linear.advance]
     assert calls.functions_of_the_rule(tiny_config("linear_full"))[0] is linear_full_length
     assert calls.functions_of_the_rule(tiny_config("adaptive_hold"))[-1] == AdaptiveCapacity.advance
-    assert calls.functions_of_the_rule(tiny_config("constant")) == [Constant.control, Constant.penalty]
+    expected = [constant.objective, Constant.control, Constant.penalty]
+    assert calls.functions_of_the_rule(tiny_config("constant")) == expected
     calls.show_rule(tiny_config("linear"))
     assert "clamp(max=self.c_max)\n```" in "".join(shown)
 
