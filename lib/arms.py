@@ -6,7 +6,11 @@ An arm is a name in settings, profiles and commands; everything else about it st
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lib.objectives import Objective, ObjectiveSettings, beta_vae, controlled, cyclical, kl_annealing, vae
+from lib.objectives import Objective, ObjectiveSettings, controlled
+from lib.objectives.capacity import capacity
+from lib.objectives.clocks import EarlyRamp, Staircase, always_at_maximum
+from lib.objectives.dynamic import dynamic_vae
+from lib.objectives.weighted import beta_vae, cyclical, kl_annealing, vae
 from lib.refusal import Refusal
 from lib.schedules import AdaptiveCapacity, LinearCapacity, Schedule, adaptive_then_held, linear_full_length
 
@@ -40,6 +44,12 @@ _ROWS = (
     Arm("beta_vae", beta_vae, None, "β-VAE", "#000000", ":", "[4]", "05_other_arms"),
     Arm("kl_annealing", kl_annealing, None, "KL annealing", "#009E73", "-", "[2]", "05_other_arms"),
     Arm("cyclical", cyclical, None, "cyclical annealing", "#009E73", ":", "[3]", "05_other_arms"),
+    # The KL held at a capacity by other means than ControlVAE's, and at once.
+    Arm("capacity", capacity, LinearCapacity, "capacity, linear C", "#CC79A7", "-", "[6]", "05_other_arms"),
+    Arm("capacity_ramp", capacity, EarlyRamp, "capacity, early ramp", "#CC79A7", ":", "[6]", "05_other_arms"),
+    Arm("dynamic_vae", dynamic_vae, Staircase, "DynamicVAE", "#D55E00", ":", "Shao et al. 2022", "05_other_arms"),
+    Arm("fixed_set_point", controlled, always_at_maximum, "C_max from the start", "#0072B2", ":",
+        "a control", "05_other_arms"),
 )  # fmt: skip
 ARMS = {arm.name: arm for arm in _ROWS}
 

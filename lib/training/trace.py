@@ -37,8 +37,9 @@ class Trace:
                 "finite; lower learning_rate or ki."
             )
         if "beta" in table:
-            self._count("at_beta_min", table["beta"] <= self.config.beta_min)
             self._count("beta", table["beta"])
+        if "integral" in table:  # the PI controller's, whose least beta is the setting
+            self._count("at_beta_min", table["beta"] <= self.config.beta_min)
         if "set_point" in table:
             self._count("kl_to_set_point", np.abs(table["kl"] - table["set_point"]))
         if "frozen" in table:
