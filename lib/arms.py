@@ -10,6 +10,7 @@ from lib.objectives import Objective, ObjectiveSettings, controlled
 from lib.objectives.capacity import capacity
 from lib.objectives.clocks import EarlyRamp, Staircase, always_at_maximum
 from lib.objectives.dynamic import dynamic_vae
+from lib.objectives.tcvae import beta_tcvae
 from lib.objectives.weighted import beta_vae, cyclical, kl_annealing, vae
 from lib.refusal import Refusal
 from lib.schedules import AdaptiveCapacity, LinearCapacity, Schedule, adaptive_then_held, linear_full_length
@@ -29,6 +30,7 @@ class Arm:
     line: str  # matplotlib's line style
     cited: str  # numbers of the report's list of references, or where the arm comes from
     notebook: str  # that trains it, without suffix
+    least_batch: int = 1  # images; 2 where those of a batch are compared
 
 
 _ROWS = (
@@ -50,6 +52,8 @@ _ROWS = (
     Arm("dynamic_vae", dynamic_vae, Staircase, "DynamicVAE", "#D55E00", ":", "Shao et al. 2022", "05_other_arms"),
     Arm("fixed_set_point", controlled, always_at_maximum, "C_max from the start", "#0072B2", ":",
         "a control", "05_other_arms"),
+    # The total correlation alone under pressure.
+    Arm("beta_tcvae", beta_tcvae, None, "β-TCVAE", "#E69F00", "-", "[12]", "05_other_arms", least_batch=2),
 )  # fmt: skip
 ARMS = {arm.name: arm for arm in _ROWS}
 

@@ -6,6 +6,7 @@
 - capacity    gamma |KL - C|
 - dynamic     DynamicVAE, ControlVAE's successor
 - clocks      set points of these that the clock moves
+- total_correlation, tcvae   estimators from one batch, and beta-TCVAE
 """
 
 from lib.objectives.controlled import Controlled, controlled
