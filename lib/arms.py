@@ -10,6 +10,7 @@ from lib.objectives import Objective, ObjectiveSettings, controlled
 from lib.objectives.capacity import capacity
 from lib.objectives.clocks import EarlyRamp, Staircase, always_at_maximum
 from lib.objectives.dynamic import dynamic_vae
+from lib.objectives.factor import factor_vae
 from lib.objectives.tcvae import beta_tcvae
 from lib.objectives.weighted import beta_vae, cyclical, kl_annealing, vae
 from lib.refusal import Refusal
@@ -54,6 +55,7 @@ _ROWS = (
         "a control", "05_other_arms"),
     # The total correlation alone under pressure.
     Arm("beta_tcvae", beta_tcvae, None, "β-TCVAE", "#E69F00", "-", "[12]", "05_other_arms", least_batch=2),
+    Arm("factor_vae", factor_vae, None, "FactorVAE", "#E69F00", ":", "[7]", "05_other_arms", least_batch=2),
 )  # fmt: skip
 ARMS = {arm.name: arm for arm in _ROWS}
 

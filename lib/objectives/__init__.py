@@ -7,9 +7,12 @@
 - dynamic     DynamicVAE, ControlVAE's successor
 - clocks      set points of these that the clock moves
 - total_correlation, tcvae   estimators from one batch, and beta-TCVAE
+- factor      FactorVAE, with its discriminator
 """
 
 from lib.objectives.controlled import Controlled, controlled
-from lib.objectives.seam import COLUMNS, FLAGS, Encoded, Objective, ObjectiveSettings
+from lib.objectives.seam import COLUMNS, FLAGS, Adversarial, Encoded, Objective, ObjectiveSettings
 
-__all__ = ["COLUMNS", "FLAGS", "Controlled", "Encoded", "Objective", "ObjectiveSettings", "controlled"]
+__all__ = [
+    "COLUMNS", "FLAGS", "Adversarial", "Controlled", "Encoded", "Objective", "ObjectiveSettings", "controlled",
+]  # fmt: skip

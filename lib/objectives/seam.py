@@ -7,9 +7,10 @@ An objective is a pure function of tensors in two parts, so that a step can be c
 Letters: B images of a batch, J latents, S numbers carried.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
 
 # What objectives record at every step, in the order of a trace. One that lacks some leaves them out: there they are
 # missing, and not zero. The last three are true or false.
@@ -31,6 +32,8 @@ class ObjectiveSettings(Protocol):
     """The settings that objectives are made from (`lib.runs.settings.TrainingConfig` has them)."""
 
     steps: int
+    latents: int
+    learning_rate: float
     c_start: float
     c_max: float
     kp: float
@@ -55,4 +58,26 @@ class Objective(Protocol):
 
     def penalty(self, state: Tensor, encoded: Encoded) -> Tensor:
         """The term of the loss, [] in nats per image, given the state that `control` returned."""
+        ...
+
+
+@runtime_checkable
+class Adversarial(Objective, Protocol):
+    """An objective with a network of its own, which learns against the encoder (lib/training/adversary.py).
+
+    The two never share a gradient: `penalty` gives none to the adversary, `adversary_loss` none to the encoder.
+    """
+
+    adversary: nn.Module
+
+    def initialise_adversary(self, generator: Generator) -> None:
+        """The adversary's first weights, in place."""
+        ...
+
+    def adversary_optimizer(self, capturable: bool) -> Optimizer:
+        """The adversary's optimiser, made when its weights lie on their device."""
+        ...
+
+    def adversary_loss(self, latents: Tensor, others: Tensor, keys: Tensor) -> Tensor:
+        """What the adversary minimises, []: z of the step's batch, z' of a second one, uniform numbers; all [B, J]."""
         ...

@@ -8,7 +8,7 @@ from torch import Tensor
 from lib.dsprites import N_IMAGES
 from lib.objectives.seam import Encoded, ObjectiveSettings
 from lib.objectives.total_correlation import stratified_weights, total_correlation
-from lib.objectives.weighted import WeightedKL, vae
+from lib.objectives.weighted import LOWER_BOUND
 from lib.schedules import Schedule
 
 BETA = 6.0
@@ -24,21 +24,20 @@ class WeightedTotalCorrelation:
 
     beta: float
     images: int  # N, whose aggregate posterior is meant
-    kl: WeightedKL
 
     columns = ("beta",)
 
     def initial_state(self) -> Tensor:
-        return self.kl.initial_state()
+        return LOWER_BOUND.initial_state()
 
     def control(self, t: Tensor, state: Tensor, kl: Tensor) -> tuple[Tensor, Tensor]:
-        return self.kl.control(t, state, kl)
+        return LOWER_BOUND.control(t, state, kl)
 
     def penalty(self, state: Tensor, encoded: Encoded) -> Tensor:
         mean, logvar, latents = encoded.mean, encoded.logvar, encoded.latents
         weights = stratified_weights(len(latents), self.images, latents.device)
         correlation = total_correlation(latents, mean, logvar, weights)
-        return self.kl.penalty(state, encoded) + (self.beta - 1) * correlation
+        return LOWER_BOUND.penalty(state, encoded) + (self.beta - 1) * correlation
 
 
 def beta_tcvae(settings: ObjectiveSettings, schedule: Callable[..., Schedule] | None) -> WeightedTotalCorrelation:
@@ -46,4 +45,4 @@ def beta_tcvae(settings: ObjectiveSettings, schedule: Callable[..., Schedule] | 
 
     They train an MLP in batches of 2,048 at learning rate 1e-3; here all of that is the settings'.
     """
-    return WeightedTotalCorrelation(BETA, N_IMAGES, vae(settings, schedule))
+    return WeightedTotalCorrelation(BETA, N_IMAGES)

@@ -37,9 +37,12 @@ class WeightedKL:
         return state[0].to(encoded.kl.dtype) * encoded.kl
 
 
+LOWER_BOUND = WeightedKL(lambda t: torch.full_like(t, 1.0, dtype=torch.float64))  # beta = 1
+
+
 def vae(settings: ObjectiveSettings, schedule: Callable[..., Schedule] | None) -> WeightedKL:
     """beta = 1: the negative evidence lower bound. Source: Kingma and Welling 2013, eq. 10."""
-    return WeightedKL(lambda t: torch.full_like(t, 1.0, dtype=torch.float64))
+    return LOWER_BOUND
 
 
 def beta_vae(settings: ObjectiveSettings, schedule: Callable[..., Schedule] | None) -> WeightedKL:

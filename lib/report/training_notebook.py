@@ -15,7 +15,7 @@ from lib.data.dataset import Dataset
 from lib.evaluation.evaluate import evaluate
 from lib.evaluation.scores import measure_scores
 from lib.evaluation.snapshots import measure_snapshots
-from lib.objectives import Controlled
+from lib.objectives import Adversarial, Controlled
 from lib.pid import PIDController
 from lib.report import figures
 from lib.report.information_figures import over_training
@@ -61,7 +61,8 @@ def functions_of_the_rule(config: TrainingConfig) -> list[Callable]:
     """
     objective, make_schedule = objective_of(config.arm, config), ARMS[config.arm].schedule
     if not isinstance(objective, Controlled):
-        return [ARMS[config.arm].objective, type(objective).control, type(objective).penalty]
+        own = [type(objective).adversary_loss] if isinstance(objective, Adversarial) else []
+        return [ARMS[config.arm].objective, type(objective).control, type(objective).penalty, *own]
     schedule = type(objective.schedule)
     control = [] if make_schedule is schedule else [make_schedule]  # gives a rule another t_max
     return [*control, schedule.set_point, PIDController.step, schedule.advance]

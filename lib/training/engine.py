@@ -1,9 +1,9 @@
 """One training step of ControlVAE, on any device, with nothing read back by the host between steps.
 
-The engine owns the network, the optimiser and the arm's objective. Batches and noise are functions of
-(seed, step) alone: every arm sees the same ones, and a resumed run continues with the same bits. All that a step
-reads and changes lies in tensors that keep their place, so that a step can be captured once as a CUDA graph and
-replayed (lib/training/lockstep.py).
+The engine owns the network, the optimiser and the arm's objective, with that one's own network where it has one
+(adversary.py). Batches and noise are functions of (seed, step) alone: every arm sees the same ones, and a resumed run
+continues with the same bits. All that a step reads and changes lies in tensors that keep their place, so that a step
+can be captured once as a CUDA graph and replayed (lockstep.py).
 """
 
 from typing import Any
@@ -14,8 +14,9 @@ from torch import Tensor
 from lib.arms import objective_of
 from lib.data.dataset import Dataset
 from lib.model import VAE, initialise, kl_per_latent, reconstruction_loss, reparameterise
-from lib.objectives import COLUMNS, Encoded
+from lib.objectives import COLUMNS, Adversarial, Encoded
 from lib.runs.settings import TrainingConfig
+from lib.training.adversary import AdversaryTraining
 from lib.training.device import device_of
 from lib.training.layers import FAST
 from lib.training.streams import BLOCK, WEIGHTS, epoch_permutation, noise_block, stream_seed
@@ -49,6 +50,9 @@ class Engine:
             self.model.parameters(), config.learning_rate, fused=True, capturable=device.type == "cuda"
         )
         self.objective = objective_of(config.arm, config)
+        self.adversary = None
+        if isinstance(self.objective, Adversarial):
+            self.adversary = AdversaryTraining(self.objective, config, self.n_images, device)
         self.columns = trace_columns(config.latents, self.objective.columns)
 
         self.batches = self.n_images // config.batch_size  # of an epoch; a last, incomplete batch is left out
@@ -71,6 +75,8 @@ class Engine:
         if block != self._block:
             shape = self.config.batch_size, self.config.latents
             self._noise.copy_(noise_block(self.config.seed, block, *shape, self.device))
+            if self.adversary is not None:
+                self.adversary.prepare(block)
             self._block = block
         return min(self.batches - self.step % self.batches, BLOCK - self.step % BLOCK)
 
@@ -110,6 +116,14 @@ class Engine:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
+        if self.adversary is not None:
+            self.adversary.train_step(row, latents, self.latents_of)
+
+    def latents_of(self, indices: Tensor, noise: Tensor) -> Tensor:
+        """z ~ q(z|x) [B, J] of the images with these indices [B], from standard normal noise [B, J]."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            mean, logvar = self.model.encode(self.data.images(indices, self.dtype))
+        return reparameterise(mean.to(self.dtype), logvar.to(self.dtype), noise.to(self.dtype))
 
     def control(
         self, t: Tensor, carried: Tensor, reconstruction: Tensor, kl: Tensor, kl_latents: Tensor
@@ -133,7 +147,14 @@ class Engine:
 
         A gradient that is not shows in the losses of the next step, so that only what is kept needs a look.
         """
-        state = [*self.model.parameters(), *(v for each in self.optimizer.state.values() for v in each.values())]
+        trained = [(self.model, self.optimizer)]
+        if self.adversary is not None:
+            trained.append((self.adversary.network, self.adversary.optimizer))
+        state = [
+            value
+            for network, optimizer in trained
+            for value in (*network.parameters(), *(v for each in optimizer.state.values() for v in each.values()))
+        ]
         if not all(value.isfinite().all() for value in state):
             raise FloatingPointError(
                 f"Training diverged at step {self.step}: a gradient is not finite; lower learning_rate or ki."
@@ -141,12 +162,13 @@ class Engine:
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to continue with the same bits."""
-        return {
+        state = {
             "step": self.step,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "controlled": self.carried,  # named so in the first checkpoints
         }
+        return state if self.adversary is None else state | {"adversary": self.adversary.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`'s result; its tensors may lie on any device.
@@ -157,6 +179,10 @@ class Engine:
         self.t.fill_(self.step)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        for group in self.optimizer.param_groups:
+        optimizers = [self.optimizer]
+        if self.adversary is not None:
+            self.adversary.load_state_dict(state["adversary"])
+            optimizers.append(self.adversary.optimizer)
+        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["capturable"] = self.device.type == "cuda"
         self.carried.copy_(state["controlled"])

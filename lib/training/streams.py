@@ -1,11 +1,14 @@
 """A run's random streams: weights, batches and noise as functions of (seed, step) alone, the same for every arm."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
 
 BLOCK = 1000  # steps whose noise and trace the device holds; part of what a seed means, so not a setting
-WEIGHTS, BATCHES, NOISE = range(3)  # the seed's independent random streams
+# The seed's independent random streams; the last two are those of an objective's own network.
+WEIGHTS, BATCHES, NOISE, ADVERSARY_WEIGHTS, ADVERSARY = range(5)
 
 
 def stream_seed(seed: int, stream: int, index: int = 0) -> int:
@@ -23,3 +26,22 @@ def noise_block(seed: int, block: int, batch_size: int, latents: int, device: to
     """Standard normal noise of the block-th 1,000 steps, float32 [1000, B, J] in every precision."""
     generator = torch.Generator(device).manual_seed(stream_seed(seed, NOISE, block))
     return torch.randn(BLOCK, batch_size, latents, generator=generator, device=device)
+
+
+class AdversaryBlock(NamedTuple):
+    """What an objective's own network draws in 1,000 steps."""
+
+    indices: Tensor  # images of a second batch, with replacement, int64 [1000, B]
+    noise: Tensor  # standard normal, of their latents, float32 [1000, B, J]
+    keys: Tensor  # uniform in [0, 1), by whose order latents are permuted, float32 [1000, B, J]
+
+
+def adversary_block(
+    seed: int, block: int, n_images: int, batch_size: int, latents: int, device: torch.device
+) -> AdversaryBlock:
+    """The draws of the block-th 1,000 steps."""
+    generator = torch.Generator(device).manual_seed(stream_seed(seed, ADVERSARY, block))
+    indices = torch.randint(n_images, (BLOCK, batch_size), generator=generator, device=device)
+    noise = torch.randn(BLOCK, batch_size, latents, generator=generator, device=device)
+    keys = torch.rand(BLOCK, batch_size, latents, generator=generator, device=device)
+    return AdversaryBlock(indices, noise, keys)

@@ -7,6 +7,7 @@ import torch
 
 from lib.arms import ARMS
 from lib.data import dataset
+from lib.objectives.factor import FactorKL
 from lib.pid import PIDController
 from lib.report import training_notebook as calls
 from lib.report.notebook import arms_of
@@ -64,6 +65,7 @@ def test_the_rule_is_shown_by_the_functions_that_a_step_calls(tiny_config, const
     assert calls.functions_of_the_rule(tiny_config("adaptive_hold"))[-1] == AdaptiveCapacity.advance
     expected = [constant.objective, Constant.control, Constant.penalty]
     assert calls.functions_of_the_rule(tiny_config("constant")) == expected
+    assert calls.functions_of_the_rule(tiny_config("factor_vae"))[-1] is FactorKL.adversary_loss
     calls.show_rule(tiny_config("linear"))
     assert "clamp(max=self.c_max)\n```" in "".join(shown)
 
