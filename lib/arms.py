@@ -11,6 +11,7 @@ from lib.objectives.capacity import capacity
 from lib.objectives.clocks import EarlyRamp, Staircase, always_at_maximum
 from lib.objectives.dynamic import dynamic_vae
 from lib.objectives.factor import factor_vae
+from lib.objectives.information import information, information_alone
 from lib.objectives.tcvae import beta_tcvae
 from lib.objectives.weighted import beta_vae, cyclical, kl_annealing, vae
 from lib.refusal import Refusal
@@ -23,7 +24,9 @@ class Arm:
 
     name: str
     objective: Callable[[ObjectiveSettings, Callable[..., Schedule] | None], Objective]  # from settings and `schedule`
-    schedule: Callable[..., Schedule] | None  # from c_start, c_max (nats per image) and the number of steps; None: no C
+    schedule: (
+        Callable[..., Schedule] | None
+    )  # from c_start, c_max (nats per image) and the number of steps; None: no C, or not of these
     label: str
     colour: (
         str  # of Okabe and Ito's, which colour-blind readers can tell apart; a control is the lighter kin of its arm
@@ -56,6 +59,11 @@ _ROWS = (
     # The total correlation alone under pressure.
     Arm("beta_tcvae", beta_tcvae, None, "β-TCVAE", "#E69F00", "-", "[12]", "05_other_arms", least_batch=2),
     Arm("factor_vae", factor_vae, None, "FactorVAE", "#E69F00", ":", "[7]", "05_other_arms", least_batch=2),
+    # The report's wish: no pressure on the information, by way of C, and literally.
+    Arm("information", information, None, "information is free", "#56B4E9", "-", "the report", "05_other_arms",
+        least_batch=2),
+    Arm("total_correlation", information_alone, LinearCapacity, "I held, TC pressed", "#56B4E9", ":",
+        "the report, [12]", "05_other_arms", least_batch=2),
 )  # fmt: skip
 ARMS = {arm.name: arm for arm in _ROWS}
 
@@ -79,9 +87,9 @@ def objective_of(name: str, settings: ObjectiveSettings) -> Objective:
 def schedule_of(name: str, c_start: float, c_max: float, steps: int) -> Schedule:
     """The rule by which C grows in the arm called `name`, in a training of `steps` steps; errors as `objective_of`.
 
-    Raises ValueError for an arm without a capacity, too.
+    Raises ValueError for an arm without one, too.
     """
     schedule = arm_named(name).schedule
     if schedule is None:
-        raise Refusal(f"The arm {name} has no capacity C.")
+        raise Refusal(f"The arm {name} has no capacity C that the clock and the controller alone decide.")
     return schedule(c_start, c_max, steps)

@@ -8,11 +8,13 @@
 - clocks      set points of these that the clock moves
 - total_correlation, tcvae   estimators from one batch, and beta-TCVAE
 - factor      FactorVAE, with its discriminator
+- posterior_bank, information   the report's wish: steered by I_q(x; z), and how that is estimated
 """
 
 from lib.objectives.controlled import Controlled, controlled
-from lib.objectives.seam import COLUMNS, FLAGS, Adversarial, Encoded, Objective, ObjectiveSettings
+from lib.objectives.seam import COLUMNS, FLAGS, Adversarial, Encoded, Informed, Objective, ObjectiveSettings
 
 __all__ = [
-    "COLUMNS", "FLAGS", "Adversarial", "Controlled", "Encoded", "Objective", "ObjectiveSettings", "controlled",
+    "COLUMNS", "FLAGS", "Adversarial", "Controlled", "Encoded", "Informed", "Objective", "ObjectiveSettings",
+    "controlled",
 ]  # fmt: skip

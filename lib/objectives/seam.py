@@ -16,6 +16,8 @@ from torch.optim import Optimizer
 # missing, and not zero. The last three are true or false.
 COLUMNS = ("beta", "set_point", "capacity", "integral", "frozen", "advanced", "locked")
 FLAGS = COLUMNS[-3:]
+# One more, of those that estimate it; the traces of others do not have it at all.
+INFORMATION = "information"
 
 
 class Encoded(NamedTuple):
@@ -46,7 +48,7 @@ class ObjectiveSettings(Protocol):
 class Objective(Protocol):
     """What is added to the reconstruction loss, what is carried from step to step, and what is recorded."""
 
-    columns: tuple[str, ...]  # those of COLUMNS that it fills, in their order
+    columns: tuple[str, ...]  # those of COLUMNS that it fills, in their order, and INFORMATION
 
     def initial_state(self) -> Tensor:
         """What is carried into the first step: float64 [S]."""
@@ -80,4 +82,15 @@ class Adversarial(Objective, Protocol):
 
     def adversary_loss(self, latents: Tensor, others: Tensor, keys: Tensor) -> Tensor:
         """What the adversary minimises, []: z of the step's batch, z' of a second one, uniform numbers; all [B, J]."""
+        ...
+
+
+@runtime_checkable
+class Informed(Objective, Protocol):
+    """An objective that steers by an estimate of I_q(x; z) over all images (lib/training/posterior_table.py)."""
+
+    query_every: int  # steps between two estimates
+
+    def informed(self, state: Tensor, estimate: Tensor) -> Tensor:
+        """The state [S] with a new estimate [] in it, nats."""
         ...

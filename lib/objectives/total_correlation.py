@@ -50,10 +50,20 @@ def stratified_weights(batch: int, images: int, device: torch.device | str = "cp
     return weights.fill_diagonal_(1 / images)
 
 
-def total_correlation(latents: Tensor, mean: Tensor, logvar: Tensor, weights: Tensor) -> Tensor:
-    """TC [] in nats per image of a batch: z ~ q(z|x) and posteriors, all [B, J], and an estimator's weights [B, B]."""
+def parts(latents: Tensor, mean: Tensor, logvar: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """I_q(x; z) and TC, both [] in nats per image: z ~ q(z|x) and posteriors [B, J], an estimator's weights [B, B].
+
+    I is mean_i (log q(z_i|x_i) - log q(z_i)). Its value says little where it is above log B; the training of no arm
+    steers by it.
+    """
     densities = log_densities(latents, mean, logvar)
     log_weights = weights.log().to(densities.dtype)
+    own = densities.diagonal().sum(0)  # [B], of [J, B]
     joint = torch.logsumexp(log_weights + densities.sum(2), 1)  # [B]
     marginals = torch.logsumexp(log_weights[:, :, None] + densities, 1)  # [B, J]
-    return (joint - marginals.sum(1)).mean()
+    return (own - joint).mean(), (joint - marginals.sum(1)).mean()
+
+
+def total_correlation(latents: Tensor, mean: Tensor, logvar: Tensor, weights: Tensor) -> Tensor:
+    """TC [] in nats per image of a batch: z ~ q(z|x) and posteriors, all [B, J], and an estimator's weights [B, B]."""
+    return parts(latents, mean, logvar, weights)[1]

@@ -89,8 +89,9 @@ def traces(runs: dict[str, list[pd.DataFrame]]) -> Figure:
                 )  # fmt: skip
         axis.set_ylabel(label)
         axis.margins(x=0.01)
-    for axis in (axes[0, 0], axes[1, 0]):
-        axis.set_yscale("log")
+    for axis, (column, _) in zip(axes[:, 0], panels[::2], strict=True):
+        if any((frame[column] > 0).any() for frames in runs.values() for frame in frames):  # some arms have no beta
+            axis.set_yscale("log")
         axis.grid(True, which="minor", linewidth=0.3)
     axes[0, 0].legend(frameon=True)
     for axis in axes[1]:

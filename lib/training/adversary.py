@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lib.objectives import Adversarial
+from lib.objectives import Adversarial, Encoded
 from lib.runs.settings import TrainingConfig
 from lib.training.streams import ADVERSARY_WEIGHTS, BLOCK, AdversaryBlock, adversary_block, stream_seed
 
@@ -23,6 +23,7 @@ class AdversaryTraining:
         self.objective, self.network = objective, objective.adversary.to(device, dtype)
         self.optimizer = objective.adversary_optimizer(capturable=device.type == "cuda")
         self._draw = (config.seed, n_images, config.batch_size, config.latents, device)
+        self._drawn = -1  # which 1,000 steps' draws are held
         shape = BLOCK, config.batch_size
         self._block = AdversaryBlock(
             torch.empty(shape, dtype=torch.int64, device=device),
@@ -30,23 +31,28 @@ class AdversaryTraining:
             torch.empty(*shape, config.latents, device=device),
         )
 
-    def prepare(self, block: int) -> None:
-        """Draw what the block-th 1,000 steps need, into tensors that keep their place."""
-        seed, *rest = self._draw
-        for held, drawn in zip(self._block, adversary_block(seed, block, *rest), strict=True):
-            held.copy_(drawn)
+    def prepare(self, step: int, carried: Tensor) -> int:
+        if step // BLOCK != self._drawn:
+            self._drawn = step // BLOCK
+            seed, *rest = self._draw
+            for held, drawn in zip(self._block, adversary_block(seed, self._drawn, *rest), strict=True):
+                held.copy_(drawn)
+        return BLOCK - step % BLOCK
 
-    def train_step(self, row: Tensor, latents: Tensor, encode: Callable[[Tensor, Tensor], Tensor]) -> None:
-        """One step, after the VAE's: row int64 [1] in the block, the batch's z [B, J].
-
-        encode: images' indices [B] and noise [B, J] -> z' [B, J] by the encoder as it now is.
-        """
-        indices, noise, keys = (held.index_select(0, row)[0] for held in self._block)
+    def after_step(
+        self, row: Tensor, indices: Tensor, encoded: Encoded, encode: Callable[[Tensor, Tensor], Tensor]
+    ) -> None:
+        """The adversary's step, against a second batch as the encoder now sees it."""
+        second, noise, keys = (held.index_select(0, row)[0] for held in self._block)
         with torch.no_grad():
-            others = encode(indices, noise)
+            others = encode(second, noise)
         self.optimizer.zero_grad(set_to_none=True)
-        self.objective.adversary_loss(latents, others, keys).backward()
+        self.objective.adversary_loss(encoded.latents, others, keys).backward()
         self.optimizer.step()
+
+    def trained(self) -> list[Tensor]:
+        moments = [value for state in self.optimizer.state.values() for value in state.values()]
+        return [*self.network.parameters(), *moments]
 
     def state_dict(self) -> dict[str, Any]:
         return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
@@ -54,3 +60,5 @@ class AdversaryTraining:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
+        for group in self.optimizer.param_groups:
+            group["capturable"] = self._block.noise.device.type == "cuda"

@@ -1,7 +1,7 @@
 """One training step of ControlVAE, on any device, with nothing read back by the host between steps.
 
-The engine owns the network, the optimiser and the arm's objective, with that one's own network where it has one
-(adversary.py). Batches and noise are functions of (seed, step) alone: every arm sees the same ones, and a resumed run
+The engine owns the network, the optimiser and the arm's objective, with what that keeps beside the VAE
+(companion.py). Batches and noise are functions of (seed, step) alone: every arm sees the same ones, and a resumed run
 continues with the same bits. All that a step reads and changes lies in tensors that keep their place, so that a step
 can be captured once as a CUDA graph and replayed (lockstep.py).
 """
@@ -14,9 +14,9 @@ from torch import Tensor
 from lib.arms import objective_of
 from lib.data.dataset import Dataset
 from lib.model import VAE, initialise, kl_per_latent, reconstruction_loss, reparameterise
-from lib.objectives import COLUMNS, Adversarial, Encoded
+from lib.objectives import COLUMNS, Encoded
 from lib.runs.settings import TrainingConfig
-from lib.training.adversary import AdversaryTraining
+from lib.training.companion import companion_of
 from lib.training.device import device_of
 from lib.training.layers import FAST
 from lib.training.streams import BLOCK, WEIGHTS, epoch_permutation, noise_block, stream_seed
@@ -50,9 +50,7 @@ class Engine:
             self.model.parameters(), config.learning_rate, fused=True, capturable=device.type == "cuda"
         )
         self.objective = objective_of(config.arm, config)
-        self.adversary = None
-        if isinstance(self.objective, Adversarial):
-            self.adversary = AdversaryTraining(self.objective, config, self.n_images, device)
+        self.companion = companion_of(self.objective, config, self.n_images, device)
         self.columns = trace_columns(config.latents, self.objective.columns)
 
         self.batches = self.n_images // config.batch_size  # of an epoch; a last, incomplete batch is left out
@@ -75,10 +73,9 @@ class Engine:
         if block != self._block:
             shape = self.config.batch_size, self.config.latents
             self._noise.copy_(noise_block(self.config.seed, block, *shape, self.device))
-            if self.adversary is not None:
-                self.adversary.prepare(block)
             self._block = block
-        return min(self.batches - self.step % self.batches, BLOCK - self.step % BLOCK)
+        suffices = BLOCK if self.companion is None else self.companion.prepare(self.step, self.carried)
+        return min(self.batches - self.step % self.batches, BLOCK - self.step % BLOCK, suffices)
 
     def trace(self, steps: int) -> Tensor:
         """The last `steps` rows of the trace [steps, columns]; none of them may be from before `prepare`."""
@@ -92,7 +89,8 @@ class Engine:
         controller's error used, and the capacity after the step.
         """
         config = self.config
-        images = self.data.images(self.batch_indices(), self.dtype)  # [B, 1, 64, 64]
+        indices = self.batch_indices()
+        images = self.data.images(indices, self.dtype)  # [B, 1, 64, 64]
         # The noise is drawn in float32 in every precision, so that precisions can be compared from the same seed.
         noise = self._noise.index_select(0, (self.t % BLOCK).view(1))[0].to(self.dtype)  # [B, J]
 
@@ -116,8 +114,8 @@ class Engine:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
-        if self.adversary is not None:
-            self.adversary.train_step(row, latents, self.latents_of)
+        if self.companion is not None:
+            self.companion.after_step(row, indices, encoded, self.latents_of)
 
     def latents_of(self, indices: Tensor, noise: Tensor) -> Tensor:
         """z ~ q(z|x) [B, J] of the images with these indices [B], from standard normal noise [B, J]."""
@@ -147,14 +145,9 @@ class Engine:
 
         A gradient that is not shows in the losses of the next step, so that only what is kept needs a look.
         """
-        trained = [(self.model, self.optimizer)]
-        if self.adversary is not None:
-            trained.append((self.adversary.network, self.adversary.optimizer))
-        state = [
-            value
-            for network, optimizer in trained
-            for value in (*network.parameters(), *(v for each in optimizer.state.values() for v in each.values()))
-        ]
+        state = [*self.model.parameters(), *(v for each in self.optimizer.state.values() for v in each.values())]
+        if self.companion is not None:
+            state += self.companion.trained()
         if not all(value.isfinite().all() for value in state):
             raise FloatingPointError(
                 f"Training diverged at step {self.step}: a gradient is not finite; lower learning_rate or ki."
@@ -168,7 +161,7 @@ class Engine:
             "optimizer": self.optimizer.state_dict(),
             "controlled": self.carried,  # named so in the first checkpoints
         }
-        return state if self.adversary is None else state | {"adversary": self.adversary.state_dict()}
+        return state if self.companion is None else state | {"companion": self.companion.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`'s result; its tensors may lie on any device.
@@ -179,10 +172,8 @@ class Engine:
         self.t.fill_(self.step)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        optimizers = [self.optimizer]
-        if self.adversary is not None:
-            self.adversary.load_state_dict(state["adversary"])
-            optimizers.append(self.adversary.optimizer)
-        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+        for group in self.optimizer.param_groups:
             group["capturable"] = self.device.type == "cuda"
         self.carried.copy_(state["controlled"])
+        if self.companion is not None:
+            self.companion.load_state_dict(state["companion"])

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 BLOCK = 1000  # steps whose noise and trace the device holds; part of what a seed means, so not a setting
-# The seed's independent random streams; the last two are those of an objective's own network.
-WEIGHTS, BATCHES, NOISE, ADVERSARY_WEIGHTS, ADVERSARY = range(5)
+# The seed's independent random streams; the last three are of what an objective has beside the VAE.
+WEIGHTS, BATCHES, NOISE, ADVERSARY_WEIGHTS, ADVERSARY, QUERIES = range(6)
 
 
 def stream_seed(seed: int, stream: int, index: int = 0) -> int:

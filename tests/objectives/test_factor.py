@@ -145,7 +145,7 @@ def test_checkpoints_hold_both_networks(small, tiny_config, few_images, tmp_path
         patch.setattr(Engine, "train_step", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(config, run, few_images, progress=False)
-    held = run.load_checkpoint()["engine"]["adversary"]
+    held = run.load_checkpoint()["engine"]["companion"]
     assert held["network"]["0.weight"].shape == (50, 10) and held["optimizer"]["state"]
     train(config, run, few_images, progress=False)
     assert (run.path / "weights.safetensors").read_bytes() == (whole.path / "weights.safetensors").read_bytes()
@@ -156,6 +156,6 @@ def test_a_discriminator_that_diverges_stops_the_run(small, tiny_config, few_ima
     engine = Engine(tiny_config("factor_vae"), few_images)
     Lockstep([engine]).run(1)
     engine.check_finite()
-    engine.adversary.network[0].bias.data[0] = float("nan")
+    engine.companion.network[0].bias.data[0] = float("nan")
     with pytest.raises(FloatingPointError, match="diverged at step 1"):
         engine.check_finite()
