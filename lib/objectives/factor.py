@@ -84,6 +84,8 @@ class FactorKL:
         half = len(latents)
         return (F.softplus((l1 - l0)[:half]).mean() + F.softplus((l0 - l1)[half:]).mean()) / 2
 
+    rests_on = (adversary_loss, permuted)
+
 
 def factor_vae(settings: ObjectiveSettings, schedule: Callable[..., Schedule] | None) -> FactorKL:
     """gamma = 35, as in paruby's public code (300,000 steps at learning rate 1e-4); others take 6.4 to 100."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lib.dsprites import N_IMAGES
 from lib.objectives.controlled import Controlled, controlled
+from lib.objectives.posterior_bank import mutual_information
 from lib.objectives.seam import INFORMATION, Encoded, ObjectiveSettings
 from lib.objectives.total_correlation import parts, stratified_weights
 from lib.schedules import LinearCapacity, Schedule
@@ -72,6 +73,8 @@ class InformedKL(Steered):
     t_max: int
     query_every: int
 
+    rests_on = (MarginCapacity.set_point, mutual_information)
+
     def control(self, t: Tensor, state: Tensor, kl: Tensor) -> tuple[Tensor, Tensor]:
         rule = MarginCapacity(self.controlled.schedule.c_start, self.c_max, self.t_max, state[-1])
         values, after = Controlled(self.controlled.controller, rule).control(t, state[:-1], kl)
@@ -95,6 +98,8 @@ class SteeredInformation(Steered):
     gamma: float
     images: int  # N
     query_every: int
+
+    rests_on = (parts, stratified_weights, mutual_information)
 
     def control(self, t: Tensor, state: Tensor, kl: Tensor) -> tuple[Tensor, Tensor]:
         values, after = self.controlled.control(t, state[:-1], state[-1])

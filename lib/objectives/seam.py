@@ -46,7 +46,10 @@ class ObjectiveSettings(Protocol):
 
 
 class Objective(Protocol):
-    """What is added to the reconstruction loss, what is carried from step to step, and what is recorded."""
+    """What is added to the reconstruction loss, what is carried from step to step, and what is recorded.
+
+    `rests_on`, where an objective has it, are the functions that its own rest on: a notebook shows them.
+    """
 
     columns: tuple[str, ...]  # those of COLUMNS that it fills, in their order, and INFORMATION
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lib.dsprites import N_IMAGES
 from lib.objectives.seam import Encoded, ObjectiveSettings
-from lib.objectives.total_correlation import stratified_weights, total_correlation
+from lib.objectives.total_correlation import parts, stratified_weights, total_correlation
 from lib.objectives.weighted import LOWER_BOUND
 from lib.schedules import Schedule
 
@@ -26,6 +26,7 @@ class WeightedTotalCorrelation:
     images: int  # N, whose aggregate posterior is meant
 
     columns = ("beta",)
+    rests_on = (total_correlation, parts, stratified_weights)
 
     def initial_state(self) -> Tensor:
         return LOWER_BOUND.initial_state()
