@@ -93,31 +93,26 @@ def test_a_small_step_below_the_least_beta_is_undone(constant):
     assert found["beta"][-1] > 1
 
 
-def test_the_gains_are_the_published_ones_in_the_reports_own_settings(tiny_config):
-    objective = objective_of("dynamic_vae", tiny_config("dynamic_vae", kp=0.01, ki=0.001))
-    assert (objective.kp, objective.ki) == pytest.approx((0.01, 0.005))
+@pytest.mark.parametrize(("steps", "gains"), [(2_000_000, (0.01, 0.005)), (20_000, (1.0, 0.5))])
+def test_the_gains_are_the_published_ones_in_the_published_time(steps, gains, tiny_config):
+    objective = objective_of("dynamic_vae", tiny_config("dynamic_vae", steps=steps))
+    assert (objective.kp, objective.ki) == pytest.approx(gains)
 
 
 def test_the_engine_trains_with_the_controller(tiny_config, few_images):
-    config = tiny_config("dynamic_vae", precision="float64", steps=60, ki=0.5)
-    plain, before = PublishedController(ki=2.5), config.c_start
+    config = tiny_config("dynamic_vae", precision="float64", steps=2_000)
+    plain, before = PublishedController(kp=10.0, ki=5.0), config.c_start
 
     def pressure(t, mean, logvar, z, kl):
         nonlocal before
-        n = 2_000_000 * t // 60
+        n = 2_000_000 * t // 2_000
         c = min(config.c_max, published[n - 1])
         moved, before = c != before, c
         frozen = plain.w < 0.1
         beta = plain.step(c, kl.item())
-        return beta * kl, (
-            beta,
-            c,
-            c,
-            frozen,
-            moved,
-            plain.w < 0.1 and plain.w + 0.01 / (1 + math.exp(-plain.e)) <= 0.1,
-        )
+        locked = plain.w < 0.1 and plain.w + 10 / (1 + math.exp(-plain.e)) <= 0.1
+        return beta * kl, (beta, c, c, frozen, moved, locked)
 
-    published = published_staircase(2_000_000 * 8 // 60)
+    published = published_staircase(8_000)
     expected = plain_training(config, few_images, 8, pressure)
     assert np.allclose(engine_training(config, few_images, 8), expected, rtol=1e-9)
