@@ -11,7 +11,7 @@ from lib.objectives.capacity import capacity
 from lib.objectives.clocks import EarlyRamp, Staircase, always_at_maximum
 from lib.objectives.dynamic import dynamic_vae
 from lib.objectives.factor import factor_vae
-from lib.objectives.information import information, information_alone
+from lib.objectives.information import information, information_alone, linear_to_most
 from lib.objectives.tcvae import beta_tcvae
 from lib.objectives.weighted import beta_vae, cyclical, kl_annealing, vae
 from lib.refusal import Refusal
@@ -62,7 +62,7 @@ _ROWS = (
     # The report's wish: no pressure on the information, by way of C, and literally.
     Arm("information", information, None, "information is free", "#56B4E9", "-", "the report", "05_other_arms",
         least_batch=2),
-    Arm("total_correlation", information_alone, LinearCapacity, "I held, TC pressed", "#56B4E9", ":",
+    Arm("total_correlation", information_alone, linear_to_most, "I held, TC pressed", "#56B4E9", ":",
         "the report, [12]", "05_other_arms", least_batch=2),
 )  # fmt: skip
 ARMS = {arm.name: arm for arm in _ROWS}

@@ -65,8 +65,8 @@ def dynamic_vae(settings: ObjectiveSettings, schedule: Callable[..., Schedule]) 
     """The published gains, kp = 0.01 and ki = 0.005 in 2 million steps, times how much shorter this training is.
 
     So W comes down from 50 in the same share of training as there, and its trap opens at the same error of
-    kp / ki = 2 nats. Their network, learning rate (1e-4) and batches (128) are here the settings'; of these, kp, ki, kd,
-    beta_min and the anti-windup rule are ControlVAE's alone.
+    kp / ki = 2 nats. Their network, learning rate (1e-4) and batches (128) are here the settings'; of these, the
+    controller's (kp, ki, kd, beta_min, anti_windup) are ControlVAE's alone.
     """
     speed = PUBLISHED_STEPS / settings.steps
     return DynamicKL(KP * speed, KI * speed, schedule(settings.c_start, settings.c_max, settings.steps))

@@ -117,13 +117,17 @@ def information(settings: ObjectiveSettings, schedule: Callable[..., Schedule] |
     return InformedKL(controlled(settings, LinearCapacity), settings.c_max, settings.steps, query_every(settings.steps))
 
 
+def linear_to_most(c_start: float, c_max: float, steps: int) -> LinearCapacity:
+    """The linear rule with both capacities 13 nats at most."""
+    return LinearCapacity(min(c_start, MOST), min(c_max, MOST), steps)
+
+
 def information_alone(settings: ObjectiveSettings, schedule: Callable[..., Schedule]) -> SteeredInformation:
-    """The wish taken literally: see `SteeredInformation`. gamma = 6, and C_max is 13 nats at most.
+    """The wish taken literally: see `SteeredInformation`; gamma = 6.
 
     The error changes once in `query_every` steps, and so ki is divided by that: the integral moves per estimate as
     it does elsewhere per step.
     """
-    every = query_every(settings.steps)
-    steered = controlled(settings, lambda c_start, c_max, steps: schedule(min(c_start, MOST), min(c_max, MOST), steps))
+    every, steered = query_every(settings.steps), controlled(settings, schedule)
     controller = replace(steered.controller, ki=settings.ki / every)
     return SteeredInformation(replace(steered, controller=controller), GAMMA, N_IMAGES, every)

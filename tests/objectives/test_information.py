@@ -8,7 +8,7 @@ import pytest
 import torch
 from plain_arm import engine_training, plain_training
 
-from lib.arms import objective_of
+from lib.arms import objective_of, schedule_of
 from lib.dsprites import N_IMAGES
 from lib.objectives import information as objectives
 from lib.objectives import posterior_bank
@@ -109,6 +109,7 @@ def test_how_often_is_asked():
 
 def test_c_is_13_nats_at_most_where_the_information_itself_is_held(tiny_config):
     objective = objective_of("total_correlation", tiny_config(steps=200, c_max=16.0, ki=0.3))
+    assert objective.controlled.schedule == schedule_of("total_correlation", 0.5, 16.0, 200)
     assert objective.controlled.schedule.c_max == 13.0
     assert objective.controlled.controller.ki == pytest.approx(0.3 / 50)
 
