@@ -11,9 +11,11 @@ from torch import Tensor
 
 from lib.objectives import Objective, ObjectiveSettings, controlled
 from lib.objectives.capacity import capacity
-from lib.objectives.clocks import Staircase, burgess_ramp, fixed_at_maximum
+from lib.objectives.clocks import EarlyRamp, Staircase, always_at_maximum
 from lib.objectives.dynamic import dynamic_vae
-from lib.objectives.total_correlation import beta_tcvae
+from lib.objectives.factor import factor_vae
+from lib.objectives.information import information, information_alone, linear_to_most
+from lib.objectives.tcvae import beta_tcvae
 from lib.objectives.weighted import beta_vae, cyclical, kl_annealing, vae
 from lib.refusal import Refusal
 from lib.schedules import (
@@ -34,7 +36,8 @@ class Arm:
 
     name: str
     objective: Callable[[ObjectiveSettings, Callable[..., Schedule] | None], Objective]  # from settings and `schedule`
-    schedule: Callable[..., Schedule] | None  # from c_start, c_max (nats per image) and the steps; None without a C
+    # From c_start, c_max (nats per image) and the number of steps; None: no C, or not of these alone.
+    schedule: Callable[..., Schedule] | None
     label: str
     colour: (
         str  # of Okabe and Ito's, which colour-blind readers can tell apart; a family shares it, or takes a lighter kin
@@ -44,6 +47,7 @@ class Arm:
     notebook: str  # that trains it, without suffix
     length: Callable[[float, float, int], int] | None = None  # of its training, from c_start, c_max, others' steps
     drawn_from: str | None = None  # the arm whose share of advancing steps, of the same seed, it draws its own with
+    least_batch: int = 1  # images; 2 where those of a batch are compared
 
 
 _ROWS = (
@@ -59,18 +63,25 @@ _ROWS = (
         "a control", "02_linear_training", length=steps_with_hold),
     Arm("random_hold", controlled, DrawnCapacity, "random hold", "#CC79A7", ":",
         "a control", "03_adaptive_training", drawn_from="adaptive"),
-    # The methods that the report leans on.
+    # Weighted KL: the clock alone decides beta.
     Arm("vae", vae, None, "VAE", "#000000", "-", "[1]", "05_other_arms"),
     Arm("beta_vae", beta_vae, None, "beta-VAE", "#000000", "--", "[4]", "05_other_arms"),
     Arm("kl_annealing", kl_annealing, None, "KL annealing", "#000000", "-.", "[2]", "05_other_arms"),
     Arm("cyclical", cyclical, None, "cyclical annealing", "#000000", ":", "[3]", "05_other_arms"),
+    # The KL held at a capacity by other means than ControlVAE's, and at once.
     Arm("capacity", capacity, LinearCapacity, "capacity, linear rule", "#009E73", "-", "[6]", "05_other_arms"),
-    Arm("capacity_ramp", capacity, burgess_ramp, "capacity, own ramp", "#009E73", "--", "[6]", "05_other_arms"),
-    Arm("dynamic_vae", dynamic_vae, Staircase, "DynamicVAE", "#CC79A7", "-",
-        "Shao et al., CVPR 2022", "05_other_arms"),
-    Arm("fixed_set_point", controlled, fixed_at_maximum, "C fixed at its maximum", "#56B4E9", ":",
+    Arm("capacity_ramp", capacity, EarlyRamp, "capacity, own ramp", "#009E73", "--", "[6]", "05_other_arms"),
+    Arm("dynamic_vae", dynamic_vae, Staircase, "DynamicVAE", "#009E73", ":", "Shao et al., CVPR 2022", "05_other_arms"),
+    Arm("fixed_set_point", controlled, always_at_maximum, "C fixed at its maximum", "#56B4E9", ":",
         "a control", "05_other_arms"),
-    Arm("beta_tcvae", beta_tcvae, None, "beta-TCVAE", "#CC79A7", "--", "[12]", "05_other_arms"),
+    # The total correlation alone under pressure.
+    Arm("beta_tcvae", beta_tcvae, None, "beta-TCVAE", "#CC79A7", "-", "[12]", "05_other_arms", least_batch=2),
+    Arm("factor_vae", factor_vae, None, "FactorVAE", "#CC79A7", "--", "[7]", "05_other_arms", least_batch=2),
+    # The report's wish: no pressure on the information, by way of C, and literally.
+    Arm("information", information, None, "information is free", "#D55E00", "--", "the report", "05_other_arms",
+        least_batch=2),
+    Arm("total_correlation", information_alone, linear_to_most, "I held, TC pressed", "#D55E00", ":",
+        "the report, [12]", "05_other_arms", least_batch=2),
 )  # fmt: skip
 ARMS = {arm.name: arm for arm in _ROWS}
 
@@ -93,11 +104,17 @@ def objective_of(name: str, settings: ObjectiveSettings, advances: Tensor | None
 
 
 def schedule_of(name: str, c_start: float, c_max: float, steps: int, advances: Tensor | None = None) -> Schedule:
-    """The rule by which C grows in the arm called `name`, in a training of `steps` steps; see `objective_of`."""
-    return _schedule(arm_named(name), advances)(c_start, c_max, steps)
+    """The rule by which C grows in the arm called `name`, in a training of `steps` steps; see `objective_of`.
+
+    Raises ValueError for an arm without one, too.
+    """
+    schedule = _schedule(arm_named(name), advances)
+    if schedule is None:
+        raise Refusal(f"The arm {name} has no capacity C that the clock and the controller alone decide.")
+    return schedule(c_start, c_max, steps)
 
 
-def _schedule(arm: Arm, advances: Tensor | None) -> Callable[..., Schedule]:
+def _schedule(arm: Arm, advances: Tensor | None) -> Callable[..., Schedule] | None:
     return partial(arm.schedule, advances=advances) if arm.drawn_from else arm.schedule
 
 

@@ -17,19 +17,19 @@
 # %% [markdown]
 # # Other arms
 #
-# The methods that the report leans on, and controls, each trained on the images, network, batches and noise of the
-# linear and the adaptive arm, and measured in the same way. This notebook shows what one of them adds to the
-# reconstruction loss, trains one run, and measures it. lib/arms.py lists them.
+# The methods that the report leans on, and controls, in the same harness: one row of `lib/arms.py` each, on the same
+# images, network, initial weights, batches, noise and measures as the linear and the adaptive arm. This notebook shows
+# what one of them adds to the loss, trains one run of it, and measures it.
 
 # %% [markdown]
 # ## Parameters
 #
-# The next cell holds what papermill can change: `papermill notebooks/05_other_arms.ipynb out.ipynb -p arm cyclical -p steps 20000`.
+# The next cell holds what papermill can change: `papermill notebooks/05_other_arms.ipynb out.ipynb -p arm beta_vae -p seed 2`.
 # The cell after it builds the configuration and stops, in one sentence, at anything that cannot be.
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # section of profiles.toml; a parameter below that is None takes the profile's value
-arm: str = "beta_vae"  # a row of lib/arms.py that names this notebook
+arm: str = "vae"  # what presses on the KL: a row of lib/arms.py that names this notebook
 seed: int = 1  # of initial weights, batches and noise
 data: str = None  # rendered, download, or the path of the official .npz or .hdf5
 steps: int = None  # training steps, one batch each
@@ -70,21 +70,25 @@ print(f"{config}\n-> {run.path.relative_to(ROOT)}")
 # %% [markdown]
 # ## The rule
 #
-# All arms minimise $D$ + a penalty, with $D$ the reconstruction loss; what sets them apart is the penalty, and what
-# decides its strength at a step.
+# Every arm minimises the reconstruction loss $D$ and a pressure $P$ on what the latents carry,
+#
+# $$ L = D + P(t), \tag{1} $$
+#
+# both in nats per image. The function that binds the arm's constants says what $P$ is, which paper and equation it
+# comes from, and where it departs from them; `control` decides at every step, without gradient, how strong the pressure
+# is, and `penalty` is $P$.
 
 # %%
 show_rule(config)
 
 # %%
-show_toy_plant(config, run, "The KL is pressed towards C, wherever C stands.")
+show_toy_plant(config, run, "The KL of the plant under this arm's set point.")
 
 # %% [markdown]
 # ## Training
 #
-# Initial weights, batches and noise are those of every arm with the same seed. The data set is drawn if it is
-# missing. A run that already stands complete with the same configuration is loaded, one that was interrupted continues
-# from its last checkpoint.
+# The data set is drawn if it is missing. A run that already stands complete with the same configuration is loaded, one
+# that was interrupted continues from its last checkpoint.
 
 # %%
 run, data = train_and_show(config, run)

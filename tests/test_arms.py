@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import pandas as pd
 import pytest
 import torch
 from matplotlib import pyplot as plt
@@ -19,7 +20,7 @@ from lib.report.information_figures import over_training
 from lib.report.tables import run_table
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run, read_advanced, read_trace
-from lib.training.engine import Engine
+from lib.training.engine import Engine, trace_columns
 from lib.training.lockstep import Lockstep
 from lib.training.streams import WEIGHTS, epoch_permutation, noise_block, stream_seed
 from lib.training.train import train
@@ -111,6 +112,19 @@ def test_a_row_more_trains_is_measured_and_drawn(made_up, tiny_config, few_image
         figure.canvas.draw()
         assert any("made up" in text for text in figure_texts(figure))
         plt.close(figure)
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_the_trace_of_any_arm_is_drawn(arm, tiny_config):
+    """Whatever it records; a beta of 0 and no beta at all lie on a logarithmic axis."""
+    columns = trace_columns(10, objective_of(arm, tiny_config(arm)).columns)
+    values = {name: [0.0, 1.0, 2.0] for name in (*columns, *(f"{column}_mean" for column in columns))}
+    wanted = [*values, *(f"{name}{end}" for name in COLUMNS for end in ("", "_mean") if name not in columns)]
+    frame = pd.DataFrame({"step": [1, 2, 3], **values}).reindex(columns=["step", *wanted])
+    figure = figures.traces({arm: [frame]})
+    figure.canvas.draw()
+    assert ARMS[arm].label in figure_texts(figure)
+    plt.close(figure)
 
 
 def figure_texts(figure) -> list[str]:

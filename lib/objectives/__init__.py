@@ -1,9 +1,20 @@
-"""What is added to the reconstruction loss: seam.py says what an objective is, every other file is one kind of them.
+"""What an arm adds to the reconstruction loss: the seam, and one file per kind of objective.
 
-clocks.py holds the rules by which C moves in some of them.
+- seam        what an objective is
+- controlled  ControlVAE: a controller holds the KL at a set point
+- weighted    beta(t) from the clock: VAE, beta-VAE, annealing, cyclical annealing
+- capacity    gamma |KL - C|
+- dynamic     DynamicVAE, ControlVAE's successor
+- clocks      set points of these that the clock moves
+- total_correlation, tcvae   estimators from one batch, and beta-TCVAE
+- factor      FactorVAE, with its discriminator
+- posterior_bank, information   the report's wish: steered by I_q(x; z), and how that is estimated
 """
 
 from lib.objectives.controlled import Controlled, controlled
-from lib.objectives.seam import COLUMNS, FLAGS, Encoded, Objective, ObjectiveSettings
+from lib.objectives.seam import COLUMNS, FLAGS, Adversarial, Encoded, Informed, Objective, ObjectiveSettings
 
-__all__ = ["COLUMNS", "FLAGS", "Controlled", "Encoded", "Objective", "ObjectiveSettings", "controlled"]
+__all__ = [
+    "COLUMNS", "FLAGS", "Adversarial", "Controlled", "Encoded", "Informed", "Objective", "ObjectiveSettings",
+    "controlled",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Rules by which C moves with the step alone, in arms that are not the report's: schedules as in lib/schedules.py."""
+"""Set points of other methods, which the clock alone moves; the report's own rules stand in lib/schedules.py."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -7,82 +7,79 @@ from math import ceil
 import torch
 from torch import Tensor
 
-from lib.schedules import INCREMENT, LinearCapacity, check_capacities
+from lib.schedules import LinearCapacity, check_capacities
 
-RAMP = Fraction(1, 15)  # 100,000 of 1.5 million steps
-DYNAMIC_STEPS, PERIOD, CLIMB = 2_000_000, 6_000, 1_000  # DynamicVAE's training; C climbs for CLIMB steps of a PERIOD
+RAMPS = 15  # of the capacity objective that would fit into training
+# DynamicVAE's staircase: steps of its published training, of a period and of the slope in it, and nats per slope.
+PUBLISHED_STEPS, PERIOD, SLOPE, RISE = 2_000_000, 6_000, 1_000, 0.15
 
 
-class _Clock:
-    """C is where the clock says before the controller runs, and stays there."""
+@dataclass(frozen=True)
+class EarlyRamp:
+    """C(t) = C(0) + (C_max - C(0)) min(15 t / t_max, 1): all the way in the first fifteenth of training.
+
+    Source: 1Konny/Beta-VAE, the public code that ControlVAE's baseline shares its ramp with: 100,000 of 1.5 million
+    steps, which a shorter training divides alike. There C(0) is 0 and C_max 20 (ControlVAE's baseline: 15) nats; here
+    they are the settings', so that arms end at the same C_max.
+    """
+
+    c_start: float
+    c_max: float
+    t_max: int
+
+    def __post_init__(self) -> None:
+        check_capacities(self.c_start, self.c_max, self.t_max)
+
+    @property
+    def arrival(self) -> int:
+        return ceil(Fraction(self.t_max, RAMPS))
+
+    def set_point(self, t: Tensor, capacity: Tensor) -> Tensor:
+        share = ((RAMPS * t).double() / self.t_max).clamp(max=1.0)
+        return self.c_max - (self.c_max - self.c_start) * (1 - share)
 
     def advance(self, t: Tensor, set_point: Tensor, beta: Tensor, beta_before: Tensor) -> Tensor:
         return set_point
 
 
 @dataclass(frozen=True)
-class Ramp(_Clock):
-    """C(t) = C(0) + (C_max - C(0)) min(1, t / t_max): one straight line, without the linear rule's stairs."""
+class Staircase:
+    """DynamicVAE's set point: C rises by 0.15 / 1,000 nats in each of the first 1,000 steps of every period of 6,000.
 
-    c_start: float
-    c_max: float
-    t_max: Fraction  # steps
+    The first period has no slope. In closed form, with n steps done and k = floor(n / 6,000) >= 1,
 
-    def __post_init__(self) -> None:
-        check_capacities(self.c_start, self.c_max, 1)
+        C = min(C_max, C(0) + 0.15 / 1,000 (1,000 (k - 1) + min(n mod 6,000 + 1, 1,000))),    else C(0),
 
-    @property
-    def arrival(self) -> int:
-        return ceil(self.t_max)
-
-    def set_point(self, t: Tensor, capacity: Tensor) -> Tensor:
-        share = (t * self.t_max.denominator).double() / self.t_max.numerator
-        return torch.lerp(*(torch.full_like(share, c) for c in (self.c_start, self.c_max)), share.clamp(max=1.0))
-
-
-def burgess_ramp(c_start: float, c_max: float, steps: int) -> Ramp:
-    """The ramp of public code for Burgess et al., 2018, scaled: 100,000 steps where training has 1.5 million.
-
-    That is the length in 1Konny/Beta-VAE, in ControlVAE's baseline and in disentanglement_lib, in trainings of
-    different lengths; as the linear rule's, it is a share of training here. They start from C(0) = 0, this from the
-    settings' C(0).
-    """
-    return Ramp(c_start, c_max, steps * RAMP)
-
-
-@dataclass(frozen=True)
-class Staircase(_Clock):
-    """DynamicVAE's C: it stands still, and climbs by 0.15 nats in the first sixth of every period but the first.
-
-    With n = floor(2,000,000 t / T) steps of the published training done, k = floor(n / 6,000) and r = n mod 6,000,
-
-        C(t) = min(C_max, C(0) + 0.15 (k - 1 + min(1, (r + 1) / 1,000)))    where k >= 1, else C(0).
-
-    Source: the code of Shao et al., DynamicVAE, CVPR 2022, which adds 0.15 / 1,000 at each step of a climb; there T is
-    2,000,000, and another T gives the same path in as many steps.
+    so that C(6,000) = 0.50015 from C(0) = 0.5. n = floor(2,000,000 t / t_max) takes the published path through fewer
+    steps. Source: shj1987/DynamicVAE-CVPR2022, the script for 2D sprites (C(0) 0.5, C_max 20; here the settings').
     """
 
     c_start: float
     c_max: float
-    steps: int  # T
+    t_max: int
 
     def __post_init__(self) -> None:
-        check_capacities(self.c_start, self.c_max, self.steps)
+        check_capacities(self.c_start, self.c_max, self.t_max)
 
     @property
     def arrival(self) -> int:
-        climbs = round((self.c_max - self.c_start) / INCREMENT, 9)
-        whole = max(0, ceil(climbs) - 1)
-        done = (whole + 1) * PERIOD + ceil(round((climbs - whole) * CLIMB, 6)) - 1
-        return ceil(Fraction(done * self.steps, DYNAMIC_STEPS)) if climbs else 0
+        slopes = round((self.c_max - self.c_start) / RISE, 9)
+        before = max(0, ceil(slopes) - 1)  # whole slopes below the last one
+        n = (before + 1) * PERIOD + ceil(round((slopes - before) * SLOPE, 6)) - 1
+        return ceil(Fraction(n * self.t_max, PUBLISHED_STEPS)) if slopes else 0
 
     def set_point(self, t: Tensor, capacity: Tensor) -> Tensor:
-        done = t * DYNAMIC_STEPS // self.steps
-        climbs = done // PERIOD - 1 + ((done % PERIOD + 1).double() / CLIMB).clamp(max=1.0)
-        return (self.c_start + INCREMENT * climbs.masked_fill(done < PERIOD, 0.0)).clamp(max=self.c_max)
+        n = torch.div(PUBLISHED_STEPS * t, self.t_max, rounding_mode="floor")
+        period = torch.div(n, PERIOD, rounding_mode="floor")
+        on_slopes = SLOPE * (period - 1) + (n % PERIOD + 1).clamp(max=SLOPE)
+        risen = on_slopes.masked_fill(period < 1, 0).double() * RISE / SLOPE
+        return (self.c_start + risen).clamp(max=self.c_max)
+
+    def advance(self, t: Tensor, set_point: Tensor, beta: Tensor, beta_before: Tensor) -> Tensor:
+        return set_point
 
 
-def fixed_at_maximum(c_start: float, c_max: float, steps: int) -> LinearCapacity:
-    """A control: C is C_max from the first step."""
+def always_at_maximum(c_start: float, c_max: float, steps: int) -> LinearCapacity:
+    """A control: C = C_max from the first step on, whatever `c_start` is. The linear rule has nothing to climb then."""
     check_capacities(c_start, c_max, steps)
     return LinearCapacity(c_max, c_max, steps)

@@ -1,4 +1,4 @@
-"""ControlVAE: a controller holds the KL at a set point, which a schedule moves."""
+"""ControlVAE's objective: the KL, weighted by a controller that holds it at a set point."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,20 +1,23 @@
 """What an arm adds to the reconstruction loss: the seam between the networks and the rules that press on them.
 
-An objective is a pure function of tensors in two parts, so that a step can be captured as a graph.
+An objective is a pure function of tensors in two parts, so that a step can be compiled, and captured as a graph.
 `control` decides, without gradient, how strong the pressure is at a step and what is carried to the next one;
 `penalty` is the differentiable term that the loss gets. Losses are in nats per image.
 
 Letters: B images of a batch, J latents, S numbers carried.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
 
 # What objectives record at every step, in the order of a trace. One that lacks some leaves them out: there they are
 # missing, and not zero. The last three are true or false.
 COLUMNS = ("beta", "set_point", "capacity", "integral", "frozen", "advanced", "locked")
 FLAGS = COLUMNS[-3:]
+# One more, of those that estimate it; the traces of others do not have it at all.
+INFORMATION = "information"
 
 
 class Encoded(NamedTuple):
@@ -30,9 +33,9 @@ class Encoded(NamedTuple):
 class ObjectiveSettings(Protocol):
     """The settings that objectives are made from (`lib.runs.settings.TrainingConfig` has them)."""
 
-    arm: str
     steps: int
-    batch_size: int
+    latents: int
+    learning_rate: float
     c_start: float
     c_max: float
     kp: float
@@ -43,9 +46,12 @@ class ObjectiveSettings(Protocol):
 
 
 class Objective(Protocol):
-    """What is added to the reconstruction loss, what is carried from step to step, and what is recorded."""
+    """What is added to the reconstruction loss, what is carried from step to step, and what is recorded.
 
-    columns: tuple[str, ...]  # those of COLUMNS that it fills, in their order
+    `rests_on`, where an objective has it, are the functions that its own rest on: a notebook shows them.
+    """
+
+    columns: tuple[str, ...]  # those of COLUMNS that it fills, in their order, and INFORMATION
 
     def initial_state(self) -> Tensor:
         """What is carried into the first step: float64 [S]."""
@@ -57,4 +63,37 @@ class Objective(Protocol):
 
     def penalty(self, state: Tensor, encoded: Encoded) -> Tensor:
         """The term of the loss, [] in nats per image, given the state that `control` returned."""
+        ...
+
+
+@runtime_checkable
+class Adversarial(Objective, Protocol):
+    """An objective with a network of its own, which learns against the encoder (lib/training/adversary.py).
+
+    The two never share a gradient: `penalty` gives none to the adversary, `adversary_loss` none to the encoder.
+    """
+
+    adversary: nn.Module
+
+    def initialise_adversary(self, generator: Generator) -> None:
+        """The adversary's first weights, in place."""
+        ...
+
+    def adversary_optimizer(self, capturable: bool) -> Optimizer:
+        """The adversary's optimiser, made when its weights lie on their device."""
+        ...
+
+    def adversary_loss(self, latents: Tensor, others: Tensor, keys: Tensor) -> Tensor:
+        """What the adversary minimises, []: z of the step's batch, z' of a second one, uniform numbers; all [B, J]."""
+        ...
+
+
+@runtime_checkable
+class Informed(Objective, Protocol):
+    """An objective that steers by an estimate of I_q(x; z) over all images (lib/training/posterior_table.py)."""
+
+    query_every: int  # steps between two estimates
+
+    def informed(self, state: Tensor, estimate: Tensor) -> Tensor:
+        """The state [S] with a new estimate [] in it, nats."""
         ...

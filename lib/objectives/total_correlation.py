@@ -1,95 +1,69 @@
-"""beta-TCVAE: the total correlation of the latents, estimated from a batch, gets a weight of its own.
+"""The total correlation of the latents, KL(q(z) || prod_j q(z_j)), estimated from one batch of posteriors.
 
-Letters: B images of a batch, M = B - 1, N images of the data set, J latents. The batch is drawn without replacement,
-z_i ~ q(z|x_i), and both estimators are weighted sums of the batch's posteriors, q~(z_i) = sum_j W_ij q(z_i|x_j).
+q(z) = (1/N) sum over all N images of q(z|x), and a batch has B of them: with l_ijd = log q(z_id | x_j), [B, B, J], an
+estimator says with which weight the batch's image j stands for the data set in the density at z_i,
+
+    log q(z_i) = LSE_j (log W_ij + sum_d l_ijd),    log q(z_id) = LSE_j (log W_ij + l_ijd),
+    TC = mean_i (log q(z_i) - sum_d log q(z_id)).
+
+Note that W enters after the sum over latents: once in the joint density, and once in every marginal.
+
+Source: Chen et al., Isolating Sources of Disentanglement in VAEs, NeurIPS 2018, section 4.1 and appendix C.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from lib.dsprites import N_IMAGES
-from lib.objectives.seam import Encoded, ObjectiveSettings
-from lib.refusal import Refusal
-from lib.schedules import Schedule
-
-BETA = 6.0  # of Chen et al.'s own runs on dSprites
+LOG_2PI = math.log(2 * math.pi)
 
 
 def log_densities(latents: Tensor, mean: Tensor, logvar: Tensor) -> Tensor:
-    """log q(z_ij' | x_j) [B, B, J], for z_i of row i and the Gaussian posterior of image j; all three are [B, J]."""
-    distance = latents[:, None] - mean  # [B, B, J]
-    return -0.5 * (distance.square() * torch.exp(-logvar) + logvar + math.log(2 * math.pi))
+    """l_ijd = log q(z_id | x_j), [B, B, J], of latents z [B, J] under posteriors [B, J]."""
+    distance = latents[:, None] - mean[None]  # [B, B, J]
+    return -0.5 * (distance.square() * (-logvar).exp() + logvar + LOG_2PI)
 
 
-def weighted_sampling(like: Tensor, images: int) -> Tensor:
-    """Minibatch-weighted sampling: log W [B, B] with W_ij = 1 / (N B), dtype and device those of `like` [B, ...].
+def minibatch_weights(batch: int, images: int, device: torch.device | str = "cpu") -> Tensor:
+    """Minibatch-weighted sampling: W_ij = 1 / (N B), float64 [B, B].
 
-    The rows sum to 1 / N: a biased estimator. Its log q~ is about log N too small where posteriors overlap, for the
-    joint and for every marginal, so that the total correlation is (J - 1) log N too large (exactly, where B = N): only
-    its gradient means anything. Source: Chen et al., NeurIPS 2018, section 4.1.
+    A lower bound of log q(z) in expectation, and far below it: rows sum to 1/N. Joint and marginals alike lack up to
+    log N, so that the total correlation comes out up to (J - 1) log N too high: exactly so where the batch is the data
+    set, and nearly where posteriors overlap strongly. Only its gradient means anything.
     """
-    batch = len(like)
-    return torch.full((batch, batch), -math.log(images * batch), dtype=like.dtype, device=like.device)
+    return torch.full((batch, batch), 1 / (images * batch), dtype=torch.float64, device=device)
 
 
-def stratified_sampling(like: Tensor, images: int) -> Tensor:
-    """Minibatch stratified sampling: log W [B, B] with W_ii = 1 / N, and the rest of 1 shared evenly by the others.
+def stratified_weights(batch: int, images: int, device: torch.device | str = "cpu") -> Tensor:
+    """Minibatch stratified sampling: W_ii = 1/N and W_ij = (N - 1) / (N (B - 1)) off the diagonal, float64 [B, B].
 
-    The rows sum to 1, q~ is unbiased, and it is exact where B = N. Source: Chen et al., NeurIPS 2018, appendix C.2,
-    which gives one of the others (N - M) / (N M) and the rest 1 / M. The even share, (N - 1) / (N M), is the mean over
-    which one that is: the same expectation, without that draw, and for N >> M the same to a part in N. Needs B >= 2.
+    z_i came from image i, which is one of N; the B - 1 others stand for the other N - 1. Rows sum to 1, the estimate of
+    q(z) is unbiased, and exact where the batch is the data set.
+
+    Chen et al. give one other image of a row the weight (N - M) / (N M), M = B - 1, and the rest 1/M. Which one is
+    arbitrary: this is the mean over the choices, with the same expectation, less variance, and exact at B = N, where
+    theirs all but leaves one image out. Needs B >= 2.
     """
-    others = len(like) - 1
-    weights = torch.full(
-        (others + 1, others + 1), math.log((images - 1) / (images * others)), dtype=like.dtype, device=like.device
-    )
-    return weights.fill_diagonal_(-math.log(images))
+    others = (images - 1) / (images * (batch - 1))
+    weights = torch.full((batch, batch), others, dtype=torch.float64, device=device)
+    return weights.fill_diagonal_(1 / images)
 
 
-def total_correlation(log_q: Tensor, log_weights: Tensor) -> Tensor:
-    """KL(q(z) || prod_j q(z_j)), nats [], the mean over the batch of log q~(z_i) - sum_j log q~(z_ij).
+def parts(latents: Tensor, mean: Tensor, logvar: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """I_q(x; z) and TC, both [] in nats per image: z ~ q(z|x) and posteriors [B, J], an estimator's weights [B, B].
 
-    log_q [B, B, J] from `log_densities`, log_weights [B, B] from one of the samplings. Biased also where q~ is not, as
-    the logarithm of a mean; the aggregate posterior of 64 images cannot show a joint much denser than log 64 apart.
+    I is mean_i (log q(z_i|x_i) - log q(z_i)). Its value says little where it is above log B; the training of no arm
+    steers by it.
     """
-    joint = torch.logsumexp(log_weights + log_q.sum(2), 1)  # [B]
-    marginals = torch.logsumexp(log_weights[:, :, None] + log_q, 1)  # [B, J]
-    return (joint - marginals.sum(1)).mean()
+    densities = log_densities(latents, mean, logvar)
+    log_weights = weights.log().to(densities.dtype)
+    own = densities.diagonal().sum(0)  # [B], of [J, B]
+    joint = torch.logsumexp(log_weights + densities.sum(2), 1)  # [B]
+    marginals = torch.logsumexp(log_weights[:, :, None] + densities, 1)  # [B, J]
+    return (own - joint).mean(), (joint - marginals.sum(1)).mean()
 
 
-@dataclass(frozen=True)
-class TotalCorrelation:
-    """KL + (beta - 1) TC, TC by stratified sampling.
-
-    Source: Chen et al., Isolating sources of disentanglement, NeurIPS 2018, eq. 4 with alpha = gamma = 1. As there
-    I + beta TC + the KL of each latent alone is meant, but the analytic KL stands for the sum of the three, and only
-    beta - 1 of the TC is sampled: less noise, the same expectation. Their runs weight minibatches; this does not, see
-    `weighted_sampling`. beta is no weight of the KL, so that no column holds it.
-    """
-
-    beta: float
-    images: int  # N
-
-    columns = ()
-
-    def initial_state(self) -> Tensor:
-        return torch.zeros(0, dtype=torch.float64)
-
-    def control(self, t: Tensor, state: Tensor, kl: Tensor) -> tuple[Tensor, Tensor]:
-        return state, state
-
-    def penalty(self, state: Tensor, encoded: Encoded) -> Tensor:
-        log_q = log_densities(encoded.latents, encoded.mean, encoded.logvar)
-        sampled = total_correlation(log_q, stratified_sampling(encoded.mean, self.images))
-        return encoded.kl + (self.beta - 1) * sampled
-
-
-def beta_tcvae(settings: ObjectiveSettings, schedule: Callable[..., Schedule] | None) -> TotalCorrelation:
-    """beta = 6 on dSprites; raises ValueError for batches of one image, in which nothing correlates."""
-    if settings.batch_size < 2:
-        raise Refusal(f"batch_size is {settings.batch_size}; the arm beta_tcvae needs 2 or more images in a batch.")
-    return TotalCorrelation(BETA, N_IMAGES)
+def total_correlation(latents: Tensor, mean: Tensor, logvar: Tensor, weights: Tensor) -> Tensor:
+    """TC [] in nats per image of a batch: z ~ q(z|x) and posteriors, all [B, J], and an estimator's weights [B, B]."""
+    return parts(latents, mean, logvar, weights)[1]

@@ -1,6 +1,6 @@
-"""beta(t) KL with beta a function of the step alone: the VAE, the beta-VAE, and KL annealing, monotone and cyclical.
+"""The KL weighted by the clock alone: beta(t) KL, with neither a capacity nor a look at the KL.
 
-None of them has a C, and none looks at the KL.
+beta = 1 is the VAE's evidence lower bound; a beta above 1 presses for ever, a beta that rises lets go at the start.
 """
 
 from collections.abc import Callable
@@ -12,21 +12,22 @@ from torch import Tensor
 from lib.objectives.seam import Encoded, ObjectiveSettings
 from lib.schedules import Schedule
 
-BETA_VAE = 4.0  # of Higgins et al., as usual for dSprites
-CYCLES, RISING = 4, 0.5  # M and R of Fu et al., section 3.2
+BETA = 4.0  # beta-VAE's usual one on dSprites
+RISE = 4  # annealing rises in the first 1/RISE of training
+CYCLES, RISING = 4, 0.5  # cyclical annealing: how many cycles, and in which share of each beta rises
 
 
 @dataclass(frozen=True)
 class WeightedKL:
-    """beta(t) KL: the bound of Kingma and Welling, 2014, eq. 10, where beta is 1; Higgins et al., 2017, eq. 4."""
+    """L = D + beta(t) KL."""
 
-    weight: Callable[[Tensor], Tensor]  # beta, float64 [], at step t = 1, 2, ...
+    weight: Callable[[Tensor], Tensor]  # t = 1, 2, ... (int64 []) -> beta(t), float64 []
 
     columns = ("beta",)
 
     def initial_state(self) -> Tensor:
-        """beta, float64 [1]; its value before the first step is never used."""
-        return torch.zeros(1, dtype=torch.float64)
+        """beta(0), float64 [1]: nothing reads it."""
+        return torch.ones(1, dtype=torch.float64)
 
     def control(self, t: Tensor, state: Tensor, kl: Tensor) -> tuple[Tensor, Tensor]:
         beta = self.weight(t).view(1)
@@ -36,52 +37,37 @@ class WeightedKL:
         return state[0].to(encoded.kl.dtype) * encoded.kl
 
 
-@dataclass(frozen=True)
-class Constant:
-    """beta(t) = beta."""
-
-    beta: float
-
-    def __call__(self, t: Tensor) -> Tensor:
-        return torch.full_like(t, self.beta, dtype=torch.float64)
-
-
-@dataclass(frozen=True)
-class Cyclical:
-    """beta(t) = min(1, tau / R) with tau = ((t - 1) mod T/M) / (T/M): M cycles, each rising from 0 to 1, then held.
-
-    Source: Fu et al., Cyclical annealing schedule, NAACL 2019, eq. 6-7. T/M is not rounded up to whole steps here, so
-    that every cycle has the same length where M does not divide T, too.
-    """
-
-    cycles: int  # M
-    rising: float  # R, the share of a cycle in which beta rises
-    steps: int  # T
-
-    def __call__(self, t: Tensor) -> Tensor:
-        tau = ((t - 1) * self.cycles % self.steps).double() / self.steps  # whole numbers as far as they go: exact
-        return (tau / self.rising).clamp(max=1.0)
+LOWER_BOUND = WeightedKL(lambda t: torch.full_like(t, 1.0, dtype=torch.float64))  # beta = 1
 
 
 def vae(settings: ObjectiveSettings, schedule: Callable[..., Schedule] | None) -> WeightedKL:
-    """The plain evidence lower bound, beta = 1."""
-    return WeightedKL(Constant(1.0))
+    """beta = 1: the negative evidence lower bound. Source: Kingma and Welling 2013, eq. 10."""
+    return LOWER_BOUND
 
 
 def beta_vae(settings: ObjectiveSettings, schedule: Callable[..., Schedule] | None) -> WeightedKL:
-    """A fixed beta of 4."""
-    return WeightedKL(Constant(BETA_VAE))
+    """beta = 4 throughout. Source: Higgins et al., beta-VAE, ICLR 2017, eq. 4."""
+    return WeightedKL(lambda t: torch.full_like(t, BETA, dtype=torch.float64))
 
 
 def kl_annealing(settings: ObjectiveSettings, schedule: Callable[..., Schedule] | None) -> WeightedKL:
-    """Monotone annealing of Bowman et al., 2016: beta from 0 to 1 in the first quarter of training, linearly.
+    """beta(t) = min(4 (t - 1) / T, 1): from 0 to 1 in a straight line over the first quarter of T steps, then 1.
 
-    Bowman et al. give no length, and anneal text models by a sigmoid. Quarter and line are those of the monotone
-    baseline of Fu et al., which is their cyclical rule with one cycle. Nothing is published for dSprites.
+    Source: Bowman et al. 2016, section 3.1, who raise the weight from 0 to 1 in a sigmoid of unstated length, on text.
+    The straight line and the quarter are the monotone baseline of Fu et al. 2019: no length for dSprites is published.
     """
-    return WeightedKL(Cyclical(1, 0.25, settings.steps))
+    return WeightedKL(lambda t: (RISE * (t - 1).double() / settings.steps).clamp(max=1.0))
 
 
 def cyclical(settings: ObjectiveSettings, schedule: Callable[..., Schedule] | None) -> WeightedKL:
-    """Fu et al.'s four cycles, beta rising in the first half of each. Theirs are text models."""
-    return WeightedKL(Cyclical(CYCLES, RISING, settings.steps))
+    """beta(t) = min(tau / R, 1), with tau = ((t - 1) mod T/M) / (T/M), M = 4 cycles and R = 0.5.
+
+    Source: Fu et al., Cyclical annealing, NAACL 2019, eq. 6 and 7, on text. Their code counts steps from 0, so that a
+    cycle starts with beta = 0 and the last step of training has beta = 1. A cycle need not be a whole number of steps.
+    """
+
+    def weight(t: Tensor) -> Tensor:
+        tau = torch.remainder(CYCLES * (t - 1), settings.steps).double() / settings.steps
+        return (tau / RISING).clamp(max=1.0)
+
+    return WeightedKL(weight)

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from lib import mig
-from lib.arms import schedule_of
+from lib.arms import ARMS, schedule_of
 from lib.disentanglement import concentration
 from lib.dsprites import FACTOR_NAMES
 from lib.evaluation.evaluate import ENTRIES
@@ -59,8 +59,10 @@ def check_record(run: Run) -> Iterator[str]:
         filled = {"summary": {name: value for name, value in derived.items() if not pd.isna(value)}}
         yield from differences(run.path / "run.json", run.record(), filled, "trace.csv.gz", THINNED)
     if advanced is not None and len(advanced):
-        schedule = schedule_of(config.arm, config.c_start, config.c_max, config.steps, torch.from_numpy(advanced))
-        exact = {"share_advanced": advanced.mean(), "final_capacity": replay(schedule, advanced)[-1]}
+        exact = {"share_advanced": advanced.mean()}
+        if ARMS[config.arm].schedule is not None:  # else C follows more than these bits
+            schedule = schedule_of(config.arm, config.c_start, config.c_max, config.steps, torch.from_numpy(advanced))
+            exact["final_capacity"] = replay(schedule, advanced)[-1]
         yield from differences(run.path / "run.json", run.record(), {"summary": exact}, "advanced.h5")
 
 

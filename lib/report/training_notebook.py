@@ -56,11 +56,16 @@ of the latents and the mismatch of each alone add up to the KL.
 
 
 def functions_of_the_rule(config: TrainingConfig) -> list[Callable]:
-    """The functions that compute what the run's arm adds to the loss, in the order in which a step calls them."""
+    """The functions that compute what the run's arm adds to the loss, in the order in which a step calls them.
+
+    Where the objective is not ControlVAE's, the function that binds its constants stands before them, and what they
+    rest on behind.
+    """
     objective, make_schedule = objective_of(config.arm, config), ARMS[config.arm].schedule
     if not isinstance(objective, Controlled):
-        rules = [type(part).__call__ for part in vars(objective).values() if callable(part)]
-        return [*rules, type(objective).control, type(objective).penalty]
+        own = [ARMS[config.arm].objective, type(objective).control, type(objective).penalty]
+        rule = [type(objective.schedule).set_point] if hasattr(objective, "schedule") else []
+        return [*own, *rule, *getattr(objective, "rests_on", ())]
     schedule = type(objective.schedule)
     control = [] if make_schedule is schedule else [make_schedule]  # gives a rule another t_max
     return [*control, schedule.set_point, PIDController.step, schedule.advance]
@@ -81,9 +86,9 @@ def show_rule(config: TrainingConfig) -> None:
 
 
 def show_toy_plant(config: TrainingConfig, run: Run, what_to_see: str) -> None:
-    """Figure 1: the arm's rule on the toy plant, always in the same setting; an arm without a controller has none."""
+    """Figure 1: the arm's rule on the toy plant, always in the same setting; only ControlVAE's controller has one."""
     if not isinstance(objective_of(config.arm, config), Controlled):
-        display(Markdown(f"The arm `{config.arm}` has no controller that the toy plant could follow."))
+        display(Markdown(f"The toy plant is one for ControlVAE's controller; the arm `{config.arm}` has another rule."))
         return
     controller, drawn_from, advances = (
         PIDController(ki=1.0, anti_windup="conditional"),

@@ -103,6 +103,11 @@ class TrainingConfig(_Settings):
         for name in ("steps", "batch_size", "threads", "trace_every", "checkpoint_every"):
             self._check_at_least(name, 1)
         self._check_at_least("latents", 2)  # a gap is between two
+        if self.batch_size < ARMS[self.arm].least_batch:
+            raise Refusal(
+                f"batch_size is {self.batch_size}; the arm {self.arm} compares the images of a batch: give "
+                f"{ARMS[self.arm].least_batch} or more."
+            )
         self._check_at_most(
             {"steps": 10**9, "latents": 1_000, "threads": 1_000, "snapshots": 10_000, "seed": 2**63 - 1}
         )

@@ -1,9 +1,9 @@
 """One training step of ControlVAE, on any device, with nothing read back by the host between steps.
 
-The engine owns the network, the optimiser and the arm's objective. Batches and noise are functions of
-(seed, step) alone: every arm sees the same ones, and a resumed run continues with the same bits. All that a step
-reads and changes lies in tensors that keep their place, so that a step can be captured once as a CUDA graph and
-replayed (lib/training/lockstep.py).
+The engine owns the network, the optimiser and the arm's objective, with what that keeps beside the VAE
+(companion.py). Batches and noise are functions of (seed, step) alone: every arm sees the same ones, and a resumed run
+continues with the same bits. All that a step reads and changes lies in tensors that keep their place, so that a step
+can be captured once as a CUDA graph and replayed (lockstep.py).
 """
 
 from typing import Any
@@ -16,6 +16,7 @@ from lib.data.dataset import Dataset
 from lib.model import VAE, initialise, kl_per_latent, reconstruction_loss, reparameterise
 from lib.objectives import COLUMNS, Encoded
 from lib.runs.settings import TrainingConfig
+from lib.training.companion import companion_of
 from lib.training.device import device_of
 from lib.training.layers import FAST
 from lib.training.streams import BLOCK, WEIGHTS, epoch_permutation, noise_block, random_advances, stream_seed
@@ -52,6 +53,7 @@ class Engine:
         )
         advances = advance_share and random_advances(config.seed, config.steps, advance_share).to(device)
         self.objective = objective_of(config.arm, config, advances)
+        self.companion = companion_of(self.objective, config, self.n_images, device)
         self.columns = trace_columns(config.latents, self.objective.columns)
 
         self.batches = self.n_images // config.batch_size  # of an epoch; a last, incomplete batch is left out
@@ -75,7 +77,8 @@ class Engine:
             shape = self.config.batch_size, self.config.latents
             self._noise.copy_(noise_block(self.config.seed, block, *shape, self.device))
             self._block = block
-        return min(self.batches - self.step % self.batches, BLOCK - self.step % BLOCK)
+        suffices = BLOCK if self.companion is None else self.companion.prepare(self.step, self.carried)
+        return min(self.batches - self.step % self.batches, BLOCK - self.step % BLOCK, suffices)
 
     def trace(self, steps: int) -> Tensor:
         """The last `steps` rows of the trace [steps, columns]; none of them may be from before `prepare`."""
@@ -89,7 +92,8 @@ class Engine:
         controller's error used, and the capacity after the step.
         """
         config = self.config
-        images = self.data.images(self.batch_indices(), self.dtype)  # [B, 1, 64, 64]
+        indices = self.batch_indices()
+        images = self.data.images(indices, self.dtype)  # [B, 1, 64, 64]
         # The noise is drawn in float32 in every precision, so that precisions can be compared from the same seed.
         noise = self._noise.index_select(0, (self.t % BLOCK).view(1))[0].to(self.dtype)  # [B, J]
 
@@ -113,6 +117,14 @@ class Engine:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
+        if self.companion is not None:
+            self.companion.after_step(row, indices, encoded, self.latents_of)
+
+    def latents_of(self, indices: Tensor, noise: Tensor) -> Tensor:
+        """z ~ q(z|x) [B, J] of the images with these indices [B], from standard normal noise [B, J]."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            mean, logvar = self.model.encode(self.data.images(indices, self.dtype))
+        return reparameterise(mean.to(self.dtype), logvar.to(self.dtype), noise.to(self.dtype))
 
     def control(
         self, t: Tensor, carried: Tensor, reconstruction: Tensor, kl: Tensor, kl_latents: Tensor
@@ -137,6 +149,8 @@ class Engine:
         A gradient that is not shows in the losses of the next step, so that only what is kept needs a look.
         """
         state = [*self.model.parameters(), *(v for each in self.optimizer.state.values() for v in each.values())]
+        if self.companion is not None:
+            state += self.companion.trained()
         if not all(value.isfinite().all() for value in state):
             raise FloatingPointError(
                 f"Training diverged at step {self.step}: a gradient is not finite; lower learning_rate or ki."
@@ -144,12 +158,13 @@ class Engine:
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to continue with the same bits."""
-        return {
+        state = {
             "step": self.step,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "controlled": self.carried,  # named so in the first checkpoints
         }
+        return state if self.companion is None else state | {"companion": self.companion.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`'s result; its tensors may lie on any device.
@@ -163,3 +178,5 @@ class Engine:
         for group in self.optimizer.param_groups:
             group["capturable"] = self.device.type == "cuda"
         self.carried.copy_(state["controlled"])
+        if self.companion is not None:
+            self.companion.load_state_dict(state["companion"])

@@ -1,11 +1,14 @@
 """A run's random streams: weights, batches and noise as functions of (seed, step) alone, the same for every arm."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
 
 BLOCK = 1000  # steps whose noise and trace the device holds; part of what a seed means, so not a setting
-WEIGHTS, BATCHES, NOISE, ADVANCES = range(4)  # the seed's independent random streams
+# The seed's independent random streams; the last three are of what an objective has beside the VAE.
+WEIGHTS, BATCHES, NOISE, ADVANCES, ADVERSARY_WEIGHTS, ADVERSARY, QUERIES = range(7)
 
 
 def stream_seed(seed: int, stream: int, index: int = 0) -> int:
@@ -28,3 +31,22 @@ def noise_block(seed: int, block: int, batch_size: int, latents: int, device: to
 def random_advances(seed: int, steps: int, share: float) -> Tensor:
     """Whether C advances at each step of a run whose arm draws that, bool [steps]: each with probability `share`."""
     return torch.from_numpy(np.random.default_rng(stream_seed(seed, ADVANCES)).random(steps) < share)
+
+
+class AdversaryBlock(NamedTuple):
+    """What an objective's own network draws in 1,000 steps."""
+
+    indices: Tensor  # images of a second batch, with replacement, int64 [1000, B]
+    noise: Tensor  # standard normal, of their latents, float32 [1000, B, J]
+    keys: Tensor  # uniform in [0, 1), by whose order latents are permuted, float32 [1000, B, J]
+
+
+def adversary_block(
+    seed: int, block: int, n_images: int, batch_size: int, latents: int, device: torch.device
+) -> AdversaryBlock:
+    """The draws of the block-th 1,000 steps."""
+    generator = torch.Generator(device).manual_seed(stream_seed(seed, ADVERSARY, block))
+    indices = torch.randint(n_images, (BLOCK, batch_size), generator=generator, device=device)
+    noise = torch.randn(BLOCK, batch_size, latents, generator=generator, device=device)
+    keys = torch.rand(BLOCK, batch_size, latents, generator=generator, device=device)
+    return AdversaryBlock(indices, noise, keys)

@@ -1,43 +1,53 @@
-"""gamma |KL - C|: its pull from both sides, and the training that it gives."""
+"""gamma |KL - C|: its gradient lifts and lowers the KL; set points at their ends; the training that it gives."""
 
+import numpy as np
 import pytest
 import torch
+from plain_arm import engine_training, plain_training
 
-from lib.arms import objective_of
+from lib.arms import objective_of, schedule_of
 from lib.objectives import Encoded
+from lib.objectives.clocks import EarlyRamp
+from lib.schedules import LinearCapacity
 
 
-@pytest.mark.parametrize(("kl", "penalty", "pull"), [(2.5, 50.0, 100.0), (1.0, 100.0, -100.0), (2.0, 0.0, 0.0)])
-def test_it_pulls_from_both_sides_with_one_force(kl, penalty, pull, tiny_config):
-    objective = objective_of("capacity", tiny_config("capacity", c_start=2.0, c_max=2.0))
+def test_the_set_point_of_the_other_row_is_the_linear_rules():
+    assert schedule_of("capacity", 0.5, 16.0, 777) == LinearCapacity(0.5, 16.0, 777)
+    assert isinstance(schedule_of("capacity_ramp", 0.5, 16.0, 777), EarlyRamp)
+
+
+@pytest.mark.parametrize(("kl", "slope"), [(0.2, -100.0), (0.8, 100.0)])
+def test_a_kl_below_c_is_lifted_and_one_above_it_pressed_down(kl, slope, tiny_config):
+    objective = objective_of("capacity", tiny_config(c_start=0.5, c_max=0.5))
+    _, state = objective.control(torch.tensor(1), objective.initial_state(), torch.tensor(kl))
     kl = torch.tensor(kl, requires_grad=True)
-    values, state = objective.control(torch.tensor(1), objective.initial_state(), kl.detach())
-    assert dict(zip(objective.columns, values.tolist(), strict=True)) == {
-        "set_point": 2.0, "capacity": 2.0, "advanced": 0.0,
-    }  # fmt: skip
-    found = objective.penalty(state, Encoded(None, None, None, None, kl))
-    assert found.item() == penalty
-    assert torch.autograd.grad(found, kl)[0].item() == pull
+    penalty = objective.penalty(state, Encoded(None, None, None, None, kl))
+    penalty.backward()
+    assert penalty.item() == pytest.approx(30.0, abs=1e-4) and kl.grad == slope
 
 
-def linear(t, config):
-    return min(config.c_max, config.c_start + 0.15 * (300 * t // config.steps))
+@pytest.mark.parametrize("arm", ["capacity", "capacity_ramp"])
+def test_the_engine_trains_with_the_capacity(arm, tiny_config, few_images):
+    config = tiny_config(arm, precision="float64", steps=60, c_start=0.5, c_max=10.0)
+    before = config.c_start
+
+    def pressure(t, mean, logvar, z, kl):
+        nonlocal before
+        linear = min(10.0, 0.5 + 0.15 * (300 * t // 60))
+        c = linear if arm == "capacity" else 0.5 + 9.5 * min(t / 4, 1)
+        moved, before = c != before, c
+        return 100 * abs(kl - c), (c, c, moved)
+
+    expected = plain_training(config, few_images, 6, pressure)
+    assert np.allclose(engine_training(config, few_images, 6), expected, rtol=1e-9)
+    assert {0.0, 1.0} == set(expected[:, -1]) or arm == "capacity"
 
 
-def ramp(t, config):
-    return config.c_start + (config.c_max - config.c_start) * min(1.0, 15 * t / config.steps)
-
-
-@pytest.mark.parametrize(("arm", "rule", "c_max"), [("capacity", linear, 40.0), ("capacity_ramp", ramp, 5.0)])
-def test_training_follows_the_plain_loop(arm, rule, c_max, follows):
-    """C starts below the KL in one, above it in the other, and both meet the KL on the way."""
-
-    def plain(config):
-        def step(t, kl, *_):
-            capacity, before = rule(t, config), rule(t - 1, config)
-            return 100.0 * abs(kl - capacity), [capacity, capacity, float(capacity != before)]
-
-        return step
-
-    rows = follows(arm, plain, c_max=c_max)
-    assert len({row[1] > row[2] for row in rows}) == 2  # KL above C, and below
+def test_c_is_at_its_maximum_from_the_start_with_the_settings_anti_windup(tiny_config):
+    for rule in ("published", "conditional"):
+        objective = objective_of("fixed_set_point", tiny_config(anti_windup=rule, c_max=10.0))
+        assert objective.controller.anti_windup == rule
+        values, _ = objective.control(torch.tensor(1), objective.initial_state(), torch.tensor(3.0))
+        row = dict(zip(objective.columns, values.tolist(), strict=True))
+        assert row["set_point"] == row["capacity"] == 10.0 and not row["advanced"]
+        assert row["locked"] == (rule == "published")  # its first error of 7 nats is beyond kp / ki

@@ -1,104 +1,105 @@
-"""DynamicVAE's controller against a plain one on Python's numbers; its trap."""
+"""DynamicVAE's staircase and controller against the published loop; its trap, shown and proved."""
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from plain_arm import engine_training, plain_training
 
 from lib.arms import objective_of
+from lib.objectives.clocks import Staircase
+from lib.objectives.dynamic import DynamicKL
 
 
-class Plain:
-    """The controller as one would first write it."""
-
-    def __init__(self):
-        self.kls, self.w, self.before = [0.0] * 4, 50.0, 0.0
-
-    def step(self, capacity: float, kl: float) -> tuple[float, bool]:
-        self.kls = [*self.kls[-4:], kl]
-        error = capacity - sum(self.kls) / 5
-        change = 0.01 / (1 + math.exp(error)) - 0.01 / (1 + math.exp(self.before))
-        frozen = self.w < 0.1
-        if not frozen:
-            change += -0.005 * error
-        self.w, self.before = self.w + change, error
-        return max(self.w, 0.1), frozen
+def published_staircase(steps, c_max=20.0):
+    """Its loop: in the first 1,000 steps of every period but the first, add 0.15 / 1,000."""
+    c, path = 0.5, []
+    for it in range(1, steps + 1):
+        if it >= 6_000 and it % 6_000 < 1_000:
+            c += 0.15 / 1_000
+        c = min(c, c_max)
+        path.append(c)
+    return path
 
 
-def staircase(t: int, config) -> float:
-    done = t * 2_000_000 // config.steps
-    climbs = 0.0 if done < 6_000 else done // 6_000 - 1 + min(1.0, (done % 6_000 + 1) / 1_000)
-    return min(config.c_max, config.c_start + 0.15 * climbs)
+class PublishedController:
+    """Its loop, in plain numbers; `step` takes C and a KL."""
+
+    def __init__(self, kp=0.01, ki=0.005, past=5):
+        self.kp, self.ki, self.w, self.e, self.queue, self.past = kp, ki, 50.0, 0.0, [0.0] * (past - 1), past
+
+    def step(self, c, kl):
+        self.queue.append(kl)
+        error = c - sum(self.queue[-self.past :]) / self.past
+        p = self.kp * (1 / (1 + math.exp(error)) - 1 / (1 + math.exp(self.e)))
+        i = 0.0 if self.w < 0.1 else -self.ki * error
+        self.w, self.e = self.w + p + i, error
+        return max(self.w, 0.1)
 
 
 @pytest.fixture
-def run(tiny_config):
-    """A function: the objective's values, step by step, for KLs [T] that do not depend on beta, at a fixed C."""
-
-    def values(kls: list[float], c: float, start: float = 50.0) -> list[dict[str, float]]:
-        objective = objective_of("dynamic_vae", tiny_config("dynamic_vae", c_start=c, c_max=c))
-        state, rows = objective.initial_state(), []
-        state[4] = start  # W(0)
-        for t, kl in enumerate(kls, start=1):
-            recorded, state = objective.control(torch.tensor(t), state, torch.tensor(kl))
-            rows.append(dict(zip(objective.columns, recorded.tolist(), strict=True)) | {"w": state[4].item()})
-        return rows
-
-    return values
+def constant():
+    """A set point that stays where it is, at 10 nats."""
+    return Staircase(10.0, 10.0, 1_000)
 
 
-def test_beta_starts_at_50_and_falls_with_the_error(run):
-    first, second = run([0.0, 0.0], c=10.0)
-    s = 1 / (1 + math.exp(10.0))
-    assert first["beta"] == pytest.approx(50 + 0.01 * (s - 0.5) - 0.05, abs=1e-12)
-    assert second["beta"] == pytest.approx(first["beta"] - 0.05, abs=1e-12)
+def run(objective, kls):
+    """The recorded values of a controller that sees these KLs, by column."""
+    state, rows = objective.initial_state(), []
+    for t, kl in enumerate(kls, start=1):
+        values, state = objective.control(torch.tensor(t), state, torch.tensor(kl, dtype=torch.float64))
+        rows.append(values)
+    return dict(zip(objective.columns, torch.stack(rows).T.numpy(), strict=True))
 
 
-def test_the_error_is_that_of_a_mean_over_five_kls_which_starts_from_zeros(run):
-    rows = run([10.0] * 6, c=4.0)
-    changes = [after["w"] - before["w"] for before, after in zip([{"w": 50.0}, *rows], rows, strict=False)]
-    errors = [4 - 10 * n / 5 for n in (1, 2, 3, 4, 5, 5)]
-    expected = [
-        0.01 / (1 + math.exp(e)) - 0.01 / (1 + math.exp(b)) - 0.005 * e
-        for b, e in zip([0.0, *errors], errors, strict=False)
-    ]
-    assert changes == pytest.approx(expected, abs=1e-12)
+def test_the_controller_is_the_published_loop(constant):
+    kls = np.abs(np.random.default_rng(0).normal(10.5, 4, 600))
+    kls[:90] = 0.3
+    found, plain = run(DynamicKL(0.01, 0.05, constant), kls), PublishedController(ki=0.05)
+    expected = [plain.step(10.0, kl) for kl in kls]
+    assert np.allclose(found["beta"], expected, rtol=1e-12, atol=1e-12)
+    assert 1 < min(expected) < expected[0] < 50 and expected[-1] > min(expected)
 
 
-def test_a_large_error_at_the_least_beta_locks_it_for_ever(run):
-    """One step down at e = 5 leaves W further below W_min than all proportional terms can lift it."""
-    rows = run([0.0] + [1_000.0] * 2_000, c=5.0, start=0.11)
-    assert rows[0]["beta"] == 0.1 and rows[0]["w"] == pytest.approx(0.11 + 0.01 * (1 / (1 + math.exp(5)) - 0.5) - 0.025)
-    assert all(row["locked"] and row["beta"] == 0.1 for row in rows)  # the KL is 200 times C, and nothing happens
-    assert all(row["frozen"] for row in rows[1:])
+def test_a_step_too_far_below_the_least_beta_is_never_undone(constant):
+    """The trap: e = 9.8 takes W 0.04 below 0.1; however high the KL is from then on, the kp term can give back 0.01."""
+    objective = DynamicKL(0.01, 0.005, constant)
+    kls = [0.2] * 1_030 + [1_000.0] * 500  # beta would have to rise for 500 steps
+    found = run(objective, kls)
+    crossed = int(found["frozen"].argmax())
+    assert not found["frozen"][:crossed].any() and found["frozen"][crossed:].all()
+    assert (found["beta"][crossed:] == 0.1).all()
+    assert found["locked"].argmax() == crossed - 1  # said at the step that did it
+    assert found["locked"][crossed:].all()
 
 
-def test_a_small_error_does_not_lock_it(run):
-    rows = run([0.0] + [1_000.0] * 30, c=1.0, start=0.104)
-    assert rows[0]["beta"] == 0.1 and rows[0]["w"] < 0.1 and not rows[0]["locked"]
-    assert rows[-1]["beta"] > 10 and not any(row["locked"] for row in rows)
+def test_a_small_step_below_the_least_beta_is_undone(constant):
+    found = run(DynamicKL(0.01, 0.0005, constant), [0.0] * 9_990 + [9.7] * 1_000 + [15.0] * 3_000)
+    assert found["frozen"].any() and not found["locked"].any()
+    assert found["beta"][-1] > 1
 
 
-@pytest.mark.parametrize("start", [0.0895, 0.0905, 0.0945, 0.0995])
-def test_locked_tells_whether_any_kl_can_free_it(start, run):
-    """e stays what it was while W(0) is set below W_min: s(-e) = 1/2, so that at most 0.005 is to come."""
-    rows = run([0.0] + [1e6] * 20, c=0.0, start=start)  # e(1) = 0: dP = 0
-    assert rows[0]["frozen"] and rows[0]["w"] == pytest.approx(start, abs=1e-15)
-    assert rows[0]["locked"] == (start < 0.095)
-    assert (rows[-1]["beta"] == 0.1) == rows[0]["locked"]
+@pytest.mark.parametrize(("steps", "gains"), [(2_000_000, (0.01, 0.005)), (20_000, (1.0, 0.5))])
+def test_the_gains_are_the_published_ones_in_the_published_time(steps, gains, tiny_config):
+    objective = objective_of("dynamic_vae", tiny_config("dynamic_vae", steps=steps))
+    assert (objective.kp, objective.ki) == pytest.approx(gains)
 
 
-def test_training_follows_the_plain_loop(follows):
-    def plain(config):
-        controller = Plain()
+def test_the_engine_trains_with_the_controller(tiny_config, few_images):
+    config = tiny_config("dynamic_vae", precision="float64", steps=2_000)
+    plain, before = PublishedController(kp=10.0, ki=5.0), config.c_start
 
-        def step(t, kl, *_):
-            capacity, before = staircase(t, config), staircase(t - 1, config)
-            beta, frozen = controller.step(capacity, kl.item())
-            locked = controller.w < 0.1 and controller.w + 0.01 / (1 + math.exp(-controller.before)) <= 0.1
-            return beta * kl, [beta, capacity, capacity, float(frozen), float(capacity != before), float(locked)]
+    def pressure(t, mean, logvar, z, kl):
+        nonlocal before
+        n = 2_000_000 * t // 2_000
+        c = min(config.c_max, published[n - 1])
+        moved, before = c != before, c
+        frozen = plain.w < 0.1
+        beta = plain.step(c, kl.item())
+        locked = plain.w < 0.1 and plain.w + 10 / (1 + math.exp(-plain.e)) <= 0.1
+        return beta * kl, (beta, c, c, frozen, moved, locked)
 
-        return step
-
-    rows = follows("dynamic_vae", plain)
-    assert rows[-1][2] != rows[0][2] and rows[-1][3] > rows[0][3]  # beta and C have moved
+    published = published_staircase(8_000)
+    expected = plain_training(config, few_images, 8, pressure)
+    assert np.allclose(engine_training(config, few_images, 8), expected, rtol=1e-9)

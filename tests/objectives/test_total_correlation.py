@@ -1,143 +1,136 @@
-"""The sampled total correlation against exact sums over a small set, where every batch can be counted."""
+"""Both estimators against exact values and plain loops; the two defects that copies of them share would be found."""
 
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
+from plain_arm import engine_training, plain_training
 
 from lib.arms import objective_of
-from lib.objectives import total_correlation as tc
+from lib.dsprites import N_IMAGES
+from lib.objectives.total_correlation import minibatch_weights, stratified_weights, total_correlation
+
+
+def normal(z, mean, logvar):
+    return math.exp(-((z - mean) ** 2) / (2 * math.exp(logvar))) / math.sqrt(2 * math.pi * math.exp(logvar))
+
+
+def loop(z, mean, logvar, weights):
+    """The estimate in plain numbers, density by density."""
+    total, (size, latents) = 0.0, z.shape
+    for i in range(size):
+        q = [[normal(z[i, d], mean[j, d], logvar[j, d]) for d in range(latents)] for j in range(size)]
+        joint = sum(weights[i, j] * math.prod(q[j]) for j in range(size))
+        marginals = [sum(weights[i, j] * q[j][d] for j in range(size)) for d in range(latents)]
+        total += math.log(joint) - sum(map(math.log, marginals))
+    return total / size
+
+
+def published_weights(batch, images, odd):
+    """Chen et al.'s, with the odd one of row i at column i + odd, around the corner, and 1/N where it belongs."""
+    m = batch - 1
+    weights = np.full((batch, batch), 1 / m)
+    for i in range(batch):
+        weights[i, i] = 1 / images
+        weights[i, (i + odd) % batch] = (images - m) / (images * m)
+    return weights
 
 
 @pytest.fixture
 def posteriors():
-    """A function: mean, logvar and one z each [N, J] for N images, in double precision."""
-
-    def draw(images: int, latents: int, spread: float = 1.0, seed: int = 0):
-        generator = torch.Generator().manual_seed(seed)
-        mean, logvar, noise = torch.randn(3, images, latents, dtype=torch.float64, generator=generator)
-        mean, logvar = spread * mean, 0.5 * logvar * min(spread, 1.0)
-        return mean, logvar, mean + (0.5 * logvar).exp() * noise
-
-    return draw
+    """12 posteriors of 3 latents, the last two of which depend on one another, with a draw from each, float64."""
+    generator = torch.Generator().manual_seed(0)
+    mean, noise = torch.randn(2, 12, 3, generator=generator, dtype=torch.float64)
+    mean[:, 2] = mean[:, 1] + 0.1 * mean[:, 2]
+    logvar = torch.rand(12, 3, generator=generator, dtype=torch.float64) - 2
+    return mean + (logvar / 2).exp() * noise, mean, logvar
 
 
-def density(z: float, mean: float, logvar: float) -> float:
-    return math.exp(-((z - mean) ** 2) / (2 * math.exp(logvar))) / math.sqrt(2 * math.pi * math.exp(logvar))
+@pytest.mark.parametrize("rule", [minibatch_weights, stratified_weights])
+@pytest.mark.parametrize("images", [12, 737_280])
+def test_the_estimate_is_the_plain_loops(rule, images, posteriors):
+    weights = rule(12, images)
+    found = total_correlation(*posteriors, weights).item()
+    assert found == pytest.approx(loop(*(each.numpy() for each in (*posteriors, weights))), abs=1e-9)
 
 
-def exact(mean, logvar, latents) -> tuple[list[float], list[list[float]]]:
-    """q(z_i) and q(z_ij), each over all images that are given, by loops over Python's numbers."""
-    n, j = mean.shape
-    each = [
-        [[density(latents[i, d].item(), mean[x, d].item(), logvar[x, d].item()) for d in range(j)] for x in range(n)]
-        for i in range(n)
-    ]
-    joint = [sum(math.prod(row) for row in rows) / n for rows in each]
-    return joint, [[sum(row[d] for row in rows) / n for d in range(j)] for rows in each]
+@pytest.mark.parametrize(("batch", "images"), [(2, 2), (2, 50), (7, 7), (7, 50), (64, 737_280)])
+def test_stratified_weights(batch, images):
+    weights = stratified_weights(batch, images).numpy()
+    assert (np.diag(weights) == 1 / images).all()
+    assert np.abs(weights.sum(1) - 1).max() < 1e-12
+    published = [published_weights(batch, images, odd) for odd in range(1, batch)]
+    assert np.abs(np.array(published).sum(2) - 1).max() < 1e-12
+    assert np.abs(np.mean(published, axis=0) - weights).max() < 1e-12
+    if batch == images:
+        assert np.abs(weights - 1 / images).max() < 1e-15
 
 
-def exact_total_correlation(mean, logvar, latents) -> float:
-    joint, marginals = exact(mean, logvar, latents)
-    terms = [math.log(q) - sum(map(math.log, rest)) for q, rest in zip(joint, marginals, strict=True)]
-    return sum(terms) / len(terms)
+def exact(z, mean, logvar):
+    """mean_i log q(z_i) - sum_d log q(z_id) with q the mean of all posteriors given."""
+    return loop(z.numpy(), mean.numpy(), logvar.numpy(), np.full((len(z), len(z)), 1 / len(z)))
 
 
-@pytest.mark.parametrize(("batch", "images"), [(2, 2), (2, 737_280), (5, 7), (64, 737_280), (64, 64)])
-def test_stratified_weights_have_their_diagonal_and_rows_that_sum_to_one(batch, images):
-    weights = tc.stratified_sampling(torch.zeros(batch, 3, dtype=torch.float64), images).exp()
-    assert weights.shape == (batch, batch)
-    assert torch.allclose(weights.diag(), torch.tensor(1 / images, dtype=torch.float64), rtol=1e-12)
-    assert torch.allclose(weights.sum(1), torch.ones(batch, dtype=torch.float64), rtol=1e-12)
-    assert (weights[~torch.eye(batch, dtype=bool)] > 0).all()
+def test_where_the_batch_is_the_data_set_stratified_sampling_is_exact(posteriors):
+    assert total_correlation(*posteriors, stratified_weights(12, 12)).item() == pytest.approx(exact(*posteriors))
 
 
-def test_stratified_weights_are_the_mean_of_the_published_ones():
-    """Those have 1 / N on the diagonal, (N - M) / (N M) at one other place of a row, 1 / M at the rest."""
-    batch, images = 4, 11
-    others = batch - 1
-    published = []
-    for odd in itertools.product(range(others), repeat=batch):
-        weights = torch.full((batch, batch), 1 / others, dtype=torch.float64)
-        for row, place in enumerate(odd):
-            weights[row, (row + 1 + place) % batch] = (images - others) / (images * others)
-        weights.fill_diagonal_(1 / images)
-        assert torch.allclose(weights.sum(1), torch.ones(batch, dtype=torch.float64))
-        published.append(weights)
-    found = tc.stratified_sampling(torch.zeros(batch, 1, dtype=torch.float64), images).exp()
-    assert torch.allclose(found, torch.stack(published).mean(0), rtol=1e-12)
+def test_where_the_batch_is_the_data_set_weighted_sampling_is_off_by_its_constant(posteriors):
+    found = total_correlation(*posteriors, minibatch_weights(12, 12)).item()
+    assert found - exact(*posteriors) == pytest.approx(2 * math.log(12))
 
 
-@pytest.mark.parametrize("spread", [0.1, 1.0, 5.0])
-def test_a_batch_of_all_images_gives_the_exact_value(spread, posteriors):
-    mean, logvar, latents = posteriors(7, 3, spread)
-    log_q, expected = tc.log_densities(latents, mean, logvar), exact_total_correlation(mean, logvar, latents)
-    assert tc.total_correlation(log_q, tc.stratified_sampling(mean, 7)).item() == pytest.approx(expected, abs=1e-10)
-    weighted = tc.total_correlation(log_q, tc.weighted_sampling(mean, 7)).item()
-    assert weighted == pytest.approx(expected + 2 * math.log(7), abs=1e-10)  # (J - 1) log N
+def test_stratified_sampling_estimates_the_density_without_bias():
+    """Over every batch of 3 of 6 images with the draw's own image among them, the mean is q(z) itself."""
+    generator = torch.Generator().manual_seed(1)
+    mean = torch.randn(6, dtype=torch.float64, generator=generator)
+    densities = torch.tensor([normal(0.3, m, -1.0) for m in mean.tolist()], dtype=torch.float64)
+    weights = stratified_weights(3, 6)[0]
+    batches = [torch.tensor([0, *others]) for others in itertools.combinations(range(1, 6), 2)]
+    estimates = [(weights * densities[batch]).sum().item() for batch in batches]
+    assert np.mean(estimates) == pytest.approx(densities.mean().item())
 
 
-def test_stratified_densities_are_unbiased_over_all_batches(posteriors):
-    """Every batch of 3 out of 6 images that holds image i: the mean of q~(z_i), and of its marginals, is exact."""
-    mean, logvar, latents = posteriors(6, 2)
-    joint, marginals = exact(mean, logvar, latents)
-    for i in range(6):
-        batches = [[i, *rest] for rest in itertools.combinations([x for x in range(6) if x != i], 2)]
-        found = []
-        for batch in batches:
-            log_q = tc.log_densities(latents[batch], mean[batch], logvar[batch])[0]  # z_i under 3 images [3, J]
-            weights = tc.stratified_sampling(mean[batch], 6)[0]
-            found.append([(weights + log_q.sum(1)).exp().sum(), *(weights[:, None] + log_q).exp().sum(0)])
-        expected = torch.tensor([joint[i], *marginals[i]], dtype=torch.float64)
-        assert torch.allclose(torch.tensor(found, dtype=torch.float64).mean(0), expected, rtol=1e-12)
-
-
-def test_weighted_sampling_is_off_by_j_minus_1_times_log_n_where_posteriors_overlap(posteriors):
-    mean, logvar, latents = posteriors(64, 10, spread=0.01)
-    log_q = tc.log_densities(latents, mean, logvar)
-    images = 737_280
+def test_weighted_sampling_nears_its_offset_as_posteriors_overlap():
+    """A batch of 64 of N images of 10 latents, less the exact value from all N: (J - 1) log N once means gather."""
+    images, generator = 2_000, torch.Generator().manual_seed(2)
+    mean, noise = torch.randn(2, images, 10, generator=generator, dtype=torch.float64)
+    logvar, few, errors = torch.zeros(images, 10, dtype=torch.float64), slice(64), {}
+    for spread in (3.0, 0.3, 0.03):
+        means = spread * mean
+        z = means[few] + noise[few]
+        q = torch.distributions.Normal(means[None], 1.0).log_prob(z[:, None])  # [64, N, J]
+        log_joint, log_marginals = q.sum(2).logsumexp(1) - math.log(images), q.logsumexp(1) - math.log(images)
+        exact_value = (log_joint - log_marginals.sum(1)).mean()
+        for rule in (minibatch_weights, stratified_weights):
+            found = total_correlation(z, means[few], logvar[few], rule(64, images))
+            errors[rule, spread] = (found - exact_value).item()
     offset = 9 * math.log(images)
-    assert offset == pytest.approx(121.6, abs=0.05)
-    weighted = tc.total_correlation(log_q, tc.weighted_sampling(mean, images)).item()
-    assert weighted == pytest.approx(offset, abs=0.02)
-    assert abs(tc.total_correlation(log_q, tc.stratified_sampling(mean, images)).item()) < 0.02
+    apart = [abs(errors[minibatch_weights, spread] - offset) for spread in (3.0, 0.3, 0.03)]
+    assert apart[0] > 1 and apart[1] < 0.5 and apart[2] < 0.01, apart
+    assert abs(errors[stratified_weights, 0.03]) < 0.01  # which has no such offset
+    assert 9 * math.log(N_IMAGES) == pytest.approx(121.6, abs=0.05)  # on dSprites
 
 
-def test_independent_posteriors_have_less_than_copied_ones(posteriors):
-    """Two latents that hold the same: TC is what one of them says; an own z for each would only lower it."""
-    mean, logvar, latents = posteriors(200, 1, spread=3.0)
-    copied = [each.repeat(1, 2) for each in (mean, logvar, latents)]
-    shuffled = [torch.cat([each, each.roll(1, 0)], 1) for each in (mean, logvar, latents)]
+def test_the_engine_trains_with_the_total_correlation(tiny_config, few_images):
+    config = tiny_config("beta_tcvae", precision="float64", batch_size=8)
+    weights = np.mean([published_weights(8, N_IMAGES, odd) for odd in range(1, 8)], axis=0)
 
-    def found(m, v, z):
-        return tc.total_correlation(tc.log_densities(z, m, v), tc.stratified_sampling(m, 200)).item()
+    def pressure(t, mean, logvar, z, kl):
+        q = torch.distributions.Normal(mean[None], (logvar / 2).exp()[None]).log_prob(z[:, None]).exp()  # [B, B, J]
+        w = torch.from_numpy(weights)
+        joint, marginals = (w * q.prod(2)).sum(1).log(), (w[:, :, None] * q).sum(1).log().sum(1)
+        return kl + 5 * (joint - marginals).mean(), (1.0,)
 
-    assert found(*copied) > found(*shuffled) + 0.5
-    assert found(mean, logvar, latents) == pytest.approx(0.0, abs=1e-12)  # one latent has nothing to correlate with
-
-
-def test_a_batch_of_one_image_is_refused(tiny_config):
-    with pytest.raises(ValueError, match="batch_size is 1; the arm beta_tcvae needs 2 or more"):
-        objective_of("beta_tcvae", tiny_config("beta_tcvae", batch_size=1))
+    expected = plain_training(config, few_images, 5, pressure)
+    assert np.allclose(engine_training(config, few_images, 5), expected, rtol=1e-8)
+    assert objective_of("beta_tcvae", config).beta == 6
 
 
-def plain(config):
-    n, batch = 737_280, config.batch_size
-
-    def step(t, kl, mean, logvar, latents):
-        """KL + 5 TC, image by image and latent by latent."""
-        terms = []
-        for i in range(batch):
-            weights = [1 / n if j == i else (1 - 1 / n) / (batch - 1) for j in range(batch)]
-            log_q = torch.distributions.Normal(mean, (logvar / 2).exp()).log_prob(latents[i])  # [B, J]
-            joint = torch.log(sum(w * q.sum().exp() for w, q in zip(weights, log_q, strict=True)))
-            marginals = torch.log(sum(w * q.exp() for w, q in zip(weights, log_q, strict=True)))
-            terms.append(joint - marginals.sum())
-        return kl + 5 * sum(terms) / batch, []
-
-    return step
-
-
-def test_training_follows_the_plain_loop(follows):
-    follows("beta_tcvae", plain, steps=10)
+def test_a_batch_of_one_is_refused(tiny_config):
+    with pytest.raises(
+        ValueError, match="batch_size is 1; the arm beta_tcvae compares the images of a batch: give 2 or"
+    ):
+        tiny_config("beta_tcvae", batch_size=1)

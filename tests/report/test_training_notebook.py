@@ -7,7 +7,9 @@ import torch
 
 from lib.arms import ARMS
 from lib.data import dataset
-from lib.objectives.weighted import Cyclical, WeightedKL
+from lib.objectives.clocks import Staircase
+from lib.objectives.factor import FactorKL
+from lib.objectives.posterior_bank import mutual_information
 from lib.pid import PIDController
 from lib.report import training_notebook as calls
 from lib.report.controller_findings import linear_arrival
@@ -65,11 +67,30 @@ def test_the_rule_is_shown_by_the_functions_that_a_step_calls(tiny_config, const
     assert calls.functions_of_the_rule(tiny_config("linear")) == [linear.set_point, step, linear.advance]
     assert calls.functions_of_the_rule(tiny_config("linear_full"))[0] is linear_full_length
     assert calls.functions_of_the_rule(tiny_config("adaptive_hold"))[-1] == AdaptiveCapacity.advance
-    assert calls.functions_of_the_rule(tiny_config("constant")) == [Constant.control, Constant.penalty]
-    annealed = calls.functions_of_the_rule(tiny_config("cyclical"))
-    assert annealed == [Cyclical.__call__, WeightedKL.control, WeightedKL.penalty]
+    expected = [constant.objective, Constant.control, Constant.penalty]
+    assert calls.functions_of_the_rule(tiny_config("constant")) == expected
     calls.show_rule(tiny_config("linear"))
     assert "clamp(max=self.c_max)\n```" in "".join(shown)
+
+
+@pytest.mark.parametrize(
+    ("arm", "function"),
+    [
+        ("dynamic_vae", Staircase.set_point),
+        ("factor_vae", FactorKL.adversary_loss),
+        ("information", mutual_information),
+    ],
+)
+def test_what_an_objective_rests_on_is_shown_with_it(arm, function, tiny_config, shown):
+    assert function in calls.functions_of_the_rule(tiny_config(arm))
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_the_rule_of_any_arm_is_shown_as_it_stands_in_lib(arm, tiny_config, shown):
+    calls.show_rule(tiny_config(arm))
+    sources = [text for text in shown if "```python" in text]
+    assert len(sources) == len(calls.functions_of_the_rule(tiny_config(arm))) >= 3
+    assert all("(lib/" in text for text in sources)
 
 
 @pytest.mark.parametrize("name", ["paper", "laptop", "hour"])

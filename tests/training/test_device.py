@@ -18,9 +18,9 @@ from lib.benchmarks.floor import step_launches
 from lib.data.dataset import Dataset
 from lib.model import ARCHITECTURES
 from lib.schedules import AdaptiveCapacity
-from lib.training import engine
+from lib.training import adversary, engine
 from lib.training.engine import Engine
-from lib.training.streams import BLOCK
+from lib.training.streams import BLOCK, AdversaryBlock
 
 META = torch.device("meta")
 
@@ -36,12 +36,19 @@ class NothingFromTheHost(TorchDispatchMode):
         return found
 
 
+def no_draws(seed: int, block: int, n_images: int, batch: int, latents: int, device: torch.device) -> AdversaryBlock:
+    """The shapes of what an objective's network draws."""
+    tensors = torch.zeros(BLOCK, batch).long(), *torch.zeros(2, BLOCK, batch, latents)
+    return AdversaryBlock(*(tensor.to(device) for tensor in tensors))
+
+
 @pytest.fixture
 def meta_engine(tiny_config, monkeypatch):
     """A function: an engine on the meta device; no batches and noise can be drawn there, so they are only shapes."""
     monkeypatch.setattr(engine, "device_of", lambda config: META)
     monkeypatch.setattr(engine, "epoch_permutation", lambda seed, epoch, n, device: torch.zeros(n).long().to(device))
     monkeypatch.setattr(engine, "noise_block", lambda seed, block, *shape: torch.zeros(BLOCK, *shape[:2]).to(shape[2]))
+    monkeypatch.setattr(adversary, "adversary_block", no_draws)
     monkeypatch.setattr(torch, "autocast", lambda *args, **settings: contextlib.nullcontext())  # knows no such device
     monkeypatch.setattr(sys.modules[Optimizer.__module__], "_get_fused_kernels_supported_devices", lambda: ["meta"])
 
