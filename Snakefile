@@ -9,6 +9,7 @@ import sys
 
 from lib.arms import ARMS
 from lib.runs.profiles import load_profile
+from lib.runs.recorded import next_seed
 from lib.runs.status import MEASURED
 
 try:
@@ -23,6 +24,12 @@ APPENDICES = ["01_dataset"] + [
 ]
 # --log-output lets the lines of progress through, on stderr; cells and their other output stay in the notebook.
 PAPERMILL = f"{sys.executable} -m papermill --log-output --log-level WARNING --no-progress-bar"
+
+
+def seed_taken(wildcards) -> int:
+    """Of the run whose steps a run of the arm takes."""
+    seed = int(wildcards.seed)
+    return next_seed(seed, PROFILE.seeds) if ARMS[wildcards.arm].of_next_seed else seed
 
 
 rule report:
@@ -54,7 +61,7 @@ rule training:
         notebook=lambda wildcards: f"notebooks/{ARMS[wildcards.arm].notebook}.ipynb",
         dataset=f"{NOTEBOOKS}/01_dataset.ipynb",
         drawn_from=lambda wildcards: (
-            f"{RUNS}/{ARMS[wildcards.arm].drawn_from}-seed{wildcards.seed}/evaluation.json"
+            f"{RUNS}/{ARMS[wildcards.arm].drawn_from}-seed{seed_taken(wildcards)}/evaluation.json"
             if ARMS[wildcards.arm].drawn_from
             else []
         ),

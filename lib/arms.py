@@ -47,6 +47,7 @@ class Arm:
     notebook: str  # that trains it, without suffix
     length: Callable[[float, float, int], int] | None = None  # of its training, from c_start, c_max, others' steps
     drawn_from: str | None = None  # the arm whose share of advancing steps, of the same seed, it draws its own with
+    of_next_seed: bool = False  # it takes those steps themselves, of the next seed (lib/runs/recorded.py)
     least_batch: int = 1  # images; 2 where those of a batch are compared
 
 
@@ -63,6 +64,9 @@ _ROWS = (
         "a control", "02_linear_training", length=steps_with_hold),
     Arm("random_hold", controlled, DrawnCapacity, "random hold", "#CC79A7", ":",
         "a control", "03_adaptive_training", drawn_from="adaptive"),
+    # What feedback does beyond the curve: the C(t) that another seed's adaptive run made, blind to beta.
+    Arm("matched_curve", controlled, DrawnCapacity, "matched curve", "#CC79A7", "-.",
+        "a control", "03_adaptive_training", drawn_from="adaptive", of_next_seed=True),
     # Weighted KL: the clock alone decides beta.
     Arm("vae", vae, None, "VAE", "#000000", "-", "[1]", "05_other_arms"),
     Arm("beta_vae", beta_vae, None, "beta-VAE", "#000000", "--", "[4]", "05_other_arms"),

@@ -110,9 +110,9 @@ class AdaptiveCapacity:
 
 @dataclass(frozen=True, eq=False)
 class DrawnCapacity(AdaptiveCapacity):
-    """A control, `random_hold`: the adaptive rule's steps, blind to beta, at steps that were drawn beforehand.
+    """Controls, `random_hold` and `matched_curve`: the adaptive rule, blind to beta, at steps known beforehand.
 
-    advances: bool [t_max], whether C advances at each step (`lib.training.streams.random_advances`).
+    advances: bool [t_max], whether C advances at each step (`lib.training.streams.advances_of`).
     """
 
     advances: Tensor

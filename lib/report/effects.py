@@ -23,6 +23,7 @@ EXPLORATORY = {
     "lateness, by β: adaptive − adaptive then held": {"adaptive": 1.0, "adaptive_hold": -1.0},
     "interaction of rule and lateness": {"adaptive": 1.0, "linear_full": -1.0, "adaptive_hold": -1.0, "linear": 1.0},
     "blind to β: adaptive − random hold": {"adaptive": 1.0, "random_hold": -1.0},
+    "no feedback, another seed's C(t): adaptive − matched curve": {"adaptive": 1.0, "matched_curve": -1.0},
     "slowness, same time at C_max: slow then hold − linear": {"slow_then_hold": 1.0, "linear": -1.0},
 }
 

@@ -23,11 +23,12 @@ from lib.report.information_figures import over_training
 from lib.report.live import Live
 from lib.report.notebook import label
 from lib.report.tables import run_table
+from lib.runs.recorded import Recorded
 from lib.runs.reuse import take_over
 from lib.runs.run import Run, read_trace
 from lib.runs.settings import EvaluationConfig, TrainingConfig
 from lib.toy_plant import simulate
-from lib.training.streams import random_advances
+from lib.training.streams import advances_of
 from lib.training.train import train
 
 CONTROLLER = r"""
@@ -90,14 +91,12 @@ def show_toy_plant(config: TrainingConfig, run: Run, what_to_see: str) -> None:
     if not isinstance(objective_of(config.arm, config), Controlled):
         display(Markdown(f"The toy plant is one for ControlVAE's controller; the arm `{config.arm}` has another rule."))
         return
-    controller, drawn_from, advances = (
-        PIDController(ki=1.0, anti_windup="conditional"),
-        ARMS[config.arm].drawn_from,
-        None,
-    )
-    if drawn_from is not None:
-        other = simulate(controller, schedule_of(drawn_from, 0.5, 16.0, 6_000), steps=6_000, lag=100)["capacity"]
-        advances = random_advances(config.seed, 6_000, (other.diff() > 0).mean())
+    controller, arm, advances = PIDController(ki=1.0, anti_windup="conditional"), ARMS[config.arm], None
+    if arm.drawn_from is not None:
+        other = simulate(controller, schedule_of(arm.drawn_from, 0.5, 16.0, 6_000), steps=6_000, lag=100)["capacity"]
+        advanced = (other.diff() > 0).to_numpy()
+        steps = Recorded(advanced.mean(), advanced if arm.of_next_seed else None, {})
+        advances = advances_of(config.seed, 6_000, steps)
     schedule = schedule_of(config.arm, 0.5, 16.0, 6_000, advances)
     figures.show(
         figures.toy_plant(simulate(controller, schedule, steps=6_000, lag=100), config.arm),

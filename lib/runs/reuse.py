@@ -5,7 +5,7 @@ from typing import Any
 from lib.files import read_json, write_bytes
 from lib.locks import only_one
 from lib.refusal import Refusal
-from lib.runs.recorded import recorded_share
+from lib.runs.recorded import recorded
 from lib.runs.run import Run
 from lib.runs.settings import TrainingConfig
 
@@ -23,7 +23,8 @@ def take_over(config: TrainingConfig, run: Run, data_sha256: str) -> None:
     if run.complete or run.checkpoint.exists():
         return
     others = sorted(path.parent for path in run.path.parent.parent.glob("*/*/run.json"))
-    origin = {"data_sha256": data_sha256, "drawn_share": recorded_share(config, run)}
+    drawn = recorded(config, run)
+    origin = {"data_sha256": data_sha256} | ({} if drawn is None else drawn.origin)
     source = next((Run(path) for path in others if _is_whole(Run(path), config, origin)), None)
     if source is None:
         return

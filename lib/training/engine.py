@@ -19,7 +19,7 @@ from lib.runs.settings import TrainingConfig
 from lib.training.companion import companion_of
 from lib.training.device import device_of
 from lib.training.layers import FAST
-from lib.training.streams import BLOCK, WEIGHTS, epoch_permutation, noise_block, random_advances, stream_seed
+from lib.training.streams import BLOCK, WEIGHTS, epoch_permutation, noise_block, stream_seed
 
 
 def trace_columns(latents: int, objective: tuple[str, ...] = COLUMNS) -> list[str]:
@@ -30,10 +30,10 @@ def trace_columns(latents: int, objective: tuple[str, ...] = COLUMNS) -> list[st
 class Engine:
     """The state of one run between two steps, and the step itself."""
 
-    def __init__(self, config: TrainingConfig, data: Dataset, advance_share: float | None = None) -> None:
+    def __init__(self, config: TrainingConfig, data: Dataset, advances: Tensor | None = None) -> None:
         """data must lie on the device that config.device stands for.
 
-        advance_share: the probability with which C advances, for an arm that draws its steps.
+        advances: bool [steps], when C advances, for an arm that takes that from another run.
 
         Raises ValueError for batches larger than the data set, and where the device cannot do what is asked.
         """
@@ -51,8 +51,7 @@ class Engine:
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), config.learning_rate, fused=True, capturable=device.type == "cuda"
         )
-        advances = advance_share and random_advances(config.seed, config.steps, advance_share).to(device)
-        self.objective = objective_of(config.arm, config, advances)
+        self.objective = objective_of(config.arm, config, None if advances is None else advances.to(device))
         self.companion = companion_of(self.objective, config, self.n_images, device)
         self.columns = trace_columns(config.latents, self.objective.columns)
 

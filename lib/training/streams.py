@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lib.runs.recorded import Recorded
+
 BLOCK = 1000  # steps whose noise and trace the device holds; part of what a seed means, so not a setting
 # The seed's independent random streams; the last three are of what an objective has beside the VAE.
 WEIGHTS, BATCHES, NOISE, ADVANCES, ADVERSARY_WEIGHTS, ADVERSARY, QUERIES = range(7)
@@ -28,9 +30,14 @@ def noise_block(seed: int, block: int, batch_size: int, latents: int, device: to
     return torch.randn(BLOCK, batch_size, latents, generator=generator, device=device)
 
 
-def random_advances(seed: int, steps: int, share: float) -> Tensor:
-    """Whether C advances at each step of a run whose arm draws that, bool [steps]: each with probability `share`."""
-    return torch.from_numpy(np.random.default_rng(stream_seed(seed, ADVANCES)).random(steps) < share)
+def advances_of(seed: int, steps: int, taken: Recorded) -> Tensor:
+    """Whether C advances at each step of a run that took that from another, bool [steps].
+
+    At the other's steps, or at random ones: each with the probability that is the other's share.
+    """
+    if taken.advanced is not None:
+        return torch.from_numpy(taken.advanced)
+    return torch.from_numpy(np.random.default_rng(stream_seed(seed, ADVANCES)).random(steps) < taken.share)
 
 
 class AdversaryBlock(NamedTuple):

@@ -16,7 +16,7 @@ from lib.locks import only_one
 from lib.progress import Progress
 from lib.refusal import Divergence, Refusal
 from lib.runs.provenance import provenance
-from lib.runs.recorded import recorded_share
+from lib.runs.recorded import recorded
 from lib.runs.run import CHECKPOINT_REMEDY, Run, segments_of, write_trace
 from lib.runs.settings import TrainingConfig
 from lib.training.device import device_of, reproducible
@@ -24,6 +24,7 @@ from lib.training.engine import Engine
 from lib.training.layers import products
 from lib.training.lockstep import Lockstep
 from lib.training.signals import Deferred
+from lib.training.streams import advances_of
 from lib.training.trace import Trace
 
 LOOK = {"cpu": 100, "cuda": 1000}  # steps between two looks of the host at the device
@@ -142,8 +143,9 @@ class Training:
     def __init__(self, config: TrainingConfig, run: Run, data: Dataset, together: int = 1) -> None:
         """From the run's checkpoint, where there is one; `together`: runs that train side by side in this process."""
         self.config, self.run, self.data, self.together = config, run, data, together
-        self.share = recorded_share(config, run)
-        self.engine, self.seconds = Engine(config, data, self.share), 0.0
+        self.drawn = recorded(config, run)
+        advances = None if self.drawn is None else advances_of(config.seed, config.steps, self.drawn)
+        self.engine, self.seconds = Engine(config, data, advances), 0.0
         self.trace = Trace(config, self.engine.columns)
         run.failure.unlink(missing_ok=True)  # of an earlier try
         self.snapshots = snapshot_steps(config)
@@ -224,8 +226,11 @@ class Training:
 
     def _origin(self) -> dict[str, Any]:
         """What a checkpoint belongs to: it continues nothing else."""
-        drawn = {} if self.share is None else {"drawn_share": self.share}
-        return {"config": self.config.as_mapping(), "data_sha256": self.data.sha256} | drawn
+        return {"config": self.config.as_mapping(), **self._taken()}
+
+    def _taken(self) -> dict[str, Any]:
+        """The data, and what another run gave."""
+        return {"data_sha256": self.data.sha256} | ({} if self.drawn is None else self.drawn.origin)
 
     def _finish(self) -> None:
         run, trace, config = self.run, self.trace, self.config
@@ -233,14 +238,13 @@ class Training:
         run.save_weights(self.engine.model, commit=self.origin["commit"])
         record = (
             self.origin
+            | self._taken()
             | {
-                "data_sha256": self.data.sha256,
                 "data_source": self.data.source,
                 "seconds": self.seconds,
                 "steps_per_second": config.steps / self.seconds,
                 "trained_together": self.together,
             }
-            | ({} if self.share is None else {"drawn_share": self.share})
         )
         content = {
             "provenance": record,

@@ -58,7 +58,7 @@ def shown(monkeypatch):
 
 def test_a_notebook_trains_the_arms_whose_rows_name_it(constant):
     assert arms_of("02_linear_training") == ("linear", "linear_full", "slow_then_hold", "constant")
-    assert arms_of("03_adaptive_training") == ("adaptive", "adaptive_hold", "random_hold")
+    assert arms_of("03_adaptive_training") == ("adaptive", "adaptive_hold", "random_hold", "matched_curve")
     assert arms_of("05_other_arms")[:4] == ("vae", "beta_vae", "kl_annealing", "cyclical")
 
 

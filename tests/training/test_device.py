@@ -54,7 +54,9 @@ def meta_engine(tiny_config, monkeypatch):
 
     def build(arm: str, **changes) -> Engine:
         data = Dataset(torch.zeros(1_000, 512, dtype=torch.uint8, device=META), "", "rendered")
-        built = Engine(tiny_config(arm, **changes), data, 0.5 if ARMS[arm].drawn_from else None)
+        built = Engine(
+            tiny_config(arm, **changes), data, torch.zeros(1_000, dtype=torch.bool) if ARMS[arm].drawn_from else None
+        )
         built.prepare()
         return built
 

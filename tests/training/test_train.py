@@ -13,13 +13,14 @@ import torch.nn.functional as F
 from lib.arms import schedule_of
 from lib.model import VAE
 from lib.runs.profiles import load_profile
+from lib.runs.recorded import Recorded
 from lib.runs.run import Run, read_advanced, read_trace
 from lib.schedules import replay
 from lib.training.device import reproducible
 from lib.training.engine import Engine, trace_columns
 from lib.training.lockstep import Lockstep
 from lib.training.plain import COLUMNS, reference_loop
-from lib.training.streams import random_advances
+from lib.training.streams import advances_of
 from lib.training.trace import Trace
 from lib.training.train import snapshot_steps, train, train_together
 
@@ -313,7 +314,7 @@ def test_a_random_hold_advances_as_often_as_the_adaptive_run_and_trains_other_we
 ):
     settings = {"steps": 400, "trace_every": 10, "beta_min": 0.0}  # so that ties at the least beta are rare
     config, run = tiny_config("random_hold", **settings), Run(tmp_path / "random_hold-seed1")
-    with pytest.raises(ValueError, match="as often as the run adaptive-seed1 did, which is not complete"):
+    with pytest.raises(ValueError, match="as the run adaptive-seed1 did, which is not complete"):
         train(config, run, few_images, progress=False)
     other = train(tiny_config("adaptive", **settings), Run(tmp_path / "adaptive-seed1"), few_images, progress=False)
     train(config, run, few_images, progress=False)
@@ -322,12 +323,33 @@ def test_a_random_hold_advances_as_often_as_the_adaptive_run_and_trains_other_we
     assert run.record()["provenance"]["drawn_share"] == share and 0 < share < 1
     assert abs(advanced.mean() - share) < 4 * (share * (1 - share) / 400) ** 0.5
     assert (advanced != read_advanced(other.path / "trace.h5")).any()
-    assert advanced.tolist() == random_advances(1, 400, share).tolist()  # blind to beta
+    assert advanced.tolist() == advances_of(1, 400, Recorded(share, None, {})).tolist()  # blind to beta
     assert not torch.equal(weights(run.load_model()), weights(other.load_model()))
 
     changed = tiny_config("random_hold", **settings, learning_rate=0.002)
     with pytest.raises(ValueError, match="train that first"):  # the run beside it has other settings
         train(changed, Run(tmp_path / "random_hold-seed1-other"), few_images, progress=False)
+
+
+def test_a_matched_curve_is_what_the_next_seeds_adaptive_run_recorded(tiny_config, few_images, tmp_path):
+    settings = {"steps": 200, "trace_every": 1, "beta_min": 0.0}
+    config, run = tiny_config("matched_curve", seed=4, **settings), Run(tmp_path / "matched_curve-seed4")
+    for seed in (2, 4):  # the last takes the first one's
+        adaptive = tiny_config("adaptive", seed=seed, **settings)
+        train(adaptive, Run(tmp_path / f"adaptive-seed{seed}"), few_images, progress=False)
+    train(config, run, few_images, progress=False)
+
+    first, own = Run(tmp_path / "adaptive-seed2"), Run(tmp_path / "adaptive-seed4")
+    assert run.trace()["capacity"].tolist() == first.trace()["capacity"].tolist()
+    assert run.trace()["capacity"].tolist() != own.trace()["capacity"].tolist()
+    assert not torch.equal(weights(run.load_model()), weights(own.load_model()))
+    origin = run.record()["provenance"]
+    assert (origin["curve_of"], origin["curve_sha256"]) == (first.name, first.hashes()["trace.h5"])
+
+    (tmp_path / "adaptive-seed3").mkdir()
+    with pytest.raises(ValueError, match="as the run adaptive-seed3 did, which is not complete"):
+        earlier = tiny_config("matched_curve", seed=2, **settings)
+        train(earlier, Run(tmp_path / "matched_curve-seed2"), few_images, progress=False)
 
 
 def test_saved_weights_are_the_networks(tiny_config, few_images, tmp_path):
