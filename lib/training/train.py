@@ -236,18 +236,10 @@ class Training:
         run, trace, config = self.run, self.trace, self.config
         write_trace(run.path / "trace.h5", trace.frame(), np.concatenate(trace.advanced), config.as_mapping())
         run.save_weights(self.engine.model, commit=self.origin["commit"])
-        record = (
-            self.origin
-            | self._taken()
-            | {
-                "data_source": self.data.source,
-                "seconds": self.seconds,
-                "steps_per_second": config.steps / self.seconds,
-                "trained_together": self.together,
-            }
-        )
+        cost = {"seconds": self.seconds, "steps_per_second": config.steps / self.seconds}
+        made = {"data_source": self.data.source, **cost, "trained_together": self.together}
         content = {
-            "provenance": record,
+            "provenance": self.origin | self._taken() | made,
             "segments": self.segments(),
             "summary": trace.summary(),
             "files": run.hashes(),
