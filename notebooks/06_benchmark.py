@@ -31,6 +31,7 @@ from IPython.display import Markdown, display
 from lib.benchmarks import training as benchmark
 from lib.benchmarks.figures import floors_table, loops_table, precision_traces
 from lib.benchmarks.results import DIRECTORY, last
+from lib.benchmarks.rounding import finding
 from lib.refusal import Refusal
 from lib.report import figures
 from lib.report.notebook import parameters
@@ -121,6 +122,12 @@ display(
         f"one and not in the other. One training each. {origin}."
     )
 )
+
+# %% [markdown]
+# A trained network can be asked more directly: the same images and noise, once in float32 and once in bfloat16.
+
+# %%
+display(Markdown(finding()))
 
 # %% [markdown]
 # ## A step and what it costs at least

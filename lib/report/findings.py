@@ -65,9 +65,9 @@ def reasons(profile: Profile) -> str:
         "kp": f"$K_p$ is raised with it, so that anti-windup still locks at an error of $K_p / K_i$ = {gain:.0f} nats;",
         "anti_windup": "the published anti-windup would lock at an error above $K_p / K_i$;",
         "learning_rate": "the learning rate lets the network follow;",
-        "c_max": "at 16 nats, trial runs spread the position over several latents, or left the KL short;",
+        "c_max": "at 16 nats the adaptive arm's KL stayed nats below C in the trials (`results/trials.csv`);",
         "batch_size": "smaller batches buy more steps;",
-        "precision": "`bfloat16` rounds products alone.",
+        "precision": "`bfloat16` rounds products alone, by little (`results/benchmarks/rounding.csv`).",
     }
     text = " ".join(reason for name, reason in why.items() if name in changed)
     return f"{text[:1].upper()}{text[1:].rstrip(';:.')}."
