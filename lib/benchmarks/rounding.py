@@ -62,7 +62,7 @@ def finding() -> str:
     table, _, where = last("rounding")
     return (
         f"With the weights of {' and '.join(f'`{name}`' for name in table['run'])}, `bfloat16` moves z by at most "
-        f"{table['z_moved'].max():.2f} of its posterior's width (root mean square, {table['images'].min():,} images) and "
+        f"{table['z_moved'].max():.2f} of its posterior's width (rms, {table['images'].min():,} images) and "
         f"the reconstruction loss by {table['reconstruction_difference'].abs().max():.2f} nats; {where}."
     )
 
