@@ -48,11 +48,6 @@ def findings(a: Analysis) -> dict[str, str]:
     }
 
 
-def headline_findings(table: pd.DataFrame) -> dict[str, str]:
-    """What README.md says of published runs as well."""
-    return contrast.evidence(table)
-
-
 def reasons(profile: Profile) -> str:
     """Why a profile departs from the report's settings."""
     changed = departures(profile).index

@@ -3,8 +3,8 @@
 import pandas as pd
 
 from lib.files import ROOT, read_json, write_text
+from lib.report.contrast import answer
 from lib.report.effects import number, side_by_side
-from lib.report.findings import headline_findings
 from lib.report.tables import REPORTED
 from lib.report.wording import sentences
 from lib.runs.profiles import Profile, load_profile, published_profiles
@@ -22,12 +22,15 @@ COLUMNS = {
 
 
 def readme_results(profiles: list[Profile]) -> str:
-    """What the README says of published profiles, in Markdown: the numbers, and a table with the report's figures."""
+    """What the README says of published profiles, in Markdown: the answer, and a table with the report's figures.
+
+    The answer is that of the profile with the most seeds; the others follow in brief.
+    """
     paper_steps = load_profile("paper").training["steps"]
     lines, rows = [], []
-    for profile in profiles:
+    for profile in sorted(profiles, key=lambda each: (-len(each.seeds), -each.training["steps"])):
         table = pd.read_csv(profile.published / "table.csv", index_col="run")
-        lines += [f"- {_summary(profile, table, paper_steps)}"]
+        lines += _in_brief(profile, table, paper_steps) if lines else _answer(profile, table)
         hardware, n = f"{table['processor'].iloc[0]}, {table['precision'].iloc[0]}", len(profile.seeds)
         for name, row in side_by_side(table, table["arm"], COLUMNS).T.iterrows():
             rows.append(f"| {name} (`{profile.name}`) | {n} | {' | '.join(row)} | {hardware} |")
@@ -46,16 +49,25 @@ def readme_results(profiles: list[Profile]) -> str:
     return "\n".join(lines)
 
 
-def _summary(profile: Profile, table: pd.DataFrame, paper_steps: int) -> str:
-    """A published profile in some sentences: the paper's own, or made from the table where none were published."""
+def _found(profile: Profile, table: pd.DataFrame) -> dict[str, str]:
+    """The paper's own sentences, or made from the table where none were published."""
     path = profile.published / "findings.json"
-    found = read_json(path) if path.exists() else headline_findings(table)
-    steps, n = profile.training["steps"], len(profile.seeds)
+    return read_json(path) if path.exists() else answer(table, profile)
+
+
+def _answer(profile: Profile, table: pd.DataFrame) -> list[str]:
+    """The five sentences that the report of a published profile begins with, each a line of a list."""
+    found = _found(profile, table)
+    listed = [f"- {found[name]}" for name in ("asked", "differences", "brackets", "controls", "untested")]
+    return [f"The runs that tell most, those of the profile `{profile.name}`:", "", *listed]
+
+
+def _in_brief(profile: Profile, table: pd.DataFrame, paper_steps: int) -> list[str]:
+    """What another published profile found."""
+    found, steps, n = _found(profile, table), profile.training["steps"], len(profile.seeds)
     reduced = f", a **reduced run** instead of {paper_steps:,}" if steps < paper_steps else ""
-    return sentences(
-        f"`{profile.name}`, {steps:,} steps{reduced}, {n} seed{'s' if n > 1 else ''} per arm.",
-        *(found[name] for name in ("differences", "controls", "brackets")),
-    )
+    seeds = f"{n} seed{'s' if n > 1 else ''} per arm"
+    return ["", sentences(f"`{profile.name}` ({steps:,} steps{reduced}, {seeds}):", found["differences"])]
 
 
 def update_readme() -> None:

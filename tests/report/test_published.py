@@ -15,7 +15,7 @@ from lib.report.claims import claims, claims_table
 from lib.report.encoding import encoding_table
 from lib.report.paper import write_paper
 from lib.report.publish import _publish_run, publish
-from lib.report.readme import _summary
+from lib.report.readme import _answer, _in_brief
 from lib.report.wording import fill
 from lib.runs.profiles import load_profile, published_profiles
 from lib.runs.run import Run, write_trace
@@ -108,7 +108,8 @@ def test_a_published_trace_is_thinner_and_its_advances_are_whole(tmp_path):
 def test_the_readme_takes_the_published_findings(tmp_path, monkeypatch):
     monkeypatch.setattr("lib.runs.profiles.RESULTS", tmp_path)
     profile = load_profile("smoke")
-    found = {"differences": "One.", "controls": "", "brackets": "Two."}
+    found = {"asked": "A?", "differences": "One.", "controls": "Two.", "brackets": "Three.", "untested": "Four."}
     write_json(profile.published / "findings.json", found)
-    text = _summary(profile, pd.DataFrame(), 1_500_000)
-    assert "200 steps, a **reduced run** instead of 1,500,000, 1 seed per arm. One. Two." in text
+    assert _answer(profile, pd.DataFrame())[2:] == ["- A?", "- One.", "- Three.", "- Two.", "- Four."]
+    brief = _in_brief(profile, pd.DataFrame(), 1_500_000)
+    assert brief == ["", "`smoke` (200 steps, a **reduced run** instead of 1,500,000, 1 seed per arm): One."]
