@@ -128,15 +128,15 @@ def tried(tmp_path_factory) -> Checkout:
 
     checkout.run(command("one arm"), "papermill notebooks/03_adaptive_training.ipynb out.ipynb")
     checkout.stamps_before = {"adaptive-seed1": checkout.stamps("adaptive-seed1")}
-    checkout.run(command("seed"), command("architecture"), command("official data"))
+    checkout.run(command("seed"), command("architecture"), command("official data"), command("method"))
     checkout.stamps_before["adaptive-seed2"] = checkout.stamps("adaptive-seed2")
     checkout.measured_before = read_json(checkout.runs / "adaptive-seed2" / "evaluation.json")
     checkout.run(MEASURED_AGAIN, command("figures"), COMMANDS[HELP])
     return checkout
 
 
-def test_readme_gives_six_commands():
-    assert len(COMMANDS) == 6
+def test_readme_gives_seven_commands():
+    assert len(COMMANDS) == 7
     assert "\n".join(f"# {wish}\n{text}" for wish, text in COMMANDS.items()) == RERUN
 
 
