@@ -9,6 +9,7 @@ from chromium import CHROMIUM, FLAGS
 
 from lib.data.dataset import Dataset
 from lib.dsprites import N_IMAGES, render_packed
+from lib.runs import profiles
 from lib.runs.profiles import load_profile
 
 torch.set_num_threads(1)  # small tensors: a second thread costs more than it gives where the machine is busy
@@ -44,14 +45,29 @@ def all_images() -> Dataset:
 
 @pytest.fixture
 def tiny_config():
-    """A function: the smoke profile's training on one arm with changes, small enough for a unit test."""
+    """A function: a training on one arm with changes, small enough for a unit test.
+
+    Its controller is the tests' own, so that they do not follow what the profiles are tuned to.
+    """
 
     def config(arm: str = "adaptive", seed: int = 1, **changes):
         defaults = {"steps": 60, "batch_size": 16, "checkpoint_every": 20, "precision": "float32", "snapshots": 3}
+        defaults |= {"kp": 0.01, "ki": 0.3, "c_max": 10.0}
         defaults["device"] = "cpu"  # the data of these tests lie there
         return load_profile("smoke").training_config(arm, seed, **(defaults | changes))
 
     return config
+
+
+@pytest.fixture
+def twin(tmp_path, monkeypatch):
+    """A profile that trains laptop's two runs, and two controls beside them."""
+    (tmp_path / "profiles.toml").write_text(
+        profiles.PROFILES.read_text()
+        + '[twin]\nlike = "laptop"\narms = ["linear", "adaptive", "linear_full", "adaptive_hold"]\n'
+    )
+    monkeypatch.setattr(profiles, "PROFILES", tmp_path / "profiles.toml")
+    return load_profile("twin")
 
 
 @pytest.fixture(scope="module")

@@ -162,6 +162,7 @@ def test_every_training_has_a_run_of_its_own_and_leaves_the_others(tried):
         "linear-seed1": {},
         "adaptive-seed1": {},
         "adaptive-seed2": {"seed": 2},
+        "beta_vae-seed1": {},
         "adaptive-seed1-architecture=fc": {"architecture": "fc"},
         f"adaptive-seed1-data={file}": {"data": f"path/to/{file}"},
     }

@@ -152,23 +152,22 @@ def test_runs_trained_here_are_explored_before_published_ones(tmp_path, monkeypa
         runs_to_explore(smoke, 2)
 
 
-def test_published_runs_of_a_profile_that_trains_alike_are_explored(tmp_path, monkeypatch):
+def test_published_runs_of_a_profile_that_trains_alike_are_explored(twin, tmp_path, monkeypatch):
     monkeypatch.setattr("lib.runs.profiles.RESULTS", tmp_path)
-    laptop, seeds = load_profile("laptop"), load_profile("seeds")
-    assert laptop.training == seeds.training
-    for arm in seeds.arms:
-        path = seeds.published / f"{arm}-seed1"
+    laptop = load_profile("laptop")
+    for arm in twin.arms:
+        path = twin.published / f"{arm}-seed1"
         path.mkdir(parents=True)
         (path / "evaluation.json").write_text("{}")
         if arm in laptop.arms:
             (path / "weights.safetensors").write_bytes(b"")
     with pytest.raises(ValueError, match="run make report PROFILE=laptop"):
         runs_to_explore(laptop, 1)  # not wholly published yet
-    (seeds.published / "table.csv").write_text("")
-    for profile in (laptop, seeds):  # the control arms have no weights there
+    (twin.published / "table.csv").write_text("")
+    for profile in (laptop, twin):  # the control arms have no weights there
         found = runs_to_explore(profile, 1)
         assert {arm: run.path for arm, run in found.items()} == {
-            arm: seeds.published / f"{arm}-seed1" for arm in ("linear", "adaptive")
+            arm: twin.published / f"{arm}-seed1" for arm in ("linear", "adaptive")
         }
 
 

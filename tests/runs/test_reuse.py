@@ -102,9 +102,9 @@ def test_what_is_in_use_or_another_runs_is_not_touched(there, few_images):
 
 
 def test_a_profile_takes_its_runs_from_another_and_measures_what_it_measures_otherwise(
-    few_images, tmp_path, monkeypatch, capsys
+    twin, few_images, tmp_path, monkeypatch, capsys
 ):
-    """By the command: laptop's run under another name, as its settings depart from seeds'."""
+    """By the command: laptop's run under another name, as its settings depart from its profile's."""
     monkeypatch.setattr("lib.runs.profiles.RESULTS", tmp_path)
     monkeypatch.setattr("lib.__main__.dataset.ensure", lambda source: None)
     monkeypatch.setattr("lib.__main__.dataset.load", lambda path: few_images)
@@ -113,7 +113,7 @@ def test_a_profile_takes_its_runs_from_another_and_measures_what_it_measures_oth
         "reconstruction": 0.0, "kl": 0.0, "mig_four": {"quadrature": 0.0}})  # fmt: skip
     monkeypatch.setattr("lib.__main__.measure_snapshots", lambda run, data, config: None)
     first = plan("laptop", ["linear"], [1], SETTINGS)
-    second = plan("seeds", ["linear"], [1], SETTINGS)
+    second = plan(twin.name, ["linear"], [1], SETTINGS)
     assert train_profile(*first, minutes=1) == []
     monkeypatch.setattr("lib.training.train.Training", None)  # training again would fail
     assert train_profile(*second, minutes=1) == []
