@@ -17,7 +17,8 @@ from torch import Generator, Tensor
 from lib import mig
 from lib.arms import arrival
 from lib.data.dataset import Dataset
-from lib.evaluation.posteriors import check_measurable, encode_images, evaluation_grid
+from lib.dsprites import FACTOR_NAMES
+from lib.evaluation.posteriors import check_measurable, evaluation_grid, measure_images
 from lib.evaluation.records import kept
 from lib.files import reading, sha256, write_sealed, write_text
 from lib.information import decompose
@@ -93,12 +94,15 @@ def _measure(
     ) as bar:  # fmt: skip
         for step, path in files.items():
             started = time.perf_counter()
-            mean, logvar = encode_images(run.load_model(path, FAST), data, indices, config.evaluation_batch, bar)
+            mean, logvar, loss = measure_images(
+                run.load_model(path, FAST), data, indices, config.evaluation_batch, config.evaluation_seed, bar
+            )
             row = {
                 "step": step,
                 "images": len(indices),
                 "position_stride": config.snapshot_position_stride,
                 **_controller_at(trace, step),
+                "reconstruction": loss.double().mean().item(),
                 **_information(mean.to(device), logvar.to(device), sizes, config),
                 "seconds": time.perf_counter() - started,
             }
@@ -135,6 +139,7 @@ def _information(mean: Tensor, logvar: Tensor, sizes: tuple[int, ...], config: E
         "total_correlation": parts.total_correlation,
         "dimension_wise_kl": parts.dimension_wise_kl,
         "decomposition_standard_error": parts.standard_error,
+        **{f"information_{name}": best for name, best in zip(FACTOR_NAMES, information.amax(1).tolist(), strict=True)},
         "mig_four": mig.mutual_information_gap(information, sizes),
         "mig_five": mig.mutual_information_gap(information, sizes, mig.FIVE_FACTORS),
     }

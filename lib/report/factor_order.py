@@ -12,7 +12,6 @@ from lib.report.encoding import NAMES
 from lib.report.latents import IN_USE
 
 SAMPLE = 500  # images per factor
-COLUMNS = tuple(f"information_{name}" for name in FACTOR_NAMES)  # of snapshots.csv: the best latent's, in nats
 
 
 @cache

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from lib import mig
 from lib.data.dataset import Dataset
-from lib.dsprites import N_IMAGES, indices_to_factors, render
+from lib.dsprites import FACTOR_NAMES, N_IMAGES, indices_to_factors, render
 from lib.evaluation import snapshots
 from lib.evaluation.evaluate import evaluate
 from lib.evaluation.snapshots import chosen_snapshots, measure_snapshots, measured_rows
@@ -63,14 +64,14 @@ def run(trained) -> Run:
 
 @pytest.fixture
 def encoded(monkeypatch) -> list[int]:
-    """Collects the number of images of every snapshot that is encoded from now on."""
-    calls, encode = [], snapshots.encode_images
+    """Collects the number of images of every snapshot that is measured from now on."""
+    calls, measure = [], snapshots.measure_images
 
     def counted(model, data, indices, *rest):
         calls.append(len(indices))
-        return encode(model, data, indices, *rest)
+        return measure(model, data, indices, *rest)
 
-    monkeypatch.setattr(snapshots, "encode_images", counted)
+    monkeypatch.setattr(snapshots, "measure_images", counted)
     return calls
 
 
@@ -81,18 +82,24 @@ def test_rows_agree_with_direct_computation(run, all_images):
     grid = np.flatnonzero((factors[:, 3] % 16 == 0) & (factors[:, 4] % 16 == 0))
     images = torch.from_numpy(render(grid)).float()[:, None]
     trace = read_trace(run.path / "trace.h5")
+    noise = torch.randn(len(grid), 10, generator=torch.Generator().manual_seed(0))
     for row in rows.itertuples():
         model = VAE("fc", 10).eval()
         model.load_state_dict(load_file(run.path / "snapshots" / f"step_{row.step:07d}.safetensors"))
         with torch.no_grad():
             mean, logvar = model.encode(images)
+            logits = model.decode(mean + (logvar / 2).exp() * noise)
         kl = 0.5 * (mean.double() ** 2 + logvar.double().exp() - logvar.double() - 1).mean(0)
         assert [getattr(row, f"kl_{j}") for j in range(10)] == pytest.approx(kl.tolist(), abs=1e-5)
         assert row.kl == pytest.approx(kl.sum().item(), rel=1e-5)
+        loss = binary_cross_entropy_with_logits(logits, images, reduction="sum").item() / len(grid)
+        assert row.reconstruction == pytest.approx(loss, rel=1e-5)
         expected = decompose(mean, logvar, 200, torch.Generator().manual_seed(0))
         for name in ("mutual_information", "total_correlation", "dimension_wise_kl"):
             assert getattr(row, name) == pytest.approx(getattr(expected, name), abs=1e-4)
         information = mig.mutual_information(mean, logvar, SIZES)
+        best = [getattr(row, f"information_{name}") for name in FACTOR_NAMES]
+        assert best == pytest.approx([max(latents) for latents in information.tolist()], abs=1e-5)
         assert row.mig_four == pytest.approx(mig.mutual_information_gap(information, SIZES), abs=1e-5)
         assert row.mig_five == pytest.approx(mig.mutual_information_gap(information, SIZES, range(5)), abs=1e-5)
         line = trace.iloc[row.step // EVERY - 1]  # the last row that is not after the step
@@ -111,11 +118,11 @@ def test_the_parts_add_up_and_the_mutual_information_keeps_its_bound(run, all_im
 def test_posteriors_that_stand_apart_reach_the_bound_of_the_grid(run, all_images, monkeypatch):
     """I_q = log N of the N images measured, however large the KL."""
 
-    def sharp(model, data, indices, batch, bar):
+    def sharp(model, data, indices, batch, seed, bar):
         mean = torch.arange(len(indices)).float()[:, None] / 50 * torch.tensor([1.0] + [0.0] * 9)
-        return mean, torch.full((len(indices), 10), -14.0)
+        return mean, torch.full((len(indices), 10), -14.0), torch.zeros(len(indices))
 
-    monkeypatch.setattr(snapshots, "encode_images", sharp)
+    monkeypatch.setattr(snapshots, "measure_images", sharp)
     row = measure_snapshots(run, all_images, settings(snapshots_measured=1), progress=False).iloc[-1]
     assert row["mutual_information"] == pytest.approx(math.log(math.prod(SIZES)), abs=1e-3)
     assert row["kl"] > 2 * row["mutual_information"]
@@ -125,6 +132,7 @@ def test_the_last_snapshot_on_the_same_grid_has_the_values_of_the_evaluation(run
     measured = evaluate(run, all_images, settings(), progress=False)
     last = measure_snapshots(run, all_images, settings(), progress=False).iloc[-1]
     assert last["kl"] == measured["kl"]
+    assert last["reconstruction"] == measured["reconstruction"]
     assert last["mig_four"] == measured["mig_four"]["quadrature"]
     for name in ("mutual_information", "total_correlation", "dimension_wise_kl"):
         assert last[name] == measured["decomposition"][name]
