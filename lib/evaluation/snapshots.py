@@ -32,6 +32,8 @@ from lib.training.layers import FAST
 
 # What a row of snapshots.csv depends on; `snapshots_measured` decides only which rows there are.
 SETTINGS = ("snapshot_position_stride", "decomposition_samples", "evaluation_seed", "evaluation_batch")
+# Columns, one per factor, for what the latent that knows most of it knows of it; tables of older code lack them.
+BEST = {name: f"information_{name}" for name in FACTOR_NAMES}
 
 
 def chosen_snapshots(run: Run, config: EvaluationConfig) -> dict[int, Path]:
@@ -48,7 +50,10 @@ def chosen_snapshots(run: Run, config: EvaluationConfig) -> dict[int, Path]:
 
 
 def measured_rows(run: Run, config: EvaluationConfig) -> pd.DataFrame:
-    """The rows of snapshots.csv that were measured with these SETTINGS, in order of steps; none where they differ."""
+    """The rows of snapshots.csv that were measured with these SETTINGS, in order of steps.
+
+    None where they differ, and none of older code that measured less.
+    """
     table = run.path / "snapshots.csv"
     if table.exists() and (record := kept(run.path / "snapshots.json", config.only(SETTINGS))) is not None:
         with reading(table):
@@ -57,7 +62,8 @@ def measured_rows(run: Run, config: EvaluationConfig) -> pd.DataFrame:
             rows = pd.read_csv(table)
             if "step" not in rows or not all(values.dtype.kind in "if" for _, values in rows.items()):
                 raise ValueError("its columns are not those of measured snapshots")
-        return rows
+        if {"reconstruction", *BEST.values()} <= set(rows):
+            return rows
     return pd.DataFrame({"step": np.empty(0, dtype=np.int64)})
 
 
@@ -139,7 +145,7 @@ def _information(mean: Tensor, logvar: Tensor, sizes: tuple[int, ...], config: E
         "total_correlation": parts.total_correlation,
         "dimension_wise_kl": parts.dimension_wise_kl,
         "decomposition_standard_error": parts.standard_error,
-        **{f"information_{name}": best for name, best in zip(FACTOR_NAMES, information.amax(1).tolist(), strict=True)},
+        **dict(zip(BEST.values(), information.amax(1).tolist(), strict=True)),
         "mig_four": mig.mutual_information_gap(information, sizes),
         "mig_five": mig.mutual_information_gap(information, sizes, mig.FIVE_FACTORS),
     }

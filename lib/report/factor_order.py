@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lib.dsprites import FACTOR_NAMES, FACTOR_SIZES, factors_to_indices, render
+from lib.evaluation.snapshots import BEST
 from lib.report.effects import number, with_spread
 from lib.report.encoding import NAMES
 from lib.report.latents import IN_USE
@@ -37,7 +38,7 @@ def half_way(snapshots: pd.DataFrame) -> pd.Series:
 
     By straight lines between snapshots; missing where the factor is not encoded at the end, or was not measured.
     """
-    return pd.Series({name: _crossing(snapshots, f"information_{name}") for name in FACTOR_NAMES}, dtype=float)
+    return pd.Series({name: _crossing(snapshots, BEST[name]) for name in FACTOR_NAMES}, dtype=float)
 
 
 def _crossing(snapshots: pd.DataFrame, column: str) -> float:

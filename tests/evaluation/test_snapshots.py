@@ -184,6 +184,15 @@ def test_a_changed_setting_repeats_what_depends_on_it_and_nothing_else(run, all_
     assert (run.path / "evaluation.json").stat().st_mtime_ns == stamp
 
 
+def test_rows_of_older_code_that_measured_less_are_measured_again(run, all_images, encoded):
+    rows = measure_snapshots(run, all_images, settings(), progress=False)
+    snapshots._write(run, read_json(run.path / "snapshots.json"), rows.drop(columns="reconstruction"))
+    encoded.clear()
+    again = measure_snapshots(run, all_images, settings(), progress=False)
+    assert len(encoded) == 4
+    pd.testing.assert_frame_equal(again.drop(columns="seconds"), rows.drop(columns="seconds"))
+
+
 @pytest.mark.parametrize(
     ("there", "asked", "chosen"),
     [(20, 1, [19]), (20, 2, [0, 19]), (7, 3, [0, 3, 6]), (4, 9, [0, 1, 2, 3]), (1, 2, [0])],
