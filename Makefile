@@ -31,10 +31,10 @@ render: $(BIN)/.installed
 	@echo "The report: $(abspath $(REPORT))"
 
 publish: $(BIN)/.installed
-	$(BIN)/python -m lib.report.publish $(PROFILE)
+	$(BIN)/python -m lib.report.publishing.publish $(PROFILE)
 
 verify: $(BIN)/.installed
-	@$(BIN)/python -m lib.report.verify $(if $(RUN),--full $(RUN))
+	@$(BIN)/python -m lib.report.publishing.verify $(if $(RUN),--full $(RUN))
 
 status: $(BIN)/.installed
 	@$(BIN)/python -m lib.runs.status $(PROFILE)

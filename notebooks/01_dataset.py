@@ -35,7 +35,7 @@ data: str = None  # rendered, download, or the path of the official .npz or .hdf
 # %%
 from lib.data.dataset import check_source
 from lib.files import ROOT
-from lib.report.notebook import parameters
+from lib.report.notebooks.shared import parameters
 from lib.runs.profiles import load_profile
 
 given = parameters(globals(), ("profile", "data"))
@@ -55,7 +55,8 @@ from IPython.display import Markdown, display
 from lib.data import counts, dataset
 from lib.dsprites import FACTOR_NAMES, FACTOR_SIZES, FACTOR_VALUES, N_IMAGES, SHAPE_NAMES, factors_to_indices
 from lib.files import write_json
-from lib.report import figures
+from lib.report.figures.montages import montage, pixel_density
+from lib.report.figures.style import FACTOR_LABELS, show
 
 # %% [markdown]
 # ## The file
@@ -108,16 +109,16 @@ for factor, size in enumerate(FACTOR_SIZES):
     classes[:, factor] = np.linspace(0, size - 1, 8).round()
     rows.append(classes)
 pictures = images.images(torch.from_numpy(factors_to_indices(np.concatenate(rows))))[:, 0].numpy()
-figures.show(
-    figures.montage(pictures, columns=8, row_labels=list(figures.FACTOR_LABELS)),
+show(
+    montage(pictures, columns=8, row_labels=list(FACTOR_LABELS)),
     folder / "factors",
     "**Figure 1.** Each factor alone from its first to its last value, the others held (heart, scale 1, upright, in the middle).",
 )
 
 # %%
 draw = np.random.default_rng(0).choice(N_IMAGES, 48, replace=False)
-figures.show(
-    figures.montage(images.images(torch.from_numpy(draw))[:, 0].numpy(), columns=16),
+show(
+    montage(images.images(torch.from_numpy(draw))[:, 0].numpy(), columns=16),
     folder / "samples",
     f"**Figure 2.** {len(draw)} images picked at random from all {N_IMAGES:,}.",
 )
@@ -133,8 +134,8 @@ for shape, name in enumerate(SHAPE_NAMES):
     for part in torch.arange(shape * per_shape, (shape + 1) * per_shape).split(8192):
         total += images.images(part).sum((0, 1))
     density[name] = (total / per_shape).numpy()
-figures.show(
-    figures.pixel_density(density),
+show(
+    pixel_density(density),
     folder / "pixel_density",
     "**Figure 3.** How often each pixel is on, over all images of a shape. On average "
     + ", ".join(f"{values.mean():.1%} ({name})" for name, values in density.items())

@@ -23,7 +23,7 @@
 profile: str = "laptop"  # section of profiles.toml whose runs are analysed
 
 # %%
-from lib.report.notebook import parameters
+from lib.report.notebooks.shared import parameters
 from lib.runs.profiles import load_profile
 
 chosen = load_profile(parameters(globals(), ("profile",))["profile"])
@@ -34,14 +34,15 @@ import numpy as np
 from lib.arms import ARMS
 from lib.data import dataset
 from lib.explorer.page import explorer
-from lib.report import figures, information_figures, paper_tables, pictures, tradeoff_figures
 from lib.report.analysis import analyse, trained_runs
-from lib.report.animation import save_traversals
-from lib.report.claims import claims, claims_table
-from lib.report.encoding import encoding_table
-from lib.report.factor_order import order_table
+from lib.report.figures import information, montages, pictures, runs, tradeoff
+from lib.report.figures.animation import save_traversals
+from lib.report.findings.claims import claims, claims_table
+from lib.report.findings.encoding import encoding_table
+from lib.report.findings.factor_order import order_table
 from lib.report.latents import latent_labels, latent_table
-from lib.report.paper import write_paper
+from lib.report.notebooks import paper_tables
+from lib.report.notebooks.paper import write_paper
 from lib.report.tables import REPORTED
 
 trained_runs(chosen)  # refuses here what is not trained, before the images are drawn
@@ -132,7 +133,7 @@ paper.text("{settings}")
 
 # %%
 paper.figure(
-    figures.traces(analysis.by_arm(analysis.traces)),
+    runs.traces(analysis.by_arm(analysis.traces)),
     "traces",
     """**Figure 1.** Training: reconstruction loss, KL, β (moving averages over 1/200 of it) and capacity. One line per run, thicker for the first seed, whose C
 is dashed beside its KL. {training}""",
@@ -153,7 +154,7 @@ paper.text("{rule} {ties}")
 
 # %%
 paper.figure(
-    tradeoff_figures.beta_against_kl(analysis.by_arm(analysis.windows), analysis.pressures),
+    tradeoff.beta_against_kl(analysis.by_arm(analysis.windows), analysis.pressures),
     "pressure",
     """**Figure 2.** Left: β against the KL, where the KL was within 0.5 nats of C; one line per run. Right: β against the measured slope of the trade-off; on
 the dashed line they are equal.""",
@@ -165,7 +166,7 @@ paper.text("{pressure_at_kl} {slopes}")
 
 # %%
 paper.figure(
-    tradeoff_figures.at_kl(analysis.by_arm(analysis.along), analysis.by_arm(analysis.windows)),
+    tradeoff.at_kl(analysis.by_arm(analysis.along), analysis.by_arm(analysis.windows)),
     "tradeoff",
     """**Figure 3.** MIG and reconstruction loss against the KL. Points: weight snapshots ({grid} images), larger the last. Lines on the right, and
 reconstruction: means over batches.""",
@@ -177,7 +178,7 @@ paper.text("{like_kl} {loss_goes_with}")
 
 # %%
 paper.figure(
-    figures.scores(table.rename(columns={"mig_four": "mig"}), REPORTED),
+    runs.scores(table.rename(columns={"mig_four": "mig"}), REPORTED),
     "scores",
     """**Figure 4.** MIG (quadrature) and reconstruction loss of every run, means with 95% intervals, and the report's figures.""",
 )
@@ -225,7 +226,7 @@ images. {measures}""",
 # %%
 measured = {arm: analysis.measured[run.name] for arm, run in analysis.first.items()}
 paper.figure(
-    information_figures.information_matrices(
+    information.information_matrices(
         {arm: np.array(content["information"]) for arm, content in measured.items()},
         {arm: np.array(content["kl_latents"]) for arm, content in measured.items()},
     ),
@@ -254,7 +255,7 @@ paper.text("{order}")
 # %%
 inputs = pictures.some_images(images)
 paper.figure(
-    figures.reconstructions(
+    montages.reconstructions(
         inputs[:, 0].numpy(), {arm: pictures.reconstruct(model, inputs) for arm, model in analysis.models.items()}
     ),
     "reconstructions",
@@ -265,7 +266,7 @@ paper.figure(
 values, start = np.linspace(-2, 2, 7, dtype=np.float32), pictures.middle_heart(images)
 ranked = {arm: latent_table(run) for arm, run in pair.items()}
 paper.figure(
-    figures.traversals(
+    montages.traversals(
         {arm: pictures.traverse(model, start, values)[ranked[arm]["latent"]] for arm, model in models.items()},
         values,
         {arm: latent_labels(latents) for arm, latents in ranked.items()},
@@ -303,7 +304,7 @@ compare with it alone.""",
 
 # %%
 paper.figure(
-    information_figures.over_training(analysis.by_arm(analysis.snapshots)),
+    information.over_training(analysis.by_arm(analysis.snapshots)),
     "information_over_training",
     """**Figure 9.** The KL and its parts over training, C, and the MIG below, at the snapshots. Dotted: log N = {grid_bound} nats, which $I_q(x; z)$ cannot
 exceed on {grid} images.""",

@@ -33,8 +33,8 @@ from lib.benchmarks.figures import floors_table, loops_table, precision_traces
 from lib.benchmarks.results import DIRECTORY, last
 from lib.benchmarks.rounding import finding
 from lib.refusal import Refusal
-from lib.report import figures
-from lib.report.notebook import parameters
+from lib.report.figures.style import show
+from lib.report.notebooks.shared import parameters
 
 given = parameters(globals(), ("measure",))
 if type(given["measure"]) is not bool:
@@ -104,7 +104,7 @@ display(
 
 # %%
 table, record, origin = last("precision")
-figures.show(
+show(
     precision_traces(table),
     DIRECTORY / "precision",
     "**Figure 1.** The first steps of the adaptive arm in each precision from the same weights, batches and noise, and in float32 from another seed. "

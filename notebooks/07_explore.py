@@ -35,7 +35,7 @@ seed: int = 1  # of the runs
 # %%
 from lib.explorer.sliders import Explorer, profile_to_explore, runs_to_explore
 from lib.files import ROOT
-from lib.report.notebook import parameters
+from lib.report.notebooks.shared import parameters
 
 given = parameters(globals(), ("profile", "seed"))
 runs = runs_to_explore(profile_to_explore(given["profile"]), given["seed"])

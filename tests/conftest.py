@@ -72,7 +72,7 @@ def twin(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def browser():
-    """The system's Chromium; not for the whole session, as `lib.report.documents` starts one of its own."""
+    """The system's Chromium; not for the whole session, as `lib.report.publishing.documents` starts one of its own."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine (apt-get install chromium)")

@@ -15,8 +15,8 @@ from lib.evaluation.snapshots import measure_snapshots
 from lib.files import ROOT
 from lib.model import VAE, initialise, kl_per_latent, reconstruction_loss, reparameterise
 from lib.objectives import COLUMNS
-from lib.report import figures
-from lib.report.information_figures import over_training
+from lib.report.figures.information import over_training
+from lib.report.figures.runs import traces
 from lib.report.tables import run_table
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run, read_advanced, read_trace
@@ -108,7 +108,7 @@ def test_a_row_more_trains_is_measured_and_drawn(made_up, tiny_config, few_image
     row = run_table([run]).loc["made_up-seed1"]
     assert row["arm"] == made_up and row["mig_four"] >= 0 and row["mean_beta"] == 4
 
-    for figure in (figures.traces({made_up: [trace]}), over_training({made_up: [snapshots]})):
+    for figure in (traces({made_up: [trace]}), over_training({made_up: [snapshots]})):
         figure.canvas.draw()
         assert any("made up" in text for text in figure_texts(figure))
         plt.close(figure)
@@ -121,7 +121,7 @@ def test_the_trace_of_any_arm_is_drawn(arm, tiny_config):
     values = {name: [0.0, 1.0, 2.0] for name in (*columns, *(f"{column}_mean" for column in columns))}
     wanted = [*values, *(f"{name}{end}" for name in COLUMNS for end in ("", "_mean") if name not in columns)]
     frame = pd.DataFrame({"step": [1, 2, 3], **values}).reindex(columns=["step", *wanted])
-    figure = figures.traces({arm: [frame]})
+    figure = traces({arm: [frame]})
     figure.canvas.draw()
     assert ARMS[arm].label in figure_texts(figure)
     plt.close(figure)

@@ -17,7 +17,7 @@ from lib.benchmarks import floor
 from lib.benchmarks import training as benchmark
 from lib.files import ROOT, read_json, write_json
 from lib.report.analysis import dataset_entropy
-from lib.report.notebook import EVALUATION, TRAINING
+from lib.report.notebooks.shared import EVALUATION, TRAINING
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run
 
@@ -222,7 +222,7 @@ def test_a_deleted_run_is_missed_and_a_changed_profile_refused(checkout, smoke):
     profiles = checkout / "profiles.toml"
     text = profiles.read_text()
     profiles.write_text(text.replace("steps = 200", "steps = 300"))
-    done = in_checkout(checkout, "lib.report.publish", "smoke")
+    done = in_checkout(checkout, "lib.report.publishing.publish", "smoke")
     profiles.write_text(text)
     assert done.returncode != 0
     assert "was trained with other settings than profiles.toml has now" in done.stderr
@@ -267,7 +267,7 @@ def test_the_benchmark_notebook_shows_the_last_results(checkout, tiny_config, fe
 
 
 def test_results_are_published_and_the_readme_follows(checkout, smoke):
-    done = in_checkout(checkout, "lib.report.publish", "smoke")
+    done = in_checkout(checkout, "lib.report.publishing.publish", "smoke")
     assert done.returncode == 0, done.stderr
     published = checkout / "results" / "published" / "smoke"
     assert {path.name for path in published.iterdir()} >= {"report.html", "table.csv", "figures", "linear-seed1"}
@@ -293,7 +293,7 @@ def test_what_was_measured_with_other_settings_is_not_published(checkout, smoke,
     assert setting in after
     name = setting.split(" ")[0]
     profiles.write_text(before + "[smoke.evaluation]" + after.replace(setting, f"{name} = {other}", 1))
-    done = in_checkout(checkout, "lib.report.publish", "smoke")
+    done = in_checkout(checkout, "lib.report.publishing.publish", "smoke")
     profiles.write_text(text)
     assert done.returncode != 0
     assert "was not measured with the settings of profiles.toml; run make render PROFILE=smoke" in done.stderr

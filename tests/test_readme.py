@@ -17,8 +17,8 @@ from official_files import write_npz
 from lib.data import dataset
 from lib.dsprites import N_IMAGES, indices_to_factors
 from lib.files import ROOT, read_json
-from lib.report.publish import LIMIT
-from lib.report.readme import END, README, START, readme_results
+from lib.report.publishing.publish import LIMIT
+from lib.report.publishing.readme import END, README, START, readme_results
 from lib.runs.profiles import load_profile, published_profiles
 
 PUBLISHED = ROOT / "results" / "published"

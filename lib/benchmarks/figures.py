@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from lib.report.figures import REFERENCE_COLOUR
+from lib.report.figures.style import REFERENCE_COLOUR
 
 # Trainings are told apart by colours that no arm has, and by their lines.
 COLOURS = {"float32": "black", "tf32": "#009E73", "bfloat16": "#CC79A7", "float32, seed 2": REFERENCE_COLOUR}

@@ -17,10 +17,11 @@ from lib.arms import ARMS
 from lib.dsprites import FACTOR_NAMES, FACTOR_SIZES, FACTOR_VALUES, SHAPE_NAMES, factors_to_indices, outline, render
 from lib.explorer.rows import FOLDED, Row, slider_rows
 from lib.model import VAE
-from lib.report import figures
+from lib.report.figures.montages import traversals
+from lib.report.figures.pictures import MIDDLE_HEART, traverse
+from lib.report.figures.style import DOTS_PER_INCH, FACTOR_LABELS, png
 from lib.report.latents import class_labels
 from lib.report.page.template import rendered
-from lib.report.pictures import MIDDLE_HEART, traverse
 from lib.runs.run import Run
 
 _PAGE = Path(__file__).parent
@@ -57,7 +58,7 @@ def explorer(runs: dict[str, Run]) -> str:
         _PAGE,
         "explorer",
         arms={arm: (ARMS[arm].label, ARMS[arm].colour, _sprites(arm, models[arm], rows)) for arm in runs},
-        factors=list(zip(figures.FACTOR_LABELS, labels, start, strict=True)),
+        factors=list(zip(FACTOR_LABELS, labels, start, strict=True)),
         rows=[row for row in rows if row.in_use],
         folded=[row for row in rows if not row.in_use],
         title=FOLDED,
@@ -120,5 +121,5 @@ def _sprites(arm: str, model: VAE, rows: list[Row]) -> str:
     latents = [row.latents[arm] for row in rows]
     pictures = traverse(model, start, values)[[latent.latent for latent in latents]]
     labels = [f"{latent.latent}: {latent.kl:.1f}\n{latent.factor}" for latent in latents]
-    figure = figures.traversals({arm: pictures}, values, {arm: labels})
-    return base64.b64encode(figures.png(figure, figures.DOTS_PER_INCH * 2 // 3)).decode()
+    figure = traversals({arm: pictures}, values, {arm: labels})
+    return base64.b64encode(png(figure, DOTS_PER_INCH * 2 // 3)).decode()

@@ -15,9 +15,9 @@ from lib.dsprites import FACTOR_NAMES, FACTOR_SIZES, factors_to_indices, render
 from lib.explorer.rows import FOLDED, Row, slider_rows
 from lib.files import reading
 from lib.refusal import Refusal
-from lib.report.figures import FACTOR_LABELS
+from lib.report.figures.pictures import MIDDLE_HEART
+from lib.report.figures.style import FACTOR_LABELS
 from lib.report.latents import class_labels
-from lib.report.pictures import MIDDLE_HEART
 from lib.runs.profiles import Profile, load_profile, published_profiles
 from lib.runs.run import Run
 

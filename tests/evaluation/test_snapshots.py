@@ -19,7 +19,7 @@ from lib.files import read_json
 from lib.information import decompose
 from lib.model import VAE
 from lib.report.controller_tables import information_gaps
-from lib.report.information_figures import over_training
+from lib.report.figures.information import over_training
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run, read_trace
 from lib.training.train import train

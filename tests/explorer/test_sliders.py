@@ -20,7 +20,7 @@ from PIL import Image
 from lib.explorer.sliders import Explorer, described, profile_to_explore, runs_to_explore
 from lib.files import ROOT
 from lib.report.latents import latent_table
-from lib.report.readme import README
+from lib.report.publishing.readme import README
 from lib.runs.profiles import load_profile
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from lib.report.animation import save_traversals
+from lib.report.figures.animation import save_traversals
 
 
 def test_every_frame_shows_its_step_of_every_traversal(tmp_path):

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from lib.dsprites import FACTOR_NAMES
-from lib.report import claims
-from lib.report.claims import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
+from lib.report.findings import claims
+from lib.report.findings.claims import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
 
 
 def runs(linear: list[float], adaptive: list[float], column: str) -> pd.DataFrame:

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.report import contrast
-from lib.report.contrast import A_DIFFERENCE, NO_DIFFERENCE, UNINFORMATIVE
+from lib.report.findings import contrast
+from lib.report.findings.contrast import A_DIFFERENCE, NO_DIFFERENCE, UNINFORMATIVE
 from lib.runs.profiles import load_profile
 
 

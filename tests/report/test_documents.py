@@ -12,9 +12,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 
 from lib.files import ROOT
-from lib.report import documents, verify
-from lib.report.documents import LARGEST, print_page, slim_notebook
-from lib.report.publish import publish
+from lib.report.publishing import documents, verify
+from lib.report.publishing.documents import LARGEST, print_page, slim_notebook
+from lib.report.publishing.publish import publish
 from lib.runs.profiles import load_profile, published_profiles
 
 SMOKE = ROOT / "results" / "runs" / "smoke"
@@ -108,7 +108,7 @@ def test_a_report_is_published_with_notebook_and_pdf_and_follows(tmp_path, monke
     assert {"report.html", "report.ipynb", "table.csv", "findings.json", "hashes.json"} <= names
     assert ("report.pdf" in names) == (capsys.readouterr().err == "")
     assert list(verify.check(profile)) == []
-    monkeypatch.setattr("lib.report.publish.LIMIT", 1e6)
+    monkeypatch.setattr("lib.report.publishing.publish.LIMIT", 1e6)
     with pytest.raises(ValueError, match="would hold"):
         publish(profile)
     assert [path.name for path in folder.parent.iterdir()] == ["smoke"]

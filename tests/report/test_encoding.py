@@ -8,7 +8,7 @@ import torch
 from lib.disentanglement import concentration
 from lib.dsprites import FACTOR_NAMES, FACTOR_SIZES
 from lib.mig import FIVE_FACTORS, mutual_information_gap
-from lib.report import encoding, factor_order
+from lib.report.findings import encoding, factor_order
 
 OWN = np.eye(5, 6) * np.log(FACTOR_SIZES)[:, None]  # every factor known in full by a latent of its own
 SHARED = OWN.copy()

@@ -5,7 +5,10 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from lib.report import figures, information_figures, tradeoff_figures
+from lib.report.figures import information, tradeoff
+from lib.report.figures.montages import traversals
+from lib.report.figures.runs import traces
+from lib.report.figures.style import png
 from lib.report.tradeoff import pressures, settled_windows, with_reconstruction
 
 
@@ -18,14 +21,14 @@ def trace() -> pd.DataFrame:
 
 def drawn(figure: Figure) -> list[list[str]]:
     """What the titles of its panels say, of those that can be seen; draws it."""
-    assert figures.png(figure, 40).startswith(b"\x89PNG")
+    assert png(figure, 40).startswith(b"\x89PNG")
     return [axis.get_title() for axis in figure.axes if axis.get_visible()]
 
 
 @pytest.mark.parametrize("kl", [0.0, 2.0])
 def test_matrices_show_latents_in_use_only_where_there_are_some(kl):
     arms = ("linear", "adaptive", "linear_full", "adaptive_hold", "linear")[: 4 if kl else 1]
-    figure = information_figures.information_matrices(
+    figure = information.information_matrices(
         {arm: np.full((5, 10), 0.3) for arm in arms}, {arm: np.array([0.01] * 8 + [kl, kl]) for arm in arms}
     )
     labels = [text.get_text() for text in figure.axes[0].get_xticklabels()]
@@ -38,14 +41,14 @@ def test_trade_offs_are_drawn_where_nothing_settled(trace):
     far = settled_windows(trace.assign(capacity_mean=20.0))
     windows = {"l": far, "a": settled_windows(trace)}
     by_arm = {"linear": [windows["l"]], "adaptive": [windows["a"]]}
-    drawn(tradeoff_figures.beta_against_kl(by_arm, pressures(windows, runs)))
+    drawn(tradeoff.beta_against_kl(by_arm, pressures(windows, runs)))
     snapshots = pd.DataFrame({"step": [1, 400], "kl": [0.1, 4.0], "mig_four": [0.0, 0.1]})
     along = [with_reconstruction(snapshots, trace)]
-    drawn(tradeoff_figures.at_kl({"linear": along, "adaptive": along}, by_arm))
+    drawn(tradeoff.at_kl({"linear": along, "adaptive": along}, by_arm))
 
 
 def test_a_c_stands_beside_the_kl_and_single_steps_do_not(trace):
-    figure = figures.traces({"linear": [trace, trace]})
+    figure = traces({"linear": [trace, trace]})
     lines = {axis.get_ylabel().split("\n")[0]: axis.get_lines() for axis in figure.axes}
     assert [line.get_linestyle() for line in lines["KL, and C dashed"]] == ["-", "-", "--"]
     assert len(lines["β(t)"]) == 2
@@ -55,6 +58,6 @@ def test_a_c_stands_beside_the_kl_and_single_steps_do_not(trace):
 def test_the_start_image_stands_above_the_traversals():
     pictures = {arm: np.zeros((3, 7, 64, 64)) for arm in ("linear", "adaptive")}
     labels = {arm: ["0: 3.0\nscale", "", ""] for arm in pictures}
-    figure = figures.traversals(pictures, np.linspace(-2, 2, 7), labels, np.ones((64, 64)))
+    figure = traversals(pictures, np.linspace(-2, 2, 7), labels, np.ones((64, 64)))
     assert [axis.child_axes[0].get_images()[0].get_array().max() for axis in figure.axes[:2]] == [1, 1]
     drawn(figure)

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.report import controller_findings, findings, information_findings
 from lib.report.controller_tables import rule_counts
-from lib.report.wording import counts, fill, joined
+from lib.report.findings import all as findings
+from lib.report.findings import controller, information
+from lib.report.findings.wording import counts, fill, joined
 from lib.runs.profiles import load_profile
 
 
@@ -76,12 +77,12 @@ def test_every_changed_setting_has_its_reason():
 def test_arms_without_a_controller_are_left_out():
     table = runs(1, kl_last_percent=[9.9, 5.0], final_capacity=[10.0, np.nan], mean_beta=[2.0, 4.0],
                  locked_at=[np.nan, np.nan], share_frozen=[0.1, np.nan])  # fmt: skip
-    assert controller_findings.kept_up(table).endswith("within 0.5 nats of C in 1 of 1 runs.")
+    assert controller.kept_up(table).endswith("within 0.5 nats of C in 1 of 1 runs.")
     apart = table.assign(final_capacity=[10.0, 10.0])
-    assert controller_findings.kept_up(apart).endswith("in 1 of 2 runs (adaptive 0 of 1 run).")
-    assert controller_findings.pressure(table).endswith("The controller locked in no run.")
+    assert controller.kept_up(apart).endswith("in 1 of 2 runs (adaptive 0 of 1 run).")
+    assert controller.pressure(table).endswith("The controller locked in no run.")
     locked = table.assign(locked_at=[70.0, np.nan])
-    assert controller_findings.pressure(locked).endswith("could never again raise β, in: linear 1 of 1 run.")
+    assert controller.pressure(locked).endswith("could never again raise β, in: linear 1 of 1 run.")
 
 
 def test_what_a_rule_did_is_counted_before_it_had_c_max():
@@ -105,31 +106,31 @@ def test_what_the_rule_does_is_said_by_its_worst_run(below, above, meaning):
     done = pd.DataFrame(
         {"below": [1.0, below], "above": [1.0, above], "every": 24.0, "rows": 500.0, "at_minimum": 0.01}
     )
-    text = controller_findings.rule(done)
+    text = controller.rule(done)
     assert meaning in text and "one step in 24, n = 1,000, 2 runs" in text
-    assert "every step counted" in controller_findings.rule(done.assign(every=1.0))
-    assert controller_findings.ties(done).startswith("At most 1.0% of a run's advances")
+    assert "every step counted" in controller.rule(done.assign(every=1.0))
+    assert controller.ties(done).startswith("At most 1.0% of a run's advances")
 
 
 def test_whether_capacity_followed_the_information():
     table = runs(1, mean_distance=[0.4, 0.6])
-    assert information_findings.followed(table).endswith("kept C no closer (+0.20).")
-    assert "kept C closer" in information_findings.followed(table.assign(mean_distance=[0.9, 0.1]))
+    assert information.followed(table).endswith("kept C no closer (+0.20).")
+    assert "kept C closer" in information.followed(table.assign(mean_distance=[0.9, 0.1]))
 
 
 def test_bounds_on_information():
     table = runs(1, kl=[14.0, 12.0])
-    assert information_findings.beyond(table, 13.5).startswith("The KL ended above it in linear")
-    assert information_findings.beyond(table, 15.0).startswith("Here the KL ended below it")
+    assert information.beyond(table, 13.5).startswith("The KL ended above it in linear")
+    assert information.beyond(table, 15.0).startswith("Here the KL ended below it")
 
 
 def test_cost_and_rest():
     table = runs(1, kl=10.0, mutual_information=9.0, decomposition_standard_error=[0.1, 0.4])
-    assert information_findings.rest(table).endswith("in part within three times the standard error of at most 0.400.")
+    assert information.rest(table).endswith("in part within three times the standard error of at most 0.400.")
     measured = pd.DataFrame(
         {"seconds": [2.0, 9.0, 300.0], "mig_four": [0.5, 0.5, 0.49], "standard_error": [np.nan, np.nan, 0.006]},
         index=["quadrature, resolution 4", "quadrature, resolution 16", "sampler, 10000 samples"],
     )
-    assert ", within twice its standard error" in information_findings.cost(measured)
+    assert ", within twice its standard error" in information.cost(measured)
     measured.loc["sampler, 10000 samples", "standard_error"] = 0.004
-    assert ", not within twice its standard error" in information_findings.cost(measured)
+    assert ", not within twice its standard error" in information.cost(measured)

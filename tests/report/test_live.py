@@ -14,7 +14,7 @@ import torch
 
 from lib.data.dataset import Dataset
 from lib.dsprites import render_packed
-from lib.report import live
+from lib.report.notebooks import live
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run
 from lib.training.train import train

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.report import paper_tables
-from lib.report.notebook import paper_steps
+from lib.report.notebooks import paper_tables
+from lib.report.notebooks.shared import paper_steps
 from lib.report.tables import settings_table
 from lib.runs.profiles import load_profile
 

@@ -9,14 +9,14 @@ import torch
 
 from lib.data.dataset import Dataset
 from lib.files import ROOT, read_json, write_json
-from lib.report import paper_tables
 from lib.report.analysis import analyse, trained_runs
-from lib.report.claims import claims, claims_table
-from lib.report.encoding import encoding_table
-from lib.report.paper import write_paper
-from lib.report.publish import _publish_run, publish
-from lib.report.readme import _answer, _in_brief
-from lib.report.wording import fill
+from lib.report.findings.claims import claims, claims_table
+from lib.report.findings.encoding import encoding_table
+from lib.report.findings.wording import fill
+from lib.report.notebooks import paper_tables
+from lib.report.notebooks.paper import write_paper
+from lib.report.publishing.publish import _publish_run, publish
+from lib.report.publishing.readme import _answer, _in_brief
 from lib.runs.profiles import load_profile, published_profiles
 from lib.runs.run import Run, write_trace
 

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.report import tradeoff, tradeoff_findings
+from lib.report import tradeoff
+from lib.report.findings import tradeoff as tradeoff_findings
 
 
 def trace(rows: int = 2000, shift: float = 0.0, lag: float = 0.0) -> pd.DataFrame:

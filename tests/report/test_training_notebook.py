@@ -11,9 +11,9 @@ from lib.objectives.clocks import Staircase
 from lib.objectives.factor import FactorKL
 from lib.objectives.posterior_bank import mutual_information
 from lib.pid import PIDController
-from lib.report import training_notebook as calls
-from lib.report.controller_findings import linear_arrival
-from lib.report.notebook import arms_of
+from lib.report.findings.controller import linear_arrival
+from lib.report.notebooks import training as calls
+from lib.report.notebooks.shared import arms_of
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run
 from lib.schedules import AdaptiveCapacity, LinearCapacity, linear_full_length
@@ -52,7 +52,7 @@ def shown(monkeypatch):
         texts.append(getattr(what, "data", None) if hasattr(what, "data") else what.to_string())
 
     monkeypatch.setattr(calls, "display", display)
-    monkeypatch.setattr(calls.figures, "display", display)
+    monkeypatch.setattr("lib.report.figures.style.display", display)
     return texts
 
 

@@ -8,10 +8,10 @@ import shutil
 import pytest
 
 from lib.files import ROOT, read_json, write_json
-from lib.report import readme, verify
 from lib.report.analysis import gather
-from lib.report.findings import findings
-from lib.report.publish import HASHES, write_hashes
+from lib.report.findings.all import findings
+from lib.report.publishing import readme, verify
+from lib.report.publishing.publish import HASHES, write_hashes
 from lib.runs.profiles import load_profile, published_profiles
 
 

@@ -11,7 +11,7 @@ import pytest
 from lib.__main__ import changed_settings, plan
 from lib.files import ROOT
 from lib.refusal import Refusal
-from lib.report.notebook import EVALUATION, TRAINING, configure_training, parameters
+from lib.report.notebooks.shared import EVALUATION, TRAINING, configure_training, parameters
 from lib.runs.profiles import load_profile
 
 PAPER = load_profile("paper")
@@ -138,7 +138,7 @@ def in_terminal(*command: str) -> subprocess.CompletedProcess:
         (("lib", "smoke", "--set", "steps=many"), "steps is 'many'; give an integer."),
         (("lib", "smoke", "--minutes", "nan"), "--minutes is nan; give a number of 0 or more."),
         (
-            ("lib.report.publish", "desktop"),
+            ("lib.report.publishing.publish", "desktop"),
             "Nothing was published. profile is 'desktop'; choose one of paper, laptop, seeds, smoke, hour.",
         ),
     ],

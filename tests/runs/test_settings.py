@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from lib.report.notebook import EVALUATION, TRAINING, configure_training, parameters
+from lib.report.notebooks.shared import EVALUATION, TRAINING, configure_training, parameters
 from lib.runs.profiles import load_profile
 from lib.runs.settings import EvaluationConfig, TrainingConfig
 

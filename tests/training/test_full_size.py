@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 
 from lib.evaluation.evaluate import evaluate
 from lib.files import ROOT, write_json
-from lib.report import figures
+from lib.report.figures.runs import traces
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run, read_trace
 from lib.training.progress import add_progress, progress
@@ -101,6 +101,6 @@ def test_it_is_completed_measured_and_drawn(run, few_images, all_images, tmp_pat
     assert measured["images"] == 3 * 6 * 40 * 4
     assert 2 < measured["kl"] < 8 and 50 < measured["reconstruction"] < 300
 
-    figure = figures.traces({"linear": [trace]})
+    figure = traces({"linear": [trace]})
     assert [len(axis.lines) > 0 for axis in figure.axes] == [True] * 4
     plt.close(figure)

@@ -6,7 +6,8 @@ import time
 import pandas as pd
 from IPython.display import clear_output, display
 
-from lib.report import figures
+from lib.report.figures import style
+from lib.report.figures.runs import traces
 from lib.runs.run import Run
 from lib.training.trace import Trace
 
@@ -50,6 +51,6 @@ def png(run: Run, frame: pd.DataFrame, steps: int) -> dict[str, str]:
     config = run.config()
     missing = [name for name in ("beta", "beta_mean", "capacity") if name not in frame]
     thin = frame.iloc[:: -(-len(frame) // ROWS)].reindex(columns=[*frame.columns, *missing])
-    figure = figures.traces({config.arm: [thin]})
+    figure = traces({config.arm: [thin]})
     figure.suptitle(f"{run.name}: step {frame['step'].iloc[-1]:,} of {steps:,}")
-    return {"image/png": base64.b64encode(figures.png(figure, DOTS_PER_INCH)).decode()}
+    return {"image/png": base64.b64encode(style.png(figure, DOTS_PER_INCH)).decode()}

@@ -10,12 +10,12 @@ from IPython.display import HTML, Markdown, display
 from matplotlib.figure import Figure
 
 from lib.files import write_csv, write_json
-from lib.report import figures
 from lib.report.analysis import Analysis
 from lib.report.effects import per_arm
-from lib.report.findings import findings
-from lib.report.notebook import label
-from lib.report.wording import fill, joined
+from lib.report.figures.style import show
+from lib.report.findings.all import findings
+from lib.report.findings.wording import fill, joined
+from lib.report.notebooks.shared import label
 
 EVERY = {1: "all images", 2: "every second x and y", 4: "every fourth x and y", 8: "every eighth x and y",
          16: "every sixteenth x and y"}  # fmt: skip
@@ -33,7 +33,7 @@ class Paper:
         display(Markdown(fill(template, self.values)))
 
     def figure(self, figure: Figure, name: str, caption: str) -> None:
-        figures.show(figure, self.folder / name, fill(caption, self.values))
+        show(figure, self.folder / name, fill(caption, self.values))
 
     def table(self, table: pd.DataFrame, caption: str) -> None:
         display(table)

@@ -6,11 +6,19 @@ import numpy as np
 import pandas as pd
 
 from lib.report.analysis import Analysis
-from lib.report.contrast import A_DIFFERENCE, MIG, NO_DIFFERENCE, RECONSTRUCTION, UNINFORMATIVE, Primary, judged
 from lib.report.effects import COMPARED, DIFFERENCE, effect_text, per_arm
-from lib.report.encoding import NAMES
-from lib.report.factor_order import in_order, pixel_change
-from lib.report.tradeoff_findings import coincide, ratios
+from lib.report.findings.contrast import (
+    A_DIFFERENCE,
+    MIG,
+    NO_DIFFERENCE,
+    RECONSTRUCTION,
+    UNINFORMATIVE,
+    Primary,
+    judged,
+)
+from lib.report.findings.encoding import NAMES
+from lib.report.findings.factor_order import in_order, pixel_change
+from lib.report.findings.tradeoff import coincide, ratios
 
 REPRODUCED, NOT_REPRODUCED, NOT_TESTABLE = "reproduced", "not reproduced", "not testable here"
 OWN = 0.5  # gap above which a latent is said to stand out
@@ -119,7 +127,7 @@ def compensation(gaps: pd.DataFrame) -> Claim:
 
 
 def pixel_order(correlations: pd.Series) -> Claim:
-    """correlations: `lib.report.factor_order.in_order` by run."""
+    """correlations: `lib.report.findings.factor_order.in_order` by run."""
     name, known = "Factors enter in the order of their effect on pixels", correlations.dropna()
     if known.empty:
         return Claim(name, "", NOT_TESTABLE, "the information per factor was not recorded at the snapshots")

@@ -1,7 +1,7 @@
 """Whether what is published follows: run files, tables, findings, page, notebook and README, each from the last.
 
-    python -m lib.report.verify                                              seconds, without the data set
-    python -m lib.report.verify --full results/published/seeds/linear-seed1   evaluates its weights anew, too: minutes
+    python -m lib.report.publishing.verify              seconds, without the data set
+    python -m lib.report.publishing.verify --full RUN   evaluates the weights of a published run anew, too: minutes
 
 Says of every number that does not follow where it stands, and exits with 1. Pages of older code are compared as far as
 today's tables have the same rows.
@@ -21,11 +21,11 @@ from lib.data import dataset
 from lib.evaluation.evaluate import ENTRIES, evaluate
 from lib.files import read_json, sha256
 from lib.refusal import Refusal
-from lib.report import readme, shown
 from lib.report.analysis import Analysis, gather
-from lib.report.findings import findings
-from lib.report.publish import HASHES
-from lib.report.rederived import check_evaluation, check_record, check_scores, check_snapshots, differences
+from lib.report.findings.all import findings
+from lib.report.publishing import readme, shown
+from lib.report.publishing.publish import HASHES
+from lib.report.publishing.rederived import check_evaluation, check_record, check_scores, check_snapshots, differences
 from lib.runs.profiles import Profile, load_profile, published_profiles
 from lib.runs.run import Run
 
@@ -127,7 +127,8 @@ def _tried(one: Callable[[Any], Iterator[str]], subject: Any) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m lib.report.verify", description="Check that the published results follow from one another."
+        prog="python -m lib.report.publishing.verify",
+        description="Check that the published results follow from one another.",
     )
     parser.add_argument("--full", metavar="RUN", type=Path, help="a published run whose weights to evaluate anew")
     arguments, profiles = parser.parse_args(), published_profiles()

@@ -17,11 +17,12 @@ from lib.evaluation.scores import measure_scores
 from lib.evaluation.snapshots import measure_snapshots
 from lib.objectives import Controlled
 from lib.pid import PIDController
-from lib.report import figures
-from lib.report.controller_findings import linear_arrival
-from lib.report.information_figures import over_training
-from lib.report.live import Live
-from lib.report.notebook import label
+from lib.report.figures.information import over_training
+from lib.report.figures.runs import toy_plant, traces
+from lib.report.figures.style import show
+from lib.report.findings.controller import linear_arrival
+from lib.report.notebooks.live import Live
+from lib.report.notebooks.shared import label
 from lib.report.tables import run_table
 from lib.runs.recorded import Recorded
 from lib.runs.reuse import take_over
@@ -98,8 +99,8 @@ def show_toy_plant(config: TrainingConfig, run: Run, what_to_see: str) -> None:
         steps = Recorded(advanced.mean(), advanced if arm.of_next_seed else None, {})
         advances = advances_of(config.seed, 6_000, steps)
     schedule = schedule_of(config.arm, 0.5, 16.0, 6_000, advances)
-    figures.show(
-        figures.toy_plant(simulate(controller, schedule, steps=6_000, lag=100), config.arm),
+    show(
+        toy_plant(simulate(controller, schedule, steps=6_000, lag=100), config.arm),
         run.path / "figures" / "toy_plant",
         "**Figure 1.** The rule on the toy plant, a simulation without a network (6,000 steps, ki = 1, lag 100, "
         f"conditional anti-windup). {what_to_see}",
@@ -118,8 +119,8 @@ def train_and_show(config: TrainingConfig, run: Run) -> tuple[Run, Dataset]:
     live.clear()
     trace = read_trace(run.path / "trace.h5")
     empty = [name for name, column in (("beta", "beta"), ("C", "capacity")) if trace[column].isna().all()]
-    figures.show(
-        figures.traces({config.arm: [trace]}),
+    show(
+        traces({config.arm: [trace]}),
         run.path / "figures" / "trace",
         f"**Figure 2.** Training of the {ARMS[config.arm].label} arm: reconstruction loss, KL and beta (moving "
         f"averages) and capacity. {''.join(f'This arm has no {name}. ' for name in empty)}"
@@ -146,7 +147,7 @@ def show_measures(run: Run, data: Dataset, evaluation: EvaluationConfig) -> None
 def show_information(run: Run, data: Dataset, evaluation: EvaluationConfig) -> None:
     """Measure the run's weight snapshots, or read what was measured; Figure 3."""
     snapshots = measure_snapshots(run, data, evaluation)
-    figures.show(
+    show(
         over_training({run.config().arm: [snapshots]}),
         run.path / "figures" / "information",
         "**Figure 3.** The KL and its parts over training, C, and the MIG (quadrature) below; dotted, log N, the bound "

@@ -7,7 +7,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from lib.arms import ARMS
-from lib.report.figures import FACTOR_LABELS, REFERENCE_COLOUR, steps_axis
+from lib.report.figures.style import FACTOR_LABELS, REFERENCE_COLOUR, steps_axis
 from lib.report.latents import IN_USE
 
 # Column, label, colour (of Tol's muted scheme, which colour-blind readers can tell apart), line, marker.

@@ -1,4 +1,4 @@
-"""What a trained network draws: reconstructions and latent traversals, as arrays for lib/report/figures.py."""
+"""What a trained network draws: reconstructions and latent traversals, as arrays for lib/report/figures/runs.py."""
 
 import numpy as np
 import torch

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from lib.arms import ARMS
-from lib.report import contrast, controller_findings, encoding, factor_order, information_findings, tradeoff_findings
 from lib.report.analysis import Analysis
 from lib.report.effects import DIFFERENCE, effect, told_from_chance
+from lib.report.findings import contrast, controller, encoding, factor_order, information, tradeoff
+from lib.report.findings.wording import sentences
 from lib.report.tables import PUBLIC_LOGS, REPORTED, departures
-from lib.report.wording import sentences
 from lib.runs.profiles import Profile
 
 MEASURES = {
@@ -30,21 +30,21 @@ def findings(a: Analysis) -> dict[str, str]:
     return {
         **contrast.answer(a.table, a.profile),
         "settings": reasons(a.profile),
-        "arrival": controller_findings.linear_arrival(c_start, c_max, steps),
-        "training": controller_findings.kept_up(a.table),
-        "pressure": controller_findings.pressure(a.table),
-        "rule": controller_findings.rule(a.done),
-        "ties": controller_findings.ties(a.done),
-        "pressure_at_kl": tradeoff_findings.pressure_at_kl(a.pressures),
-        "slopes": tradeoff_findings.slopes(a.pressures),
-        "like_kl": tradeoff_findings.like_kl(a.like_kl),
+        "arrival": controller.linear_arrival(c_start, c_max, steps),
+        "training": controller.kept_up(a.table),
+        "pressure": controller.pressure(a.table),
+        "rule": controller.rule(a.done),
+        "ties": controller.ties(a.done),
+        "pressure_at_kl": tradeoff.pressure_at_kl(a.pressures),
+        "slopes": tradeoff.slopes(a.pressures),
+        "like_kl": tradeoff.like_kl(a.like_kl),
         "estimators": estimators(a.table),
         "measures": measures(a.table),
         "encoded": encoding.what_is_encoded(a.measured, a.table["arm"]),
         "loss_goes_with": encoding.loss_goes_with(a.measured, a.table["reconstruction"]),
         "order": factor_order.order(a.snapshots),
         "public_logs": public_logs(),
-        **information_findings.findings(a),
+        **information.findings(a),
     }
 
 

@@ -8,8 +8,8 @@ import pandas as pd
 from lib.arms import ARMS
 from lib.report.controller_tables import APART
 from lib.report.effects import DIFFERENCE, effect_text, exploratory, number, side_by_side, step_or_never
-from lib.report.findings import MEASURES
-from lib.report.notebook import paper_steps
+from lib.report.findings.all import MEASURES
+from lib.report.notebooks.shared import paper_steps
 from lib.report.tables import REPORTED, settings_table
 from lib.runs.profiles import Profile
 

@@ -9,7 +9,7 @@ import pandas as pd
 from lib.dsprites import FACTOR_NAMES, FACTOR_SIZES, factors_to_indices, render
 from lib.evaluation.snapshots import BEST
 from lib.report.effects import number, with_spread
-from lib.report.encoding import NAMES
+from lib.report.findings.encoding import NAMES
 from lib.report.latents import IN_USE
 
 SAMPLE = 500  # images per factor

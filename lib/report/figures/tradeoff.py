@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lib.arms import ARMS
-from lib.report.figures import REFERENCE_COLOUR, arm_legend, logarithmic
+from lib.report.figures.style import REFERENCE_COLOUR, arm_legend, logarithmic
 from lib.report.tradeoff import AT
 
 

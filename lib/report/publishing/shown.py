@@ -8,8 +8,8 @@ from pathlib import Path
 import nbformat
 from bs4 import BeautifulSoup
 
-from lib.report import paper_tables
 from lib.report.analysis import Analysis
+from lib.report.notebooks import paper_tables
 
 _NUMBER = re.compile(r"[-+−]?\d[\d,]*(?:\.\d+)?")
 

@@ -5,8 +5,8 @@ import pandas as pd
 
 from lib.arms import ARMS
 from lib.report.effects import COMPARED, number, per_arm, with_spread
+from lib.report.findings.wording import joined, labels
 from lib.report.tradeoff import AT, BEYOND, NEAR
-from lib.report.wording import joined, labels
 
 ALIKE = 1.25  # ratio of two betas up to which they are said to coincide
 

@@ -4,8 +4,8 @@ import pandas as pd
 
 from lib.report.analysis import Analysis
 from lib.report.effects import COMPARED, DIFFERENCE, effect, effect_text, how_sure, per_arm
+from lib.report.findings.wording import joined, labels
 from lib.report.tables import measured_costs
-from lib.report.wording import joined, labels
 
 
 def findings(a: Analysis) -> dict[str, str]:

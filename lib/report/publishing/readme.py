@@ -3,10 +3,10 @@
 import pandas as pd
 
 from lib.files import ROOT, read_json, write_text
-from lib.report.contrast import answer
 from lib.report.effects import number, side_by_side
+from lib.report.findings.contrast import answer
+from lib.report.findings.wording import sentences
 from lib.report.tables import REPORTED
-from lib.report.wording import sentences
 from lib.runs.profiles import Profile, load_profile, published_profiles
 
 README = ROOT / "README.md"

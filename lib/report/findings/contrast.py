@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lib.report.effects import DIFFERENCE, LATE_DIFFERENCE, by_seed, effect_text, half_width
-from lib.report.wording import joined
+from lib.report.findings.wording import joined
 from lib.runs.profiles import Profile, load_profile
 
 NO_DIFFERENCE, A_DIFFERENCE, UNINFORMATIVE = "no difference that matters", "a difference", "uninformative"

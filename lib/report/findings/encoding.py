@@ -9,8 +9,8 @@ import pandas as pd
 from lib.arms import ARMS
 from lib.dsprites import FACTOR_NAMES
 from lib.report.effects import number, with_spread
+from lib.report.findings.wording import joined
 from lib.report.latents import IN_USE
-from lib.report.wording import joined
 
 NAMES = {name: name.replace("_", " ") for name in FACTOR_NAMES}
 

@@ -4,7 +4,7 @@ import pandas as pd
 
 from lib.report.controller_tables import APART
 from lib.report.effects import DIFFERENCE, effect_text, how_sure
-from lib.report.wording import counts
+from lib.report.findings.wording import counts
 from lib.schedules import INCREMENT, INCREMENTS, linear_reaches_maximum
 
 MOSTLY = 0.9  # share from which on a rule is said to do something

@@ -1,6 +1,6 @@
 """Copy a finished profile's results to results/published, where they are kept, and bring the README's table up to date.
 
-    python -m lib.report.publish laptop
+    python -m lib.report.publishing.publish laptop
 
 Published results are never an input to a run. What every file holds is explained in results/README.md.
 """
@@ -17,9 +17,9 @@ from lib.evaluation import scores, snapshots
 from lib.evaluation.records import kept
 from lib.files import sha256, write_sealed
 from lib.report.analysis import trained_runs
-from lib.report.documents import print_page, slim_notebook
 from lib.report.effects import COMPARED
-from lib.report.readme import END, README, START, update_readme
+from lib.report.publishing.documents import print_page, slim_notebook
+from lib.report.publishing.readme import END, README, START, update_readme
 from lib.runs.profiles import Profile, load_profile
 from lib.runs.run import Run, write_trace
 from lib.runs.settings import EvaluationConfig
@@ -117,7 +117,7 @@ def _publish_run(run: Run, target: Path, weights: bool) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m lib.report.publish", description="Publish a finished profile's results."
+        prog="python -m lib.report.publishing.publish", description="Publish a finished profile's results."
     )
     parser.add_argument("profile")
     try:

@@ -16,8 +16,8 @@ _GAP, _LABEL, _SIDE = 4, 22, 64  # pixels: between pictures, of a line of text, 
 def save_traversals(pictures: dict[str, np.ndarray], labels: dict[str, list[str]], path: Path) -> None:
     """Write a GIF in which every latent moves from its first value to its last and back, endlessly.
 
-    pictures: arm -> pixel probabilities [J, S, 64, 64] (`lib.report.pictures.traverse`), a row each; labels: arm ->
-    what stands below each picture [J].
+    pictures: arm -> pixel probabilities [J, S, 64, 64] (`lib.report.figures.pictures.traverse`), a row each; labels:
+    arm -> what stands below each picture [J].
     """
     latents, steps = next(iter(pictures.values())).shape[:2]
     font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 11)

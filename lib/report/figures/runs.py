@@ -1,0 +1,99 @@
+"""The figures of whole runs: their traces, their scores beside the report's, and the toy plant's answer."""
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from lib.arms import ARMS
+from lib.report.effects import half_width
+from lib.report.figures.style import REFERENCE_COLOUR, arm_legend, logarithmic, steps_axis
+
+
+def traces(runs: dict[str, list[pd.DataFrame]]) -> Figure:
+    """Figure 1 of the report: reconstruction loss, KL, beta and C over the steps, one line per run, per arm a colour.
+
+    runs: arm -> traces (`lib.runs.run.read_trace`), one per seed, the first with the thicker line. Lines but that of C
+    are means over about 1/200 of the training, as single batches scatter; beside the KL the first run's C is dashed.
+    """
+    panels = [
+        ("reconstruction_mean", "reconstruction loss\n(nats per image)"),
+        ("kl_mean", "KL, and C dashed\n(nats per image)"),
+        ("beta_mean", "β(t)"),
+        ("capacity", "capacity C(t)\n(nats per image)"),
+    ]
+    figure, axes = plt.subplots(2, 2, figsize=(7.2, 4.8), sharex=True)
+    for axis, (column, label) in zip(axes.flat, panels, strict=True):
+        for arm, frames in runs.items():
+            for number, frame in enumerate(frames):
+                values = frame[column]
+                if column != "capacity":
+                    values = values.rolling(max(1, len(frame) // 200), min_periods=1, center=True).mean()
+                axis.plot(
+                    frame["step"], values, color=ARMS[arm].colour,
+                    linewidth=1.3 if number == 0 else 0.6, alpha=1 if number == 0 else 0.5,
+                )  # fmt: skip
+            if column == "kl_mean":
+                axis.plot(
+                    frames[0]["step"], frames[0]["capacity"], color=ARMS[arm].colour, linestyle="--", linewidth=0.8
+                )
+        axis.set_ylabel(label)
+        axis.margins(x=0.01)
+    for axis in (axes[0, 0], axes[1, 0]):
+        logarithmic(axis.yaxis)
+    for axis in axes[1]:
+        steps_axis(axis)
+    arm_legend(figure, runs)
+    return figure
+
+
+def scores(table: pd.DataFrame, reported: pd.DataFrame) -> Figure:
+    """MIG and reconstruction loss of every run, means with 95% intervals, and the report's own figures.
+
+    table: one row per run, columns arm, mig, reconstruction; reported: the same, one row per arm of the report.
+    """
+    arms = list(dict.fromkeys([*table["arm"], *reported["arm"]]))
+    figure, axes = plt.subplots(1, 2, figsize=(7.2, 1.0 + 0.36 * len(arms)), sharey=True)
+    for axis, column, label in (
+        (axes[0], "mig", "MIG, four factors"),
+        (axes[1], "reconstruction", "reconstruction loss (nats per image)"),
+    ):
+        for position, arm in enumerate(arms):
+            ours, theirs = (frame.loc[frame["arm"] == arm, column] for frame in (table, reported))
+            spread = position + 0.25 + np.linspace(0, 0.2, len(ours)) - 0.1 * (len(ours) > 1)
+            axis.plot(ours, spread, "o", color=ARMS[arm].colour, markersize=3.5, alpha=0.8)
+            half = half_width(ours.std(), len(ours))
+            if np.isfinite(half):
+                axis.errorbar(ours.mean(), position - 0.1, xerr=half, fmt="|", color=ARMS[arm].colour, capsize=3)
+            axis.plot(theirs, [position] * len(theirs), "D", mfc="none", color=ARMS[arm].colour, markersize=5)
+        axis.set_yticks(range(len(arms)), [ARMS[arm].label for arm in arms])
+        axis.set_ylim(len(arms) - 0.5, -0.5)
+        axis.set_xlim(left=0)
+        axis.set_xlabel(label)
+    kinds = {
+        "a run": ("o", REFERENCE_COLOUR),
+        "mean, 95% interval": ("|", REFERENCE_COLOUR),
+        "the report": ("D", "none"),
+    }
+    handles = [
+        plt.Line2D([], [], marker=marker, linestyle="", mfc=face, color=REFERENCE_COLOUR, label=name)
+        for name, (marker, face) in kinds.items()
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=3)  # inside, it would cover runs
+    return figure
+
+
+def toy_plant(frame: pd.DataFrame, arm: str) -> Figure:
+    """Controller and capacity rule on the toy plant (`lib.toy_plant.simulate`): KL and C, and beta, over the steps."""
+    figure, axes = plt.subplots(1, 2, figsize=(7.2, 2.4))
+    axes[0].plot(frame["step"], frame["kl"], color=ARMS[arm].colour, linewidth=1, label="KL")
+    axes[0].plot(frame["step"], frame["capacity"], color=REFERENCE_COLOUR, linestyle="--", linewidth=1.2, label="C(t)")
+    axes[0].set_ylabel("nats")
+    axes[0].legend()
+    axes[1].plot(frame["step"], frame["beta"], color=ARMS[arm].colour, linewidth=1)
+    axes[1].set_ylabel(r"$\beta(t)$")
+    logarithmic(axes[1].yaxis)
+    for axis in axes:
+        axis.set_xlabel("step of the simulation")
+        axis.margins(x=0.01)
+    return figure

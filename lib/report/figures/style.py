@@ -1,0 +1,69 @@
+"""What all figures share: palette, fonts, axes, and how one is shown and saved; an arm has its colour everywhere."""
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import seaborn as sns
+from IPython.display import Image, Markdown, display
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+from lib.arms import ARMS
+from lib.files import write_bytes
+
+REFERENCE_COLOUR = "#595959"  # what is not an arm: set points, bounds
+FACTOR_LABELS = ("shape", "scale", "orientation", "position x", "position y")
+DOTS_PER_INCH = 160
+
+sns.set_theme(context="paper", style="whitegrid", rc={
+    "font.size": 9, "axes.titlesize": 9.5, "axes.labelsize": 9, "xtick.labelsize": 8, "ytick.labelsize": 8,
+    "legend.fontsize": 8, "axes.edgecolor": "#333333", "grid.color": "#e3e3e3", "grid.linewidth": 0.6,
+    "figure.constrained_layout.use": True,
+})  # fmt: skip
+
+
+def show(figure: Figure, path: Path, caption: str) -> None:
+    """Save a figure as path.png, display that in the notebook, then the caption, and close the figure."""
+    width = round(figure.get_size_inches()[0] * 96)
+    write_bytes(path.with_suffix(".png"), png(figure))
+    display(Image(filename=path.with_suffix(".png"), width=width))
+    display(Markdown(caption))
+
+
+def png(figure: Figure, dots_per_inch: int = DOTS_PER_INCH) -> bytes:
+    """The figure as PNG, the same bytes for the same figure; closes it."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=dots_per_inch, metadata={"Software": None})
+    plt.close(figure)
+    return file.getvalue()
+
+
+def logarithmic(*axes: Axis) -> None:
+    """Give axes a logarithmic scale with numbers as 5, 10, 20; one without anything above 0 stays as it is."""
+    for axis in axes:
+        if not np.isfinite(axis.get_minpos()):
+            continue
+        getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.set_minor_formatter(NullFormatter())
+
+
+def steps_axis(axis: Axes) -> None:
+    """The horizontal axis as one of training steps."""
+    axis.set_xlabel("training step")
+    axis.xaxis.set_major_locator(MaxNLocator(4))
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+
+
+def arm_legend(figure: Figure, arms: Iterable[str]) -> None:
+    """One legend of the arms, above all panels."""
+    handles = [
+        plt.Line2D([], [], color=ARMS[arm].colour, linestyle=ARMS[arm].line, label=ARMS[arm].label) for arm in arms
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(6 if len(handles) < 5 else 3, len(handles)))

@@ -1,0 +1,1 @@
+"""What is kept and shown of a profile: copied, printed, summed up in README.md, and checked to follow."""
