@@ -18,7 +18,6 @@ from lib.evaluation.records import kept
 from lib.files import sha256, write_sealed
 from lib.information import decompose
 from lib.model import kl_per_image, kl_per_latent
-from lib.progress import Progress
 from lib.runs.provenance import provenance
 from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig
@@ -78,14 +77,16 @@ def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool =
     training = run.config()
     started = time.perf_counter()
     device = choose_device(training.device)
-    indices, sizes = evaluation_grid(config.position_stride)
     with reproducible(training.threads):
-        with Progress(total=len(indices), desc="evaluation", unit="image", unit_scale=True, mininterval=2,
-                      disable=not progress, dynamic_ncols=True) as bar:  # fmt: skip
-            mean, logvar, loss = measure_images(
-                run.load_model(layers=FAST), data.to(device), indices, config.evaluation_batch, config.evaluation_seed,
-                bar,
-            )  # fmt: skip
+        indices, sizes = evaluation_grid(config.position_stride)
+        mean, logvar, loss = measure_images(
+            run.load_model(layers=FAST),
+            data.to(device),
+            indices,
+            config.evaluation_batch,
+            config.evaluation_seed,
+            progress,
+        )
         on_device = mean.to(device), logvar.to(device)
         measures = measure_information(*on_device, sizes, config, progress)
         generator = torch.Generator().manual_seed(config.evaluation_seed)

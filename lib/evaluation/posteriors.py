@@ -1,6 +1,7 @@
 """The posteriors of a grid of images under a trained network: computed once, written into the run's directory, read."""
 
 import math
+from collections.abc import Iterator
 
 import h5py
 import torch
@@ -23,25 +24,42 @@ def evaluation_grid(position_stride: int) -> tuple[Tensor, tuple[int, ...]]:
     return torch.from_numpy(factors_to_indices(factors.numpy())), sizes
 
 
+def _encode_in_batches(
+    model: VAE, data: Dataset, indices: Tensor, batch: int, bar: Progress
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Batch by batch: rows [B] of `indices`, images [B, 1, 64, 64], posterior mean and logvar [B, J]; moves `bar`."""
+    model = model.to(data.packed.device).to(memory_format=torch.channels_last)
+    for rows in torch.arange(len(indices)).split(batch):
+        images = data.images(indices[rows].to(data.packed.device))
+        yield rows, images, *model.encode(images)
+        bar.update(len(rows))
+
+
+@torch.inference_mode()
+def encode_images(model: VAE, data: Dataset, indices: Tensor, batch: int, bar: Progress) -> tuple[Tensor, Tensor]:
+    """Posterior mean [N, J] and logvar [N, J] of the images, in float32; `bar` counts images."""
+    mean, logvar = torch.empty(2, len(indices), model.from_latents.in_features)
+    for rows, _, mu, lv in _encode_in_batches(model, data, indices, batch, bar):
+        mean[rows], logvar[rows] = mu.cpu(), lv.cpu()
+    return mean, logvar
+
+
 @torch.inference_mode()
 def measure_images(
-    model: VAE, data: Dataset, indices: Tensor, batch: int, seed: int, bar: Progress
+    model: VAE, data: Dataset, indices: Tensor, batch: int, seed: int, progress: bool = True
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Posterior mean [N, J], logvar [N, J] and reconstruction loss [N] (nats) of the images, in float32.
 
-    z is sampled once per image, from `seed`, independent of the batch size and of the other images' values; `bar`
-    counts images.
+    z is sampled once per image, from `seed`, independent of the batch size and of the other images' values.
     """
-    device = data.packed.device
-    model = model.to(device).to(memory_format=torch.channels_last)
     noise = torch.randn(len(indices), model.from_latents.in_features, generator=torch.Generator().manual_seed(seed))
     mean, logvar, loss = torch.empty_like(noise), torch.empty_like(noise), torch.empty(len(indices))
-    for rows in torch.arange(len(indices)).split(batch):
-        images = data.images(indices[rows].to(device))
-        mu, lv = model.encode(images)
-        logits = model.decode(reparameterise(mu, lv, noise[rows].to(device)))
-        mean[rows], logvar[rows], loss[rows] = mu.cpu(), lv.cpu(), reconstruction_loss(logits, images).cpu()
-        bar.update(len(rows))
+    with Progress(total=len(indices), desc="evaluation", unit="image", unit_scale=True, mininterval=2,
+              disable=not progress, dynamic_ncols=True) as bar:  # fmt: skip
+        for rows, images, mu, lv in _encode_in_batches(model, data, indices, batch, bar):
+            logits = model.decode(reparameterise(mu, lv, noise[rows].to(mu.device)))
+            mean[rows], logvar[rows] = mu.cpu(), lv.cpu()
+            loss[rows] = reconstruction_loss(logits, images).cpu()
     return mean, logvar, loss
 
 

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Generator, Tensor
 
 from lib import mig
 from lib.arms import arrival
 from lib.data.dataset import Dataset
 from lib.dsprites import FACTOR_NAMES
-from lib.evaluation.posteriors import check_measurable, evaluation_grid, measure_images
+from lib.evaluation.posteriors import check_measurable, encode_images, evaluation_grid, measure_images
 from lib.evaluation.records import kept
 from lib.files import reading, sha256, write_sealed, write_text
 from lib.information import decompose
@@ -32,6 +33,7 @@ from lib.training.layers import FAST
 
 # What a row of snapshots.csv depends on; `snapshots_measured` decides only which rows there are.
 SETTINGS = ("snapshot_position_stride", "decomposition_samples", "evaluation_seed", "evaluation_batch")
+RECONSTRUCTED = 16_384  # images of the grid, at most: decoding takes twice as long as all the rest
 # Columns, one per factor, for what the latent that knows most of it knows of it; tables of older code lack them.
 BEST = {name: f"information_{name}" for name in FACTOR_NAMES}
 
@@ -90,6 +92,8 @@ def _measure(
     training = run.config()
     device = choose_device(training.device)
     indices, sizes = evaluation_grid(config.snapshot_position_stride)
+    drawn = torch.randperm(len(indices), generator=Generator().manual_seed(config.evaluation_seed))[:RECONSTRUCTED]
+    some = indices[drawn.sort().values]
     record = {"config": config.only(SETTINGS), "factor_sizes": list(sizes), "provenance": provenance(device)}
     if rows.empty:  # rows of other settings go first, so that the new record never stands beside them
         (run.path / "snapshots.csv").unlink(missing_ok=True)
@@ -100,8 +104,10 @@ def _measure(
     ) as bar:  # fmt: skip
         for step, path in files.items():
             started = time.perf_counter()
-            mean, logvar, loss = measure_images(
-                run.load_model(path, FAST), data, indices, config.evaluation_batch, config.evaluation_seed, bar
+            model = run.load_model(path, FAST)
+            mean, logvar = encode_images(model, data, indices, config.evaluation_batch, bar)
+            *_, loss = measure_images(
+                model, data, some, config.evaluation_batch, config.evaluation_seed, progress=False
             )
             row = {
                 "step": step,

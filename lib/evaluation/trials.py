@@ -24,7 +24,7 @@ from torch import Tensor
 
 from lib.data import dataset
 from lib.data.dataset import Dataset
-from lib.evaluation.posteriors import check_measurable, evaluation_grid, measure_images
+from lib.evaluation.posteriors import check_measurable, encode_images, evaluation_grid
 from lib.evaluation.stability import stability
 from lib.files import RESULTS, write_csv
 from lib.model import kl_per_image
@@ -46,7 +46,7 @@ def kl_of_images(run: Run, data: Dataset) -> Tensor:
     check_measurable(run, data)
     indices, _ = evaluation_grid(1)
     with Progress(total=len(indices), desc=run.name, unit="image", unit_scale=True) as bar:
-        mean, logvar, _ = measure_images(run.load_model(layers=FAST), data, indices, 64, 0, bar)
+        mean, logvar = encode_images(run.load_model(layers=FAST), data, indices, 64, bar)
     return kl_per_image(mean.double(), logvar.double())
 
 

@@ -64,14 +64,14 @@ def run(trained) -> Run:
 
 @pytest.fixture
 def encoded(monkeypatch) -> list[int]:
-    """Collects the number of images of every snapshot that is measured from now on."""
-    calls, measure = [], snapshots.measure_images
+    """Collects the number of images of every snapshot that is encoded from now on."""
+    calls, encode = [], snapshots.encode_images
 
     def counted(model, data, indices, *rest):
         calls.append(len(indices))
-        return measure(model, data, indices, *rest)
+        return encode(model, data, indices, *rest)
 
-    monkeypatch.setattr(snapshots, "measure_images", counted)
+    monkeypatch.setattr(snapshots, "encode_images", counted)
     return calls
 
 
@@ -118,11 +118,11 @@ def test_the_parts_add_up_and_the_mutual_information_keeps_its_bound(run, all_im
 def test_posteriors_that_stand_apart_reach_the_bound_of_the_grid(run, all_images, monkeypatch):
     """I_q = log N of the N images measured, however large the KL."""
 
-    def sharp(model, data, indices, batch, seed, bar):
+    def sharp(model, data, indices, batch, bar):
         mean = torch.arange(len(indices)).float()[:, None] / 50 * torch.tensor([1.0] + [0.0] * 9)
-        return mean, torch.full((len(indices), 10), -14.0), torch.zeros(len(indices))
+        return mean, torch.full((len(indices), 10), -14.0)
 
-    monkeypatch.setattr(snapshots, "measure_images", sharp)
+    monkeypatch.setattr(snapshots, "encode_images", sharp)
     row = measure_snapshots(run, all_images, settings(snapshots_measured=1), progress=False).iloc[-1]
     assert row["mutual_information"] == pytest.approx(math.log(math.prod(SIZES)), abs=1e-3)
     assert row["kl"] > 2 * row["mutual_information"]
@@ -136,6 +136,14 @@ def test_the_last_snapshot_on_the_same_grid_has_the_values_of_the_evaluation(run
     assert last["mig_four"] == measured["mig_four"]["quadrature"]
     for name in ("mutual_information", "total_correlation", "dimension_wise_kl"):
         assert last[name] == measured["decomposition"][name]
+
+
+def test_the_reconstruction_of_some_images_stands_for_that_of_all(run, all_images, monkeypatch):
+    monkeypatch.setattr(snapshots, "RECONSTRUCTED", 400)
+    last = measure_snapshots(run, all_images, settings(snapshots_measured=1), progress=False).iloc[-1]
+    measured = evaluate(run, all_images, settings(), progress=False)
+    spread = measured["reconstruction_standard_error"] * math.sqrt(measured["images"])
+    assert 0 < abs(last["reconstruction"] - measured["reconstruction"]) < 3 * spread / math.sqrt(400)
 
 
 def test_an_interruption_keeps_the_rows_already_measured(run, all_images, encoded, monkeypatch):
