@@ -147,7 +147,7 @@ paper.table(
     paper_tables.controller(table, analysis.done),
     """**Table 3.** The controller, and what the rule that looks at β did before $C_{\max}$. {pressure}""",
 )
-paper.text("{rule} {ties}")
+paper.text("{rule} {ties} {at_rest}")
 
 # %% [markdown]
 # ### Pressure at a given KL
@@ -180,7 +180,7 @@ paper.text("{like_kl} {loss_goes_with}")
 paper.figure(
     runs.scores(table.rename(columns={"mig_four": "mig"}), REPORTED),
     "scores",
-    """**Figure 4.** MIG (quadrature) and reconstruction loss of every run, means with 95% intervals, and the report's figures.""",
+    """**Figure 4.** MIG (quadrature) and reconstruction loss of every run, hollow where its KL was still moving, means with 95% intervals, and the report's figures.""",
 )
 
 # %%

@@ -1,7 +1,9 @@
 """The table of results: one row per run, read from the run directories; and the report's own figures beside it."""
 
+import numpy as np
 import pandas as pd
 
+from lib.evaluation.stability import stability
 from lib.files import RESULTS, read_json
 from lib.runs.profiles import Profile, load_profile
 from lib.runs.run import Run
@@ -29,6 +31,8 @@ def _row(run: Run) -> dict[str, object]:
     config, record = run.config(), run.record()
     measured, scored = read_json(run.path / "evaluation.json"), read_json(run.path / "scores.json")
     summary, origin = record["summary"], record["provenance"]
+    spread = measured.get("kl_standard_deviation", np.nan)
+    rest = stability(summary, measured["kl"], spread, config.batch_size)
     return {
         "run": run.name,
         "arm": config.arm,
@@ -53,6 +57,9 @@ def _row(run: Run) -> dict[str, object]:
         "dimension_wise_kl": measured["decomposition"]["dimension_wise_kl"],
         "decomposition_standard_error": measured["decomposition"]["standard_error"],
         "kl_last_percent": summary["kl_last_percent"],
+        "kl_off": rest.kl_off,
+        "kl_swing": rest.swing,
+        "at_rest": rest.damped if np.isfinite(rest.swing) else None,
         "final_capacity": summary["final_capacity"],
         "beta_last_percent": summary["beta_last_percent"],
         "mean_beta": summary["mean_beta"],

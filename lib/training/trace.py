@@ -10,6 +10,18 @@ from lib.objectives import FLAGS
 from lib.runs.settings import TrainingConfig
 
 
+def kl_spread_last_tenth(frame: pd.DataFrame) -> float | None:
+    """Standard deviation, over the last 10% of steps, of the KL of single batches about its running mean, nats.
+
+    frame: a whole run's `Trace.frame`. The mean is centred, over 1% of the run, and shorter at the end. None where too
+    few rows were kept. See lib/evaluation/stability.py.
+    """
+    window = max(3, round(0.01 * len(frame)))
+    about = frame["kl"] - frame["kl_mean"].rolling(window, center=True, min_periods=1).mean()
+    spread = about[frame["step"] > 0.9 * frame["step"].max()].std()
+    return None if pd.isna(spread) else float(spread)
+
+
 class Trace:
     """Collects the values of every step: thinned rows, bits of every step, and sums for the summary."""
 
@@ -94,6 +106,7 @@ class Trace:
             "reconstruction_last_percent": over_the_last("reconstruction"),
             "kl_last_percent": over_the_last("kl"),
             "beta_last_percent": over_the_last("beta"),
+            "kl_spread_last_tenth": kl_spread_last_tenth(frame),
         }
 
     def state_dict(self) -> dict[str, Any]:

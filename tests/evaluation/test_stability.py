@@ -8,6 +8,7 @@ import torch
 from lib.evaluation import trials
 from lib.evaluation.stability import stability
 from lib.runs.run import Run
+from lib.training.trace import kl_spread_last_tenth
 from lib.training.train import train
 
 IMAGE_SPREAD, BATCH = 2.4, 64  # of the KL over images: 0.3 nats between batches
@@ -22,11 +23,15 @@ def trace_with(noise: float, swing: float = 0.0, drift: float = 0.0, every: int 
     return pd.DataFrame({"step": step[every - 1 :: every], "kl": kl[every - 1 :: every], "kl_mean": means})
 
 
+def summary_of(trace: pd.DataFrame, last: float = 16.0) -> dict[str, float | None]:
+    return {"kl_last_percent": last, "kl_spread_last_tenth": kl_spread_last_tenth(trace)}
+
+
 @pytest.mark.parametrize("every", [1, 5])
 def test_at_rest_the_kl_moves_as_batches_do(every):
     trace = trace_with(0.3, every=every, drift=3.0)  # a drift is no swing
     last = trace.loc[trace["step"] > 19_800, "kl_mean"].mean()
-    found = stability(trace, {"steps": 20_000, "kl_last_percent": last}, last + 0.05, IMAGE_SPREAD, BATCH)
+    found = stability(summary_of(trace, last), last + 0.05, IMAGE_SPREAD, BATCH)
     assert found.kl_spread_at_rest == pytest.approx(0.3)
     assert found.swing == pytest.approx(1, abs=0.1)
     assert found.kl_off == pytest.approx(0.05)
@@ -34,12 +39,15 @@ def test_at_rest_the_kl_moves_as_batches_do(every):
 
 
 def test_a_swing_and_a_distance_are_seen():
-    summary = {"steps": 20_000, "kl_last_percent": 16.0}
-    swinging = stability(trace_with(0.3, swing=0.6), summary, 16.0, IMAGE_SPREAD, BATCH)
+    swinging = stability(summary_of(trace_with(0.3, swing=0.6)), 16.0, IMAGE_SPREAD, BATCH)
     assert swinging.kl_spread == pytest.approx((0.3**2 + 0.6**2 / 2) ** 0.5, rel=0.05)
     assert not swinging.damped
-    assert not stability(trace_with(0.3), summary, 16.2, IMAGE_SPREAD, BATCH).damped
-    assert not stability(trace_with(0.3), summary, 16.0, np.nan, BATCH).damped  # what was not measured is not damped
+    summary = summary_of(trace_with(0.3))
+    assert not stability(summary, 16.2, IMAGE_SPREAD, BATCH).damped
+    assert not stability(summary, 16.0, np.nan, BATCH).damped  # what was not measured is not damped
+    del summary["kl_spread_last_tenth"]
+    assert not stability(summary, 16.0, IMAGE_SPREAD, BATCH).damped
+    assert kl_spread_last_tenth(trace_with(0.3, steps=5)) is None  # one row
 
 
 def test_a_trial_is_held_against_the_rule(tiny_config, few_images, tmp_path, monkeypatch):

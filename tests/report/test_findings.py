@@ -112,6 +112,16 @@ def test_what_the_rule_does_is_said_by_its_worst_run(below, above, meaning):
     assert controller.ties(done).startswith("At most 1.0% of a run's advances")
 
 
+def test_which_runs_were_at_rest():
+    table = runs(2, kl_off=[0.01, -0.2, 0.0, 0.09], kl_swing=[1.0, 1.1, 1.9, 1.2], at_rest=[True, False, False, True])
+    text = controller.at_rest(table)
+    assert text.startswith("At the end the KL was at rest in 2 of 4 runs: within 0.1 nats")
+    assert "by seed, are adaptive 1 and linear 2; the largest distance is 0.20 nats" in text
+    assert "movement 1.9 times" in text
+    assert controller.at_rest(table.assign(at_rest=True)).endswith("as batches alone do.")
+    assert controller.at_rest(table.assign(at_rest=None)) == ""
+
+
 def test_whether_capacity_followed_the_information():
     table = runs(1, mean_distance=[0.4, 0.6])
     assert information.followed(table).endswith("kept C no closer (+0.20).")

@@ -292,6 +292,7 @@ def test_summary_counts_every_step_and_finds_the_lock(tiny_config):
     assert summary["share_advanced"] == pytest.approx(2 / 6)
     assert summary["locked_at"] == 4
     assert summary["kl_last_percent"] == 5.5  # the mean over the last window
+    assert summary["kl_spread_last_tenth"] is None  # one row is not enough
 
 
 def test_half_of_the_snapshots_lie_in_the_last_two_thirds(tiny_config):

@@ -62,6 +62,8 @@ def scores(table: pd.DataFrame, reported: pd.DataFrame) -> Figure:
             ours, theirs = (frame.loc[frame["arm"] == arm, column] for frame in (table, reported))
             spread = position + 0.25 + np.linspace(0, 0.2, len(ours)) - 0.1 * (len(ours) > 1)
             axis.plot(ours, spread, "o", color=ARMS[arm].colour, markersize=3.5, alpha=0.8)
+            moving = (table.loc[ours.index, "at_rest"] == False).to_numpy()  # noqa: E712  missing is neither
+            axis.plot(ours[moving], spread[moving], "o", color=ARMS[arm].colour, mfc="white", markersize=3.5)
             half = half_width(ours.std(), len(ours))
             if np.isfinite(half):
                 axis.errorbar(ours.mean(), position - 0.1, xerr=half, fmt="|", color=ARMS[arm].colour, capsize=3)
@@ -72,6 +74,7 @@ def scores(table: pd.DataFrame, reported: pd.DataFrame) -> Figure:
         axis.set_xlabel(label)
     kinds = {
         "a run": ("o", REFERENCE_COLOUR),
+        "not at rest": ("o", "white"),
         "mean, 95% interval": ("|", REFERENCE_COLOUR),
         "the report": ("D", "none"),
     }
@@ -79,7 +82,7 @@ def scores(table: pd.DataFrame, reported: pd.DataFrame) -> Figure:
         plt.Line2D([], [], marker=marker, linestyle="", mfc=face, color=REFERENCE_COLOUR, label=name)
         for name, (marker, face) in kinds.items()
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=3)  # inside, it would cover runs
+    figure.legend(handles=handles, loc="outside upper center", ncols=4)  # inside, it would cover runs
     return figure
 
 

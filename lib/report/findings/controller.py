@@ -2,9 +2,11 @@
 
 import pandas as pd
 
+from lib.arms import ARMS
+from lib.evaluation.stability import MOST_OFF, MOST_SWING
 from lib.report.controller_tables import APART
 from lib.report.effects import DIFFERENCE, effect_text, how_sure
-from lib.report.findings.wording import counts
+from lib.report.findings.wording import counts, joined
 from lib.schedules import INCREMENT, INCREMENTS, linear_reaches_maximum
 
 MOSTLY = 0.9  # share from which on a rule is said to do something
@@ -30,6 +32,25 @@ def kept_up(table: pd.DataFrame) -> str:
     others = f" ({counts(close[lacking], known['arm'])})" if lacking.any() else ""
     return (
         f"Over the last 1% of steps the KL was within {APART} nats of C in {close.sum()} of {len(close)} runs{others}."
+    )
+
+
+def at_rest(table: pd.DataFrame) -> str:
+    """Which runs had come to rest when they ended, by lib/evaluation/stability.py; nothing where none is known."""
+    known = table.dropna(subset=["at_rest"])
+    if known.empty:
+        return ""
+    still = known["at_rest"].astype(bool)
+    text = (
+        f"At the end the KL was at rest in {still.sum()} of {len(still)} runs: within {MOST_OFF} nats of its mean over "
+        f"the last 1%, and moving at most {MOST_SWING} times as much as batches alone do"
+    )
+    if still.all():
+        return f"{text}."
+    moving = [f"{ARMS[row.arm].label} {row.seed}" for row in known[~still].itertuples()]
+    return (
+        f"{text}. The others, by seed, are {joined(moving)}; the largest distance is {known['kl_off'].abs().max():.2f} "
+        f"nats, the largest movement {known['kl_swing'].max():.1f} times that of batches."
     )
 
 

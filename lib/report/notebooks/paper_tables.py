@@ -51,6 +51,8 @@ def controller(table: pd.DataFrame, done: pd.DataFrame) -> pd.DataFrame:
         "mean β over all steps": ("mean_beta", number(".2f")),
         "steps at β = β_min": ("share_at_beta_min", number(".1%")),
         "mean |KL − C| over all steps (nats)": ("mean_kl_to_set_point", number(".2f")),
+        "KL of the last weights − its mean over the last 1% (nats)": ("kl_off", number("+.2f")),
+        "swing of the KL over the last 10% (1: batches alone)": ("kl_swing", number(".2f")),
         "controller locked at step": ("locked_at", step_or_never),
         "steps before C_max at which C advanced": ("advanced", number(".1%")),
         "of the advances, KL < C": ("below", number(".1%")),
