@@ -1,14 +1,16 @@
 """Where a result comes from: code, versions, hardware."""
 
+import hashlib
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from lib.files import ROOT
+from lib.files import ROOT, sha256
 
 PACKAGES = ("torch", "numpy", "pandas", "h5py", "safetensors", "scikit-learn")
 
@@ -27,6 +29,15 @@ def _package_version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+@cache
+def code_state() -> str:
+    """SHA-256 of all that a notebook's output depends on here, as it stood when this was first asked in the process."""
+    files = [path for folder in ("lib", "notebooks") for path in sorted((ROOT / folder).rglob("*"))]
+    content = [path for path in files if path.suffix in (".py", ".j2", ".css", ".js")]
+    names = (f"{path.relative_to(ROOT).as_posix()} {sha256(path)}" for path in content)
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
 def processor() -> str:

@@ -108,6 +108,9 @@ def test_a_report_is_published_with_notebook_and_pdf_and_follows(tmp_path, monke
     assert {"report.html", "report.ipynb", "table.csv", "findings.json", "hashes.json"} <= names
     assert ("report.pdf" in names) == (capsys.readouterr().err == "")
     assert list(verify.check(profile)) == []
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match="more than one state of the code; run make"):
+        patch.setattr("lib.report.publishing.publish.states_of_code", lambda paths: {path.name for path in paths})
+        publish(profile)
     monkeypatch.setattr("lib.report.publishing.publish.LIMIT", 1e6)
     with pytest.raises(ValueError, match="would hold"):
         publish(profile)

@@ -13,6 +13,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from lib.report.page.build import build, main
 from lib.report.page.formulas import to_mathml
 from lib.report.page.offline import loaded_from_elsewhere
+from lib.report.page.origin import states_of_code
 from lib.report.page.outputs import final_text
 
 # One white pixel.
@@ -322,6 +323,23 @@ def test_unexecuted_missing_and_foreign_files_are_refused(tmp_path: Path) -> Non
         build(tmp_path / "out.html", tmp_path / "text.ipynb")
     with pytest.raises(ValueError, match="has no title"):
         build(tmp_path / "out.html", notebook(tmp_path / "untitled.ipynb", title="Text."))
+
+
+def test_the_foot_tells_by_what_code_the_notebooks_ran(tmp_path: Path) -> None:
+    def origin(code_state: str, **facts: str) -> dict:
+        known = {"code": code_state * 64, "commit": "0123456789", "date": "2020-01-01"} | facts
+        line = new_output("display_data", data={"text/plain": "code and versions"}, metadata={"origin": known})
+        return code(line)
+
+    paper = notebook(tmp_path / "paper.ipynb", origin("a", data="d" * 64))
+    same, other = (notebook(tmp_path / f"{name}.ipynb", origin(name)) for name in "ab")
+    text = BeautifulSoup(build(tmp_path / "out.html", paper, [same]).read_text(), "html.parser").get_text()
+    foot = f"Commit 0123456789; state of the code {'a' * 12}; run on 2020-01-01; data set SHA-256 {'d' * 64}."
+    assert foot in text and "code and versions" not in text
+    mixed = build(tmp_path / "out.html", paper, [other]).read_text()
+    assert f"state of the code {'a' * 12} and {'b' * 12};" in mixed
+    assert [len(states_of_code([paper, more])) for more in (same, other)] == [1, 2]
+    assert states_of_code([notebook(tmp_path / "old.ipynb")]) == {"unknown"}
 
 
 def test_failed_build_leaves_the_old_page(tmp_path: Path) -> None:

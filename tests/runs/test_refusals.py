@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 
 import nbformat
 import pytest
@@ -13,6 +14,7 @@ from lib.files import ROOT
 from lib.refusal import Refusal
 from lib.report.notebooks.shared import EVALUATION, TRAINING, configure_training, parameters
 from lib.runs.profiles import load_profile
+from lib.runs.provenance import code_state
 
 PAPER = load_profile("paper")
 COUNTS = ("steps", "batch_size", "threads", "trace_every", "checkpoint_every", "latents", "snapshots", "seed")
@@ -124,6 +126,12 @@ def test_cells_in_another_order_are_explained():
         parameters({"In": ["", "configure"]}, ("profile",))
     with pytest.raises(Refusal, match=r"The parameter 'profile' is missing; put it back into the parameters cell\."):
         parameters({"In": ["", "profile: str = 1", "del profile", "configure"]}, ("profile",))
+
+
+def test_a_notebook_displays_by_what_code_it_runs(capsys):
+    parameters({"In": CELLS, "profile": "smoke"}, ("profile",))
+    said = capsys.readouterr().out
+    assert f"code {code_state()}; commit " in said and f"torch {version('torch')}" in said
 
 
 def in_terminal(*command: str) -> subprocess.CompletedProcess:

@@ -15,7 +15,7 @@ from lib.report.effects import per_arm
 from lib.report.figures.style import show
 from lib.report.findings.all import findings
 from lib.report.findings.wording import fill, joined
-from lib.report.notebooks.shared import label
+from lib.report.notebooks.shared import label, show_origin
 
 EVERY = {1: "all images", 2: "every second x and y", 4: "every fourth x and y", 8: "every eighth x and y",
          16: "every sixteenth x and y"}  # fmt: skip
@@ -49,6 +49,7 @@ def write_paper(a: Analysis) -> Paper:
     found = findings(a)
     write_csv(a.profile.directory / "table.csv", a.table.reset_index())
     write_json(a.profile.directory / "findings.json", found)
+    show_origin(data=a.runs[0].record()["provenance"]["data_sha256"])
     return Paper(named_values(a) | found, a.folder)
 
 

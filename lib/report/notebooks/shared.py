@@ -1,13 +1,19 @@
 """What the notebooks share: parameters checked before any work, and the words that label a result."""
 
 from dataclasses import fields
+from datetime import UTC, datetime
 from symtable import symtable
 from typing import Any
+
+import torch
+from IPython.display import display
 
 from lib.arms import ARMS
 from lib.data.dataset import check_source
 from lib.refusal import Refusal
+from lib.report.page.origin import ORIGIN
 from lib.runs.profiles import load_profile
+from lib.runs.provenance import code_state, provenance
 from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig, TrainingConfig
 from lib.training.device import device_of
@@ -21,7 +27,7 @@ def parameters(namespace: dict[str, Any], names: tuple[str, ...]) -> dict[str, A
 
     namespace: the notebook's globals(). papermill injects an unknown parameter with no more than a warning, so the
     names assigned by the parameters cell, as it last ran, and by the cell that papermill puts after it are checked.
-    The parameters cell is the one that declares the first of `names` with its type.
+    The parameters cell is the one that declares the first of `names` with its type. What code runs is displayed.
     """
     cells = namespace["In"][:-1]
     last = max((i for i, cell in enumerate(cells) if f"{names[0]}: " in cell), default=None)
@@ -35,7 +41,19 @@ def parameters(namespace: dict[str, Any], names: tuple[str, ...]) -> dict[str, A
     missing = [name for name in names if name not in namespace]
     if missing:
         raise Refusal(f"The parameter {missing[0]!r} is missing; put it back into the parameters cell.")
+    show_origin()
     return {name: namespace[name] for name in names}
+
+
+def show_origin(**facts: str) -> None:
+    """Display, and put into the output's metadata for the page's foot, by what code the notebook runs; and `facts`."""
+    made = provenance(torch.device("cpu"))
+    commit = made["commit"] and made["commit"][:10] + (", with changes" if made["dirty"] else "")
+    versions = ", ".join(f"{name} {number}" for name, number in made["versions"].items() if number)
+    origin = {"code": code_state(), "commit": commit, "date": f"{datetime.now(UTC):%Y-%m-%d}", "versions": versions}
+    known = {name: value for name, value in (origin | facts).items() if value}
+    text = "; ".join(f"{name.replace('_', ' ')} {value}" for name, value in known.items())
+    display({"text/plain": text}, raw=True, metadata={ORIGIN: known})
 
 
 def paper_steps() -> int:

@@ -37,6 +37,7 @@ from markupsafe import Markup
 
 from lib.files import reading, write_text
 from lib.report.page.offline import loaded_from_elsewhere
+from lib.report.page.origin import foot, origin_of
 from lib.report.page.outputs import Block, cell_blocks
 from lib.report.page.template import rendered
 from lib.report.page.text import Heading, Scope, link_mentions, plain
@@ -71,6 +72,7 @@ def build(out: str | os.PathLike, main: str | os.PathLike, appendices: Sequence[
         paper=parts[0],
         appendices=parts[1:],
         contents=_contents(scopes),
+        origin=foot([scope.origin for scope in scopes]),
         font=base64.b64encode((_PAGE / "stix-two-math.woff2").read_bytes()).decode(),
     )
     loads = loaded_from_elsewhere(html)
@@ -88,6 +90,7 @@ def _read(scope: Scope) -> list[Block]:
     code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
     if code and all(cell.execution_count is None for cell in code):
         raise ValueError(f"{path.name} has not been executed; run it first (make report).")
+    scope.origin = origin_of(notebook)
     blocks = []
     for number, cell in enumerate(notebook.cells, 1):
         blocks += cell_blocks(cell, number, scope)

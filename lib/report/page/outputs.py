@@ -13,6 +13,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+from lib.report.page.origin import ORIGIN
 from lib.report.page.text import Scope, markdown_to_html, plain
 
 _CAPTION = re.compile(r"\s*\*\*(?P<kind>Figure|Table) (?P<label>\w+)\.\*\*\s*")
@@ -85,8 +86,8 @@ def _outputs(outputs: list[NotebookNode], scope: Scope) -> list[Block]:
         if output.output_type == "stream":
             streams[output.name] = streams.get(output.name, "") + output.text
             continue
-        if _WIDGET in output.data:
-            continue  # needs a kernel: nothing to show in a page
+        if _WIDGET in output.data or ORIGIN in output.metadata:
+            continue  # needs a kernel: nothing to show in a page; or stands in its foot
         match = _CAPTION.match(output.data.get("text/markdown", ""))
         if not match:
             shown.append(output)

@@ -45,6 +45,7 @@ class Scope:
     title: str = ""
     in_references: bool = False  # below the heading "References" of the main notebook
     headings: list[Heading] = field(default_factory=list)
+    origin: dict[str, str] = field(default_factory=dict)  # of its run, see lib/report/page/origin.py
 
     def anchor(self, kind: str, label: str) -> str:
         """``figure-2`` or ``figure-b2``; raises ValueError where the page has it already."""

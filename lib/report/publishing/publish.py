@@ -18,6 +18,7 @@ from lib.evaluation.records import kept
 from lib.files import sha256, write_sealed
 from lib.report.analysis import trained_runs
 from lib.report.effects import COMPARED
+from lib.report.page.origin import states_of_code
 from lib.report.publishing.documents import print_page, slim_notebook
 from lib.report.publishing.readme import END, README, START, update_readme
 from lib.runs.profiles import Profile, load_profile
@@ -43,6 +44,13 @@ def publish(profile: Profile) -> Path:
     missing = [path for path in (*wanted, notebook) if not path.exists()]
     if missing:
         raise ValueError(f"{missing[0]} is missing; run make report PROFILE={profile.name} first.")
+    first = profile.seeds[0]
+    appendices = ("01_dataset", *(f"training-{arm}-seed{first}" for arm in profile.arms))
+    made = [notebook, *(notebook.with_name(f"{name}.ipynb") for name in appendices)]
+    if len(states_of_code(path for path in made if path.exists())) > 1:
+        raise ValueError(
+            f"The page was made by more than one state of the code; run make render PROFILE={profile.name}."
+        )
     if not all(_measured_as_set(run, profile.evaluation_config()) for run in runs):
         raise ValueError(
             f"A run was not measured with the settings of profiles.toml; run make render PROFILE={profile.name} first."
