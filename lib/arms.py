@@ -46,6 +46,7 @@ class Arm:
     cited: str  # numbers of the report's list of references, or where the arm comes from
     notebook: str  # that trains it, without suffix
     length: Callable[[float, float, int], int] | None = None  # of its training, from c_start, c_max, others' steps
+    beside: str | None = None  # of a control: the arm over whose C(t) its own is drawn
     drawn_from: str | None = None  # the arm whose share of advancing steps, of the same seed, it draws its own with
     of_next_seed: bool = False  # it takes those steps themselves, of the next seed (lib/runs/recorded.py)
     least_batch: int = 1  # images; 2 where those of a batch are compared
@@ -56,17 +57,17 @@ _ROWS = (
     Arm("adaptive", controlled, AdaptiveCapacity, "adaptive", "#D55E00", "-", "the report", "03_adaptive_training"),
     # Controls: the same rules with the other's time at C_max.
     Arm("linear_full", controlled, linear_full_length, "linear full-length", "#56B4E9", "--",
-        "a control", "02_linear_training"),
+        "a control", "02_linear_training", beside="adaptive"),
     Arm("adaptive_hold", controlled, adaptive_then_held, "adaptive then held", "#E69F00", "--",
-        "a control", "03_adaptive_training"),
+        "a control", "03_adaptive_training", beside="linear"),
     # Controls: slow, and then as long at C_max as the linear arm; as many advances as the adaptive arm, at random.
     Arm("slow_then_hold", controlled, slow_then_hold, "slow then held", "#009E73", "-.",
-        "a control", "02_linear_training", length=steps_with_hold),
+        "a control", "02_linear_training", beside="linear", length=steps_with_hold),
     Arm("random_hold", controlled, DrawnCapacity, "random hold", "#CC79A7", ":",
-        "a control", "03_adaptive_training", drawn_from="adaptive"),
+        "a control", "03_adaptive_training", beside="adaptive", drawn_from="adaptive"),
     # What feedback does beyond the curve: the C(t) that another seed's adaptive run made, blind to beta.
     Arm("matched_curve", controlled, DrawnCapacity, "matched curve", "#CC79A7", "-.",
-        "a control", "03_adaptive_training", drawn_from="adaptive", of_next_seed=True),
+        "a control", "03_adaptive_training", beside="adaptive", drawn_from="adaptive", of_next_seed=True),
     # Weighted KL: the clock alone decides beta.
     Arm("vae", vae, None, "VAE", "#000000", "-", "[1]", "05_other_arms"),
     Arm("beta_vae", beta_vae, None, "beta-VAE", "#000000", "--", "[4]", "05_other_arms"),
@@ -77,7 +78,7 @@ _ROWS = (
     Arm("capacity_ramp", capacity, EarlyRamp, "capacity, own ramp", "#009E73", "--", "[6]", "05_other_arms"),
     Arm("dynamic_vae", dynamic_vae, Staircase, "DynamicVAE", "#009E73", ":", "Shao et al., CVPR 2022", "05_other_arms"),
     Arm("fixed_set_point", controlled, always_at_maximum, "C fixed at its maximum", "#56B4E9", ":",
-        "a control", "05_other_arms"),
+        "a control", "05_other_arms", beside="linear"),
     # The total correlation alone under pressure.
     Arm("beta_tcvae", beta_tcvae, None, "beta-TCVAE", "#CC79A7", "-", "[12]", "05_other_arms", least_batch=2),
     Arm("factor_vae", factor_vae, None, "FactorVAE", "#CC79A7", "--", "[7]", "05_other_arms", least_batch=2),

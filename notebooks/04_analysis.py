@@ -317,6 +317,18 @@ paper.table(
 )
 
 # %% [markdown]
+# ### The controls
+
+# %%
+if any(ARMS[arm].beside for arm in analysis.profile.arms):
+    paper.figure(
+        runs.controls(analysis.by_arm(analysis.traces)),
+        "controls",
+        """**Figure 10.** Capacity of every control (thin) over that of the arm it controls for (thick), one line per run.""",
+    )
+paper.text("{apart}")
+
+# %% [markdown]
 # ## Discussion
 #
 # ### The report's claims

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from lib.arms import ARMS
 from lib.report.figures import information, tradeoff
 from lib.report.figures.montages import traversals
-from lib.report.figures.runs import traces
+from lib.report.figures.runs import controls, traces
 from lib.report.figures.style import png
 from lib.report.tradeoff import pressures, settled_windows, with_reconstruction
 
@@ -61,3 +62,18 @@ def test_the_start_image_stands_above_the_traversals():
     figure = traversals(pictures, np.linspace(-2, 2, 7), labels, np.ones((64, 64)))
     assert [axis.child_axes[0].get_images()[0].get_array().max() for axis in figure.axes[:2]] == [1, 1]
     drawn(figure)
+
+
+def test_every_control_is_drawn_over_its_arm():
+    frame = pd.DataFrame({"step": [1, 2, 3], "capacity": [0.5, 1.0, 2.0]})
+    runs = {"linear": [frame], "adaptive": [frame, frame], "adaptive_hold": [frame], "linear_full": [frame, frame]}
+    figure = controls(runs)
+    panels = {axis.get_title(): axis for axis in figure.axes if axis.get_visible()}
+    assert list(panels) == ["adaptive then held over linear", "linear full-length over adaptive"]
+    late = panels["linear full-length over adaptive"].get_lines()
+    colours = [ARMS[arm].colour for arm in ("adaptive", "adaptive", "linear_full", "linear_full")]
+    assert [line.get_color() for line in late] == colours
+    assert late[0].get_linewidth() > late[2].get_linewidth()  # both are seen where they coincide
+    drawn(figure)
+    with pytest.raises(ValueError, match="no control among these arms"):
+        controls({"linear": [frame], "linear_full": [frame]})

@@ -112,6 +112,15 @@ def test_what_the_rule_does_is_said_by_its_worst_run(below, above, meaning):
     assert controller.ties(done).startswith("At most 1.0% of a run's advances")
 
 
+def test_how_far_a_control_was_from_its_arm():
+    mine, theirs = (pd.DataFrame({"step": [2, 4, 6], "capacity": values}) for values in ([1.0, 2, 3], [1.5, 2, 3]))
+    longer = pd.DataFrame({"step": [1, 3, 5, 7], "capacity": [0.5, 1.5, 2.5, 3.5]})  # the same C(t) at other steps
+    traces = {"linear": [mine, mine], "adaptive": [theirs, theirs], "adaptive_hold": [theirs, mine]}
+    assert "C was 0.08 nats in adaptive then held from that of linear:" in controller.apart(traces)
+    assert "C was 0.00 nats in" in controller.apart({"linear": [longer], "adaptive_hold": [mine]})
+    assert controller.apart({"linear": [mine], "adaptive": [mine]}) == "This profile has no controls."
+
+
 def test_which_runs_were_at_rest():
     table = runs(2, kl_off=[0.01, -0.2, 0.0, 0.09], kl_swing=[1.0, 1.1, 1.9, 1.2], at_rest=[True, False, False, True])
     text = controller.at_rest(table)

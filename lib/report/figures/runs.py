@@ -47,6 +47,34 @@ def traces(runs: dict[str, list[pd.DataFrame]]) -> Figure:
     return figure
 
 
+def controls(runs: dict[str, list[pd.DataFrame]]) -> Figure:
+    """C(t) of every control over that of the arm it controls for (`Arm.beside`), a panel each, one line per run.
+
+    runs: arm -> traces, one per seed. Raises ValueError where no control is among them beside its arm.
+    """
+    pairs = [(name, ARMS[name].beside) for name in runs if ARMS[name].beside in runs]
+    if not pairs:
+        raise ValueError("There is no control among these arms; draw the figure for a profile that has one.")
+    columns = min(2, len(pairs))
+    rows = -(-len(pairs) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(3.6 * columns, 0.5 + 1.8 * rows), sharex=True, sharey=True, squeeze=False
+    )
+    for axis in axes.flat[len(pairs) :]:
+        axis.set_visible(False)
+    for axis, (control, other) in zip(axes.flat, pairs, strict=False):
+        for arm, width in ((other, 3.0), (control, 1.0)):
+            for number, frame in enumerate(runs[arm]):
+                style = {"linewidth": width, "alpha": 1.0} if number == 0 else {"linewidth": width / 2, "alpha": 0.5}
+                axis.plot(frame["step"], frame["capacity"], color=ARMS[arm].colour, **style)
+        axis.set_title(f"{ARMS[control].label} over {ARMS[other].label}")
+        steps_axis(axis)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("C(t) (nats per image)")
+    arm_legend(figure, dict.fromkeys(arm for pair in pairs for arm in reversed(pair)))
+    return figure
+
+
 def scores(table: pd.DataFrame, reported: pd.DataFrame) -> Figure:
     """MIG and reconstruction loss of every run, means with 95% intervals, and the report's own figures.
 

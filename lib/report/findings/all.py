@@ -32,6 +32,7 @@ def findings(a: Analysis) -> dict[str, str]:
         "settings": reasons(a.profile),
         "arrival": controller.linear_arrival(c_start, c_max, steps),
         "training": controller.kept_up(a.table),
+        "apart": controller.apart(a.by_arm(a.traces)),
         "at_rest": controller.at_rest(a.table),
         "pressure": controller.pressure(a.table),
         "rule": controller.rule(a.done),

@@ -1,5 +1,8 @@
 """What the runs say of C, KL and β over training, in sentences."""
 
+from collections.abc import Mapping
+
+import numpy as np
 import pandas as pd
 
 from lib.arms import ARMS
@@ -33,6 +36,21 @@ def kept_up(table: pd.DataFrame) -> str:
     return (
         f"Over the last 1% of steps the KL was within {APART} nats of C in {close.sum()} of {len(close)} runs{others}."
     )
+
+
+def apart(traces: Mapping[str, list[pd.DataFrame]]) -> str:
+    """How far C of every control was from that of its arm; traces: arm -> those of its seeds, in the same order."""
+    parts = []
+    for arm in traces:
+        if (other := ARMS[arm].beside) in traces:
+            distances = [
+                np.abs(mine["capacity"] - np.interp(mine["step"], theirs["step"], theirs["capacity"])).mean()
+                for mine, theirs in zip(traces[arm], traces[other], strict=True)
+            ]
+            parts.append(f"{np.mean(distances):.2f} nats in {ARMS[arm].label} from that of {ARMS[other].label}")
+    if not parts:
+        return "This profile has no controls."
+    return f"On average over steps and seeds C was {joined(parts)}: so alike are they in C, not in how it came about."
 
 
 def at_rest(table: pd.DataFrame) -> str:
