@@ -12,7 +12,7 @@ from lib.report.effects import DIFFERENCE, effect, told_from_chance
 from lib.report.findings import contrast, controller, encoding, factor_order, information, tradeoff
 from lib.report.findings.wording import sentences
 from lib.report.tables import PUBLIC_LOGS, REPORTED, departures
-from lib.runs.profiles import Profile
+from lib.runs.profiles import Profile, load_profile
 
 MEASURES = {
     "mig_four": "MIG, four factors",
@@ -62,7 +62,8 @@ def reasons(profile: Profile) -> str:
         "kp": f"$K_p$ is raised with it, so that anti-windup still locks at an error of $K_p / K_i$ = {gain:.0f} nats;",
         "anti_windup": "the published anti-windup would lock at an error above $K_p / K_i$;",
         "learning_rate": "the learning rate lets the network follow;",
-        "c_max": "at 16 nats the adaptive arm's KL stayed nats below C in the trials (`results/trials.csv`);",
+        "c_max": "at 16 nats the adaptive arm's KL stayed nats below C in the trials (`results/trials.csv`), so what the "
+        f"last {load_profile('paper').training['c_max'] - profile.training['c_max']:g} nats would encode is not seen;",
         "batch_size": "smaller batches buy more steps;",
         "precision": "`bfloat16` rounds products alone, by little (`results/benchmarks/rounding.csv`).",
     }
