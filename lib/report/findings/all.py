@@ -59,11 +59,11 @@ def reasons(profile: Profile) -> str:
     why = {
         "steps": "A shorter schedule alone is no miniature:",
         "ki": "with $K_i = 0.001$ β would rise too slowly for the adaptive arm ever to leave its start;",
-        "kp": f"$K_p$ is raised with it, so that anti-windup still locks at an error of $K_p / K_i$ = {gain:.0f} nats;",
-        "anti_windup": "the published anti-windup would lock at an error above $K_p / K_i$;",
+        "kp": f"$K_p$ is raised with it, to $K_p / K_i$ = {gain:.0f} nats, the published ratio;",
+        "anti_windup": "at a larger error the published anti-windup would lock, in so short a run for good;",
         "learning_rate": "the learning rate lets the network follow;",
-        "c_max": "at 16 nats the adaptive arm's KL stayed nats below C in the trials (`results/trials.csv`), so what the "
-        f"last {load_profile('paper').training['c_max'] - profile.training['c_max']:g} nats would encode is not seen;",
+        "c_max": "at 16 nats the adaptive arm's KL stayed nats below C in the trials (`results/trials.csv`), so what "
+        f"the last {load_profile('paper').training['c_max'] - profile.training['c_max']:g} nats would encode is not seen;",
         "batch_size": "smaller batches buy more steps;",
         "precision": "`bfloat16` rounds products alone, by little (`results/benchmarks/rounding.csv`).",
     }
