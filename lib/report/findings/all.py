@@ -56,6 +56,7 @@ def reasons(profile: Profile) -> str:
     if not len(changed):
         return "All settings are the report's own."
     gain = profile.training["kp"] / profile.training["ki"] if profile.training["ki"] else np.inf
+    unseen = load_profile("paper").training["c_max"] - profile.training["c_max"]
     why = {
         "steps": "A shorter schedule alone is no miniature:",
         "ki": "with $K_i = 0.001$ β would rise too slowly for the adaptive arm ever to leave its start;",
@@ -63,7 +64,7 @@ def reasons(profile: Profile) -> str:
         "anti_windup": "at a larger error the published anti-windup would lock, in so short a run for good;",
         "learning_rate": "the learning rate lets the network follow;",
         "c_max": "at 16 nats the adaptive arm's KL stayed nats below C in the trials (`results/trials.csv`), so what "
-        f"the last {load_profile('paper').training['c_max'] - profile.training['c_max']:g} nats would encode is not seen;",
+        f"the last {unseen:g} nats would encode is not seen;",
         "batch_size": "smaller batches buy more steps;",
         "precision": "`bfloat16` rounds products alone, by little (`results/benchmarks/rounding.csv`).",
     }
