@@ -67,7 +67,7 @@ paper.table(
     """**Table 1.** Our runs and the report's figures. MIG by quadrature, over scale, orientation, x and y; the report's estimator is not
 known. KL and reconstruction of the last weights, on all images, and as means over the last 1% of steps.""",
 )
-paper.text("{conditions}")
+paper.text("{conditions} {when_others_ended}")
 
 # %% [markdown]
 # ## Introduction

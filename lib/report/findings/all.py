@@ -29,6 +29,7 @@ def findings(a: Analysis) -> dict[str, str]:
     c_start, c_max, steps = (a.profile.training[name] for name in ("c_start", "c_max", "steps"))
     return {
         **contrast.answer(a.table, a.profile),
+        "when_others_ended": contrast.when_others_ended(a.table, a.snapshots, steps),
         "settings": reasons(a.profile),
         "arrival": controller.linear_arrival(c_start, c_max, steps),
         "training": controller.kept_up(a.table),

@@ -1,10 +1,20 @@
 """The primary contrast, adaptive - linear over the seeds, and the five sentences that answer the report's question."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
-from lib.report.effects import DIFFERENCE, LATE_DIFFERENCE, by_seed, effect_text, half_width
+from lib.arms import ARMS
+from lib.report.effects import (
+    DIFFERENCE,
+    LATE_DIFFERENCE,
+    by_seed,
+    effect_text,
+    half_width,
+    number,
+    with_spread,
+)
 from lib.report.findings.wording import joined
 from lib.runs.profiles import Profile, load_profile
 
@@ -108,6 +118,26 @@ def untested(profile: Profile) -> str:
         f"Not tested: the report's own size; this is a **reduced run** of {training['steps']:,} steps instead of "
         f"{paper['steps']:,} ({seen:,} images instead of {whole:,}) with a faster controller."
     )
+
+
+def when_others_ended(table: pd.DataFrame, snapshots: Mapping[str, pd.DataFrame], steps: int) -> str:
+    """What arms that train longer had reached after `steps` steps, the others' number; empty where none does.
+
+    snapshots: run's name -> its table; a run without a snapshot of that step is left out.
+    """
+    parts = []
+    for arm, runs in table[table["steps"] > steps].groupby("arm", sort=False):
+        rows = pd.concat([snapshots[name][snapshots[name]["step"] == steps] for name in runs.index])
+        if len(rows):
+            mig, loss, kl = (
+                with_spread(rows[column], number(form))
+                for column, form in (("mig_four", ".3f"), ("reconstruction", ".1f"), ("kl", ".2f"))
+            )
+            parts.append(
+                f"After {steps:,} steps, when the others ended, {ARMS[arm].label} had MIG {mig}, reconstruction {loss} "
+                f"and KL {kl} nats (on {rows['images'].iloc[0]:,} images)."
+            )
+    return " ".join(parts)
 
 
 def answer(table: pd.DataFrame, profile: Profile) -> dict[str, str]:
