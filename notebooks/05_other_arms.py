@@ -19,7 +19,8 @@
 #
 # The methods that the report leans on, and controls, in the same harness: one row of `lib/arms.py` each, on the same
 # images, network, initial weights, batches, noise and measures as the linear and the adaptive arm. This notebook shows
-# what one of them adds to the loss, trains one run of it, and measures it.
+# what one of them adds to the loss, trains one run of it, measures it, and ends in the comparison of all arms trained so
+# far.
 
 # %% [markdown]
 # ## Parameters
