@@ -121,9 +121,10 @@ def above_bound(snapshots: pd.DataFrame, rate: str, entropy: float) -> tuple[flo
 
 
 def estimates(trace: pd.DataFrame, snapshots: pd.DataFrame) -> pd.DataFrame:
-    """The estimate that steered beside the exact I_q(x; z), one row per snapshot that has an estimate, in nats.
+    """The estimate that steered beside the exact I_q(x; z), one row per snapshot, in nats.
 
-    step, exact, estimate (of the trace's last row that is not after the step), bias (estimate less exact).
+    step, exact, estimate (of the trace's last row that is not after the step; a snapshot from before the first row is
+    left out), bias (estimate less exact).
     """
     steps = snapshots[["step", "mutual_information"]].rename(columns={"mutual_information": "exact"})
     rows = trace[["step", INFORMATION]].rename(columns={INFORMATION: "estimate"})

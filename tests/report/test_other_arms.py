@@ -153,12 +153,12 @@ def test_points_below_the_bound_are_seen():
     fine = {"linear": snapshots(), "vae": snapshots(kl=10.0, above=0.5 + 1.0)}  # I is 1 nat less than the KL there
     text = findings.bound(fine, ENTROPY)
     assert "H(x) of the N = 2,880 measured images is 8.00 nats." in text
-    assert "The least D + KL − H(x) over an arm's snapshots, in nats: linear 30.00 and VAE 1.50." in text
-    assert "The least D + I_q(x; z) − H(x) over an arm's snapshots, in nats: linear 29.40 and VAE 0.50." in text
+    assert "The least D + KL − H(x) over an arm's snapshots, in nats: linear 30.00; VAE 1.50." in text
+    assert "The least D + $I_q(x; z)$ − H(x) over an arm's snapshots, in nats: linear 29.40; VAE 0.50." in text
     assert text.endswith("No snapshot lies below the bound.")
     text = findings.bound(fine | {"vae": snapshots(kl=10.0, above=0.25)}, ENTROPY)
-    assert "linear 30.00 and VAE 0.25." in text and "linear 29.40 and VAE -0.75." in text
-    assert text.endswith("measure is wrong: VAE by 0.75 nats with R = I_q(x; z) at step 200.")
+    assert "linear 30.00; VAE 0.25." in text and "linear 29.40; VAE -0.75." in text
+    assert text.endswith("measure is wrong: VAE by 0.75 nats with R = $I_q(x; z)$ at step 200.")
 
 
 def test_the_figure_shows_every_snapshot_and_the_bound():
@@ -179,10 +179,10 @@ def test_an_estimate_is_held_against_the_exact_value_at_its_snapshot():
     pairs = other_arms.estimates(trace, frame)
     assert pairs["step"].tolist() == [100, 200] and pairs["bias"].tolist() == [-0.25, 1.0]  # none yet at step 50
     text = findings.bias({"information": pairs}, {"information": frame})
-    assert "information is free +0.38 nats on average over 2 snapshots, at most +1.00 nats (step 200)." in text
+    assert "information is free +0.38 nats on average over 2 snapshots, and the largest +1.00 nats (step 200)." in text
     assert "N = 2,880 images of the snapshots' grid, and bounded by log N = 7.97 nats" in text
     low = findings.bias({"information": pairs.assign(bias=[-3.0, 1.0])}, {"information": frame})
-    assert "-1.00 nats on average over 2 snapshots, at most -3.00 nats (step 100)" in low
+    assert "-1.00 nats on average over 2 snapshots, and the largest -3.00 nats (step 100)" in low
     assert findings.bias({}, {}).startswith("No arm that steers")
 
 

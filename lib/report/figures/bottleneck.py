@@ -70,11 +70,11 @@ def estimated_information(
         )  # fmt: skip
         upper.axhline(np.log(images), color=REFERENCE_COLOUR, linestyle=":", linewidth=1.2, label="log N")
         upper.set_title(ARMS[arm].label, color=ARMS[arm].colour)
-        upper.legend(loc="lower right")
         lower.axhline(0, color=REFERENCE_COLOUR, linewidth=0.8)
         lower.plot(pairs["step"], pairs["bias"], marker="o", markersize=3, **style)
         steps_axis(lower)
     axes[0, 0].set_ylabel(r"$I_q(x; z)$ (nats)")
     axes[0, 0].set_ylim(bottom=0)
     axes[1, 0].set_ylabel("bias: estimate\n− exact (nats)")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, handlelength=2.6)
     return figure

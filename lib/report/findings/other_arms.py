@@ -13,7 +13,7 @@ from lib.report.findings.wording import joined, labels
 from lib.report.other_arms import above_bound
 
 BASE = "linear"  # the arm that the others are compared with
-RATES = {"KL": "kl", "I_q(x; z)": "mutual_information"}
+RATES = {"KL": "kl", "$I_q(x; z)$": "mutual_information"}
 
 
 def in_words(arm: str, results: pd.DataFrame) -> str:
@@ -40,14 +40,14 @@ def bound(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> str:
     below = []
     for rate, column in RATES.items():
         least = {arm: above_bound(frame, column, entropy) for arm, frame in snapshots.items()}
-        written = joined(f"{ARMS[arm].label} {distance:.2f}" for arm, (distance, _) in least.items())
+        written = "; ".join(f"{ARMS[arm].label} {distance:.2f}" for arm, (distance, _) in least.items())
         parts.append(f"The least D + {rate} − H(x) over an arm's snapshots, in nats: {written}.")
         below += [
             f"{ARMS[arm].label} by {-distance:.2f} nats with R = {rate} at step {step:,}"
             for arm, (distance, step) in least.items() if distance < 0
         ]  # fmt: skip
     if below:
-        parts.append(f"BELOW the bound, where nothing can be, so that a measure is wrong: {joined(below)}.")
+        parts.append(f"BELOW the bound, where nothing can be, so that a measure is wrong: {'; '.join(below)}.")
     else:
         parts.append("No snapshot lies below the bound.")
     return " ".join(parts)
@@ -57,19 +57,19 @@ def bias(estimates: Mapping[str, pd.DataFrame], snapshots: Mapping[str, pd.DataF
     """Mean and largest bias of the estimates that steered; estimates: `lib.report.other_arms.estimates`, by arm."""
     known = {arm: frame for arm, frame in estimates.items() if len(frame)}
     if not known:
-        return "No arm that steers by an estimate of I_q(x; z) has a snapshot with one yet."
+        return "No arm that steers by an estimate of $I_q(x; z)$ has a snapshot with one yet."
     parts = []
     for arm, frame in known.items():
         largest = frame.loc[frame["bias"].abs().idxmax()]
         parts.append(
-            f"{ARMS[arm].label} {frame['bias'].mean():+.2f} nats on average over {len(frame)} snapshots, at most "
-            f"{largest['bias']:+.2f} nats (step {largest['step']:,.0f})"
+            f"{ARMS[arm].label} {frame['bias'].mean():+.2f} nats on average over {len(frame)} snapshots, and the "
+            f"largest {largest['bias']:+.2f} nats (step {largest['step']:,.0f})"
         )
     images = snapshots[next(iter(known))]["images"].iloc[0]
     return (
-        f"The smoothed estimate less the exact I_q(x; z): {joined(parts)}. The exact value is that of the "
+        f"The estimate less the exact $I_q(x; z)$: {'; '.join(parts)}. The exact value is that of the "
         f"N = {images:,} images of the snapshots' grid, and bounded by log N = {np.log(images):.2f} nats; the estimate "
-        f"is of all {N_IMAGES:,} images, and smoothed, so that it lags."
+        f"is of all {N_IMAGES:,} images, and smoothed from 0 on, so that it lags."
     )
 
 
