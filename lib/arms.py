@@ -45,6 +45,7 @@ class Arm:
     line: str  # matplotlib's line style
     cited: str  # numbers of the report's list of references, or where the arm comes from
     notebook: str  # that trains it, without suffix
+    bottleneck: str  # what it does to the bottleneck, in a sentence
     length: Callable[[float, float, int], int] | None = None  # of its training, from c_start, c_max, others' steps
     beside: str | None = None  # of a control: the arm over whose C(t) its own is drawn
     drawn_from: str | None = None  # the arm whose share of advancing steps, of the same seed, it draws its own with
@@ -53,40 +54,68 @@ class Arm:
 
 
 _ROWS = (
-    Arm("linear", controlled, LinearCapacity, "linear", "#0072B2", "-", "[9]", "02_linear_training"),
-    Arm("adaptive", controlled, AdaptiveCapacity, "adaptive", "#D55E00", "-", "the report", "03_adaptive_training"),
+    Arm("linear", controlled, LinearCapacity, "linear", "#0072B2", "-", "[9]", "02_linear_training",
+        "A controller holds the KL at C, which the clock raises."),
+    Arm("adaptive", controlled, AdaptiveCapacity, "adaptive", "#D55E00", "-", "the report", "03_adaptive_training",
+        "A controller holds the KL at C, which rises only while β does not."),
     # Controls: the same rules with the other's time at C_max.
     Arm("linear_full", controlled, linear_full_length, "linear full-length", "#56B4E9", "--",
-        "a control", "02_linear_training", beside="adaptive"),
+        "a control", "02_linear_training",
+        "A controller holds the KL at C, which the clock raises so slowly that it arrives at the end.",
+        beside="adaptive"),
     Arm("adaptive_hold", controlled, adaptive_then_held, "adaptive then held", "#E69F00", "--",
-        "a control", "03_adaptive_training", beside="linear"),
+        "a control", "03_adaptive_training",
+        "A controller holds the KL at C, which rises only while β does not, but arrives as early as in linear.",
+        beside="linear"),
     # Controls: slow, and then as long at C_max as the linear arm; as many advances as the adaptive arm, at random.
     Arm("slow_then_hold", controlled, slow_then_hold, "slow then held", "#009E73", "-.",
-        "a control", "02_linear_training", beside="linear", length=steps_with_hold),
+        "a control", "02_linear_training",
+        "A controller holds the KL at C, which the clock raises slowly and then keeps.",
+        beside="linear", length=steps_with_hold),
     Arm("random_hold", controlled, DrawnCapacity, "random hold", "#CC79A7", ":",
-        "a control", "03_adaptive_training", beside="adaptive", drawn_from="adaptive"),
+        "a control", "03_adaptive_training",
+        "A controller holds the KL at C, which rises as often as in adaptive, but at random.",
+        beside="adaptive", drawn_from="adaptive"),
     # What feedback does beyond the curve: the C(t) that another seed's adaptive run made, blind to beta.
     Arm("matched_curve", controlled, DrawnCapacity, "matched curve", "#CC79A7", "-.",
-        "a control", "03_adaptive_training", beside="adaptive", drawn_from="adaptive", of_next_seed=True),
+        "a control", "03_adaptive_training",
+        "A controller holds the KL at the C(t) of another seed's adaptive run.",
+        beside="adaptive", drawn_from="adaptive", of_next_seed=True),
     # Weighted KL: the clock alone decides beta.
-    Arm("vae", vae, None, "VAE", "#000000", "-", "[1]", "05_other_arms"),
-    Arm("beta_vae", beta_vae, None, "beta-VAE", "#000000", "--", "[4]", "05_other_arms"),
-    Arm("kl_annealing", kl_annealing, None, "KL annealing", "#000000", "-.", "[2]", "05_other_arms"),
-    Arm("cyclical", cyclical, None, "cyclical annealing", "#000000", ":", "[3]", "05_other_arms"),
+    Arm("vae", vae, None, "VAE", "#000000", "-", "[1]", "05_other_arms",
+        "β stays 1: no pressure beyond the evidence lower bound's own."),
+    Arm("beta_vae", beta_vae, None, "beta-VAE", "#000000", "--", "[4]", "05_other_arms",
+        "β stays above 1: the same pressure from the first step to the last."),
+    Arm("kl_annealing", kl_annealing, None, "KL annealing", "#000000", "-.", "[2]", "05_other_arms",
+        "β rises from 0 to 1 and stays there: no pressure at first, then the evidence lower bound's own."),
+    Arm("cyclical", cyclical, None, "cyclical annealing", "#000000", ":", "[3]", "05_other_arms",
+        "β rises from 0 to 1 again and again: the pressure is let go several times."),
     # The KL held at a capacity by other means than ControlVAE's, and at once.
-    Arm("capacity", capacity, LinearCapacity, "capacity, linear rule", "#009E73", "-", "[6]", "05_other_arms"),
-    Arm("capacity_ramp", capacity, EarlyRamp, "capacity, own ramp", "#009E73", "--", "[6]", "05_other_arms"),
-    Arm("dynamic_vae", dynamic_vae, Staircase, "DynamicVAE", "#009E73", ":", "Shao et al., CVPR 2022", "05_other_arms"),
+    Arm("capacity", capacity, LinearCapacity, "capacity, linear rule", "#009E73", "-", "[6]", "05_other_arms",
+        "The KL is pressed down to C from above and lifted to it from below; the clock raises C."),
+    Arm("capacity_ramp", capacity, EarlyRamp, "capacity, own ramp", "#009E73", "--", "[6]", "05_other_arms",
+        "The KL is pressed down to C from above and lifted to it from below; C is early at its maximum."),
+    Arm("dynamic_vae", dynamic_vae, Staircase, "DynamicVAE", "#009E73", ":", "Shao et al., CVPR 2022", "05_other_arms",
+        "A controller lets β down from far above while the clock raises C: nearly closed at first, then opened."),
     Arm("fixed_set_point", controlled, always_at_maximum, "C fixed at its maximum", "#56B4E9", ":",
-        "a control", "05_other_arms", beside="linear"),
+        "a control", "05_other_arms",
+        "A controller holds the KL at C, which is at its maximum from the first step.",
+        beside="linear"),
     # The total correlation alone under pressure.
-    Arm("beta_tcvae", beta_tcvae, None, "beta-TCVAE", "#CC79A7", "-", "[12]", "05_other_arms", least_batch=2),
-    Arm("factor_vae", factor_vae, None, "FactorVAE", "#CC79A7", "--", "[7]", "05_other_arms", least_batch=2),
+    Arm("beta_tcvae", beta_tcvae, None, "beta-TCVAE", "#CC79A7", "-", "[12]", "05_other_arms",
+        "The KL has weight 1; more pressure is on the total correlation alone, estimated from the batch.",
+        least_batch=2),
+    Arm("factor_vae", factor_vae, None, "FactorVAE", "#CC79A7", "--", "[7]", "05_other_arms",
+        "The KL has weight 1; more pressure is on the total correlation alone, estimated by a discriminator.",
+        least_batch=2),
     # The report's wish: no pressure on the information, by way of C, and literally.
     Arm("information", information, None, "information is free", "#D55E00", "--", "the report", "05_other_arms",
+        "A controller holds the KL at C, which follows the estimated information: only what exceeds it is pressed.",
         least_batch=2),
     Arm("total_correlation", information_alone, linear_to_most, "I held, TC pressed", "#D55E00", ":",
-        "the report, [12]", "05_other_arms", least_batch=2),
+        "the report, [12]", "05_other_arms",
+        "A controller holds the estimated information at C; the total correlation is pressed beside it.",
+        least_batch=2),
 )  # fmt: skip
 ARMS = {arm.name: arm for arm in _ROWS}
 

@@ -19,7 +19,8 @@
 #
 # The methods that the report leans on, and controls, in the same harness: one row of `lib/arms.py` each, on the same
 # images, network, initial weights, batches, noise and measures as the linear and the adaptive arm. This notebook shows
-# what one of them adds to the loss, trains one run of it, and measures it.
+# what one of them adds to the loss, trains one run of it, measures it, and ends in the comparison of all arms trained so
+# far.
 
 # %% [markdown]
 # ## Parameters
@@ -103,3 +104,43 @@ show_measures(run, data, evaluation)
 
 # %%
 show_information(run, data, evaluation)
+
+# %% [markdown]
+# ## All arms trained so far
+#
+# Runs of the same profile, settings and seed that stand trained and measured are put beside this one, also those of the
+# linear and the adaptive arm. With one run per arm no difference is told from chance.
+
+# %%
+from lib.report.notebooks.other_arms import compare_arms, show_arms, show_at_kl, show_estimates, show_rate_distortion
+
+compared = compare_arms(profile, config, evaluation, data)
+
+# %%
+show_arms(compared, run)
+
+# %%
+show_at_kl(compared, run)
+
+# %% [markdown]
+# ### The bottleneck
+#
+# The information bottleneck [5] asks how little of $x$ a code may keep for what it must tell. Here it must tell $x$
+# itself: the rate $R$ is what the code costs, the distortion $D$ what is still to be said once it is known. The images
+# are binary, so that $D$ is a code length of theirs in nats, and no code is shorter than their entropy:
+#
+# $$ D + \mathrm{KL} \ge D + I_q(x; z) \ge H(x \mid z) + I_q(x; z) = H(x). \tag{3} $$
+#
+# Along a line in the figure an arm trades one for the other; of two arms the one nearer to the bound codes better.
+
+# %%
+show_rate_distortion(compared, run)
+
+# %% [markdown]
+# ### The information as training estimated it
+#
+# Two arms steer by an estimate of $I_q(x; z)$ while they train. It is compared with the value that all measured images
+# give, at every weight snapshot.
+
+# %%
+show_estimates(compared, run)

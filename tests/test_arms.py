@@ -29,6 +29,7 @@ from lib.training.train import train
 def test_every_row_is_complete_and_told_apart():
     for name, arm in ARMS.items():
         assert arm.name == name and arm.label and arm.cited
+        assert arm.bottleneck.endswith(".") and arm.bottleneck.count(".") == 1
         assert is_color_like(arm.colour)
         assert (ROOT / "notebooks" / f"{arm.notebook}.ipynb").exists()
     assert (
@@ -62,7 +63,10 @@ class Weighted:
 @pytest.fixture
 def made_up(monkeypatch):
     """A row more in the table."""
-    row = Arm("made_up", lambda settings, schedule: Weighted(4.0), None, "made up", "#009E73", ":", "a test", "05_none")
+    row = Arm(
+        "made_up", lambda settings, schedule: Weighted(4.0), None, "made up", "#009E73", ":", "a test", "05_none",
+        "A fixed weight.",
+    )  # fmt: skip
     monkeypatch.setitem(ARMS, row.name, row)
     return row.name
 

@@ -22,13 +22,13 @@ def settled_windows(trace: pd.DataFrame) -> pd.DataFrame:
     """Means over 1/200 of the training each: step (the last), kl, reconstruction, beta and capacity.
 
     Only the windows from beta's largest on in which the KL was within APART nats of C: otherwise beta is a controller's
-    on its way, and no slope of anything. An arm without C has all from there on.
+    on its way, and no slope of anything. An arm without C has all from there on, one without beta from the start.
     """
     place = np.minimum(np.arange(len(trace)) * WINDOWS // len(trace), WINDOWS - 1)
     columns = [f"{name}_mean" for name in ("kl", "reconstruction", "beta", "capacity")]
     windows = trace.groupby(place)[columns].mean().set_axis(["kl", "reconstruction", "beta", "capacity"], axis=1)
     windows.insert(0, "step", trace.groupby(place)["step"].last())
-    risen = windows.index >= windows["beta"].argmax()
+    risen = windows.index >= windows["beta"].fillna(-np.inf).argmax()
     return windows[risen & ~((windows["kl"] - windows["capacity"]).abs() > APART)].reset_index(drop=True)
 
 

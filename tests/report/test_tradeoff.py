@@ -25,6 +25,7 @@ def test_windows_are_means_and_only_those_that_have_settled():
     rising.loc[:499, "beta_mean"] = np.linspace(1, 99, 500)  # a controller on its way up
     assert len(tradeoff.settled_windows(rising)) == 150 + 1
     assert len(tradeoff.settled_windows(trace().assign(capacity_mean=np.nan))) == 200  # an arm without a C
+    assert len(tradeoff.settled_windows(trace().assign(beta_mean=np.nan))) == 200  # and one without a beta
 
 
 def test_beta_and_slope_at_a_kl():

@@ -1,7 +1,7 @@
 """What all figures share: palette, fonts, axes, and how one is shown and saved; an arm has its colour everywhere."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -61,9 +61,18 @@ def steps_axis(axis: Axes) -> None:
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
 
 
-def arm_legend(figure: Figure, arms: Iterable[str]) -> None:
+def arm_legend(figure: Figure, arms: Collection[str]) -> None:
     """One legend of the arms, above all panels."""
     handles = [
         plt.Line2D([], [], color=ARMS[arm].colour, linestyle=ARMS[arm].line, label=ARMS[arm].label) for arm in arms
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(6 if len(handles) < 5 else 3, len(handles)))
+    figure.legend(handles=handles, loc="outside upper center", ncols=_columns(arms), handlelength=2.6)
+
+
+def legend_height(arms: Collection[str]) -> float:
+    """Inches that the legend's rows beyond the first take."""
+    return 0.17 * (-(-len(arms) // _columns(arms)) - 1)
+
+
+def _columns(arms: Collection[str]) -> int:
+    return min(6 if len(arms) < 5 else 3, len(arms))

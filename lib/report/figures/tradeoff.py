@@ -1,6 +1,6 @@
 """The figures of what was reached at a given KL: pressure, MIG and reconstruction, all arms in one."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
@@ -9,8 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lib.arms import ARMS
-from lib.report.figures.style import REFERENCE_COLOUR, arm_legend, logarithmic
+from lib.report.figures.style import REFERENCE_COLOUR, arm_legend, legend_height, logarithmic
 from lib.report.tradeoff import AT
+
+MEASURES = {"mig_four": "MIG, four factors", "reconstruction": "reconstruction loss\n(nats per image)"}
 
 
 def beta_against_kl(windows: Mapping[str, list[pd.DataFrame]], pressures: pd.DataFrame) -> Figure:
@@ -48,36 +50,37 @@ def beta_against_kl(windows: Mapping[str, list[pd.DataFrame]], pressures: pd.Dat
     return figure
 
 
-def at_kl(snapshots: Mapping[str, list[pd.DataFrame]], windows: Mapping[str, list[pd.DataFrame]]) -> Figure:
-    """MIG (left) and reconstruction loss (right) against the KL: points are weight snapshots, larger the last one.
+def at_kl(
+    snapshots: Mapping[str, list[pd.DataFrame]],
+    windows: Mapping[str, list[pd.DataFrame]],
+    measures: Collection[str] = tuple(MEASURES),
+) -> Figure:
+    """MIG and reconstruction loss against the KL, a panel each: points are weight snapshots, larger the last one.
 
-    snapshots: arm -> tables `with_reconstruction`, one per seed; windows: arm -> `settled_windows`, the lines on the
-    right. Snapshots from before training settled are left out.
+    snapshots: arm -> tables `with_reconstruction`, one per seed; windows: arm -> `settled_windows`, the lines of the
+    reconstruction loss; measures: of MEASURES. Snapshots from before training settled are left out.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.0))
-    for arm, frames in snapshots.items():
-        for every, settled in zip(frames, windows[arm], strict=True):
-            frame = every[every["step"] >= settled["step"].min()] if len(settled) else every
-            _by_kl(right, settled, "reconstruction", arm)
-            _by_kl(left, frame, "mig_four", arm, marker="o")
-            for axis, column in ((left, "mig_four"), (right, "reconstruction")):
+    figure, axes = plt.subplots(1, len(measures), figsize=(7.2, 3.0 + legend_height(snapshots)), squeeze=False)
+    for axis, column in zip(axes[0], measures, strict=True):
+        for arm, frames in snapshots.items():
+            for every, settled in zip(frames, windows[arm], strict=True):
+                frame = every[every["step"] >= settled["step"].min()] if len(settled) else every
+                _by_kl(axis, settled if column in settled else frame, column, arm)
+                axis.plot(frame["kl"], frame[column], "o", color=ARMS[arm].colour, markersize=2.5)
                 axis.plot(
                     frame["kl"].iloc[-1], frame[column].iloc[-1], "o", color=ARMS[arm].colour, markersize=6,
                     markeredgecolor="white",
                 )  # fmt: skip
-            right.plot(frame["kl"], frame["reconstruction"], "o", color=ARMS[arm].colour, markersize=2.5)
-    left.set_ylabel("MIG, four factors")
-    left.set_ylim(bottom=0)
-    right.set_ylabel("reconstruction loss\n(nats per image)")
-    logarithmic(right.yaxis)
-    for axis in (left, right):
         axis.set_xlabel("KL (nats per image)")
+        axis.set_ylabel(MEASURES[column])
+        if column == "reconstruction":
+            logarithmic(axis.yaxis)
+        else:
+            axis.set_ylim(bottom=0)
     arm_legend(figure, snapshots)
     return figure
 
 
-def _by_kl(axis: Axes, frame: pd.DataFrame, column: str, arm: str, marker: str = "") -> None:
-    axis.plot(
-        frame["kl"], frame[column], color=ARMS[arm].colour, linestyle=ARMS[arm].line, marker=marker, markersize=2.5,
-        linewidth=0.9, alpha=0.8,
-    )  # fmt: skip
+def _by_kl(axis: Axes, frame: pd.DataFrame, column: str, arm: str) -> None:
+    style = {"color": ARMS[arm].colour, "linestyle": ARMS[arm].line}
+    axis.plot(frame["kl"], frame[column], linewidth=0.9, alpha=0.8, **style)

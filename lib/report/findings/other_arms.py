@@ -1,0 +1,111 @@
+"""What the arms trained so far say beside one another, in sentences. With one run per arm, none is told from chance."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from lib.arms import ARMS
+from lib.dsprites import N_IMAGES
+from lib.report.effects import number
+from lib.report.findings.contrast import PRIMARY
+from lib.report.findings.wording import joined, labels
+from lib.report.other_arms import above_bound
+
+BASE = "linear"  # the arm that the others are compared with
+RATES = {"KL": "kl", "$I_q(x; z)$": "mutual_information"}
+
+
+def in_words(arm: str, results: pd.DataFrame) -> str:
+    """What the arm does to the bottleneck, and whether that shows against `BASE`; results: `lib.report.other_arms`."""
+    does = ARMS[arm].bottleneck
+    if arm == BASE:
+        return f"{does} The others are compared with it."
+    if BASE not in results.index:
+        return f"{does} There is no {BASE} run of the same settings and seed to compare it with."
+    differences = {what: results.loc[arm, what.column] - results.loc[BASE, what.column] for what in PRIMARY}
+    shows = [what.label for what, difference in differences.items() if abs(difference) > what.margin]
+    written = [
+        f"{what.label} {difference:+{what.form}}{what.unit}, {'more than' if what.label in shows else 'at most'} "
+        f"{what.margin:g}" for what, difference in differences.items()
+    ]  # fmt: skip
+    verdict = f"shows in the {joined(shows)}" if shows else "does not show"
+    return f"{does} Against {BASE} that {verdict} ({'; '.join(written)}), which one seed does not tell from chance."
+
+
+def bound(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> str:
+    """By how much each arm stays above D + R = H(x), at the snapshot where that is least, for both rates."""
+    images = next(iter(snapshots.values()))["images"].iloc[0]
+    parts = [f"H(x) of the N = {images:,} measured images is {entropy:.2f} nats."]
+    below = []
+    for rate, column in RATES.items():
+        least = {arm: above_bound(frame, column, entropy) for arm, frame in snapshots.items()}
+        written = "; ".join(f"{ARMS[arm].label} {distance:.2f}" for arm, (distance, _) in least.items())
+        parts.append(f"The least D + {rate} − H(x) over an arm's snapshots, in nats: {written}.")
+        below += [
+            f"{ARMS[arm].label} by {-distance:.2f} nats with R = {rate} at step {step:,}"
+            for arm, (distance, step) in least.items() if distance < 0
+        ]  # fmt: skip
+    if below:
+        parts.append(f"BELOW the bound, where nothing can be, so that a measure is wrong: {'; '.join(below)}.")
+    else:
+        parts.append("No snapshot lies below the bound.")
+    return " ".join(parts)
+
+
+def bias(estimates: Mapping[str, pd.DataFrame], snapshots: Mapping[str, pd.DataFrame]) -> str:
+    """Mean and largest bias of the estimates that steered; estimates: `lib.report.other_arms.estimates`, by arm."""
+    known = {arm: frame for arm, frame in estimates.items() if len(frame)}
+    if not known:
+        return "No arm that steers by an estimate of $I_q(x; z)$ has a snapshot with one yet."
+    parts = []
+    for arm, frame in known.items():
+        largest = frame.loc[frame["bias"].abs().idxmax()]
+        parts.append(
+            f"{ARMS[arm].label} {frame['bias'].mean():+.2f} nats on average over {len(frame)} snapshots, and the "
+            f"largest {largest['bias']:+.2f} nats (step {largest['step']:,.0f})"
+        )
+    images = snapshots[next(iter(known))]["images"].iloc[0]
+    return (
+        f"The estimate less the exact $I_q(x; z)$: {'; '.join(parts)}. The exact value is that of the "
+        f"N = {images:,} images of the snapshots' grid, and bounded by log N = {np.log(images):.2f} nats; the estimate "
+        f"is of all {N_IMAGES:,} images, and smoothed from 0 on, so that it lags."
+    )
+
+
+def how_to_train(missing: Sequence[str], parameters: Mapping[str, object]) -> str:
+    """The command that trains and measures the arms that are not there yet; empty where all are.
+
+    parameters: of the notebooks, beside the arm, so that settings and seed are the same.
+    """
+    if not missing:
+        return ""
+    given = " ".join(f"-p {name} {value}" for name, value in parameters.items())
+    notebooks = dict.fromkeys(ARMS[arm].notebook for arm in missing)
+    names = [
+        f"{joined(f'`{arm}`' for arm in missing if ARMS[arm].notebook == notebook)} (NOTEBOOK `{notebook}`)"
+        for notebook in notebooks
+    ]
+    return (
+        f"`papermill notebooks/NOTEBOOK.ipynb out.ipynb {given} -p arm ARM` trains and measures, with these settings, "
+        f"an arm that is not there yet: {', '.join(names)}."
+    )
+
+
+def table(results: pd.DataFrame, precisions: Mapping[str, str]) -> pd.DataFrame:
+    """The results as text for a reader, one row per arm, its sentence last; precisions: by arm."""
+    rows = {
+        "MIG, four factors": ("mig_four", number(".3f")),
+        "reconstruction": ("reconstruction", number(".2f")),
+        "KL": ("kl", number(".2f")),
+        "I(x; z)": ("mutual_information", number(".2f")),
+        "total correlation": ("total_correlation", number(".2f")),
+        "dimension-wise KL": ("dimension_wise_kl", number(".2f")),
+        "latents in use": ("in_use", number(".0f")),
+    }
+    arms = list(results.index)
+    shown = pd.DataFrame({name: results[column].map(write) for name, (column, write) in rows.items()})
+    shown.insert(0, "cited", [ARMS[arm].cited for arm in arms])
+    shown["precision"] = [precisions[arm] for arm in arms]
+    shown["in words"] = [in_words(arm, results) for arm in arms]
+    return shown.set_axis(labels(arms))

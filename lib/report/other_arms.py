@@ -1,0 +1,132 @@
+"""All arms trained so far with the settings of one run: gathered from their directories, with what is said of them.
+
+The runs share seed, network, initial weights, batches, noise and measures, and differ in their arm alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lib.arms import ARMS
+from lib.data.counts import distinct_images
+from lib.data.dataset import Dataset
+from lib.evaluation import evaluate
+from lib.evaluation.posteriors import evaluation_grid
+from lib.evaluation.records import kept
+from lib.evaluation.snapshots import chosen_snapshots, measured_rows
+from lib.objectives.seam import INFORMATION
+from lib.report.latents import IN_USE
+from lib.report.tradeoff import settled_windows
+from lib.runs.profiles import Profile
+from lib.runs.run import Run
+from lib.runs.settings import EvaluationConfig, TrainingConfig
+
+PARTS = ("mutual_information", "total_correlation", "dimension_wise_kl")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Measured runs, one per arm, in the order of the table of arms; all mappings are by arm.
+
+    `measured`: evaluation.json; `snapshots`: rows of snapshots.csv; `entropy`: H(x) in nats of the images that the
+    snapshots were measured on.
+    """
+
+    runs: dict[str, Run]
+    measured: dict[str, dict[str, Any]]
+    snapshots: dict[str, pd.DataFrame]
+    entropy: float
+
+    @cached_property
+    def traces(self) -> dict[str, pd.DataFrame]:
+        return {arm: run.trace() for arm, run in self.runs.items()}
+
+    @cached_property
+    def windows(self) -> dict[str, pd.DataFrame]:
+        """`settled_windows` of the traces."""
+        return {arm: settled_windows(trace) for arm, trace in self.traces.items()}
+
+    @cached_property
+    def estimates(self) -> dict[str, pd.DataFrame]:
+        """`estimates` of the arms that steer by the information."""
+        steered = {arm: trace for arm, trace in self.traces.items() if INFORMATION in trace}
+        return {arm: estimates(trace, self.snapshots[arm]) for arm, trace in steered.items()}
+
+
+def compare(profile: Profile, config: TrainingConfig, evaluation: EvaluationConfig, data: Dataset) -> Compared:
+    """The runs with `config`'s settings and seed, whatever their arm, that stand measured as `evaluation` says."""
+    runs = {arm: run for arm, run in siblings(profile, config).items() if is_measured(run, evaluation)}
+    wanted = evaluation.only(evaluate.SETTINGS)
+    return Compared(
+        runs,
+        {arm: kept(run.path / "evaluation.json", wanted, evaluate.ENTRIES) for arm, run in runs.items()},
+        {arm: measured_rows(run, evaluation) for arm, run in runs.items()},
+        entropy_of_grid(data, evaluation.snapshot_position_stride),
+    )
+
+
+def siblings(profile: Profile, config: TrainingConfig) -> dict[str, Run]:
+    """Arm -> the run that was trained with these settings, of the arms of which one was."""
+    settings = config.as_mapping()
+    arms = [arm for arm in ARMS if config.batch_size >= ARMS[arm].least_batch]
+    wanted = [profile.training_config(**(settings | {"arm": arm})) for arm in arms]
+    runs = {each.arm: (profile.run(each), each) for each in wanted}
+    return {arm: run for arm, (run, each) in runs.items() if run.complete and run.config() == each}
+
+
+def is_measured(run: Run, evaluation: EvaluationConfig) -> bool:
+    """Whether evaluation and snapshots were measured with these settings, all snapshots that they choose."""
+    if kept(run.path / "evaluation.json", evaluation.only(evaluate.SETTINGS)) is None:
+        return False
+    return set(chosen_snapshots(run, evaluation)) <= set(measured_rows(run, evaluation)["step"])
+
+
+def entropy_of_grid(data: Dataset, position_stride: int) -> float:
+    """H(x) in nats of the images that snapshots are measured on, some of which are equal."""
+    indices, _ = evaluation_grid(position_stride)
+    return distinct_images(data.packed.cpu()[indices]).entropy
+
+
+def results(measured: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per arm, from its evaluation.json: mig_four (quadrature), losses and information in nats, `in_use`.
+
+    in_use: the number of latents with a KL above IN_USE.
+    """
+    return pd.DataFrame(
+        {
+            arm: {
+                "mig_four": content["mig_four"]["quadrature"],
+                "reconstruction": content["reconstruction"],
+                "kl": content["kl"],
+                **{part: content["decomposition"][part] for part in PARTS},
+                "in_use": int((np.array(content["kl_latents"]) > IN_USE).sum()),
+            }
+            for arm, content in measured.items()
+        }
+    ).T
+
+
+def above_bound(snapshots: pd.DataFrame, rate: str, entropy: float) -> tuple[float, int]:
+    """The least D + R - H(x) in nats over the snapshots, and its step; rate: the column that R is.
+
+    D, a code length of binary pixels, and the KL bound the images' code length: D + KL >= H(x). For R = I_q(x; z) the
+    same holds, as D >= H(x|z) = H(x) - I_q(x; z). Below 0 a measure is wrong.
+    """
+    distance = snapshots["reconstruction"] + snapshots[rate] - entropy
+    return float(distance.min()), int(snapshots.loc[distance.idxmin(), "step"])
+
+
+def estimates(trace: pd.DataFrame, snapshots: pd.DataFrame) -> pd.DataFrame:
+    """The estimate that steered beside the exact I_q(x; z), one row per snapshot, in nats.
+
+    step, exact, estimate (of the trace's last row that is not after the step; a snapshot from before the first row is
+    left out), bias (estimate less exact).
+    """
+    steps = snapshots[["step", "mutual_information"]].rename(columns={"mutual_information": "exact"})
+    rows = trace[["step", INFORMATION]].rename(columns={INFORMATION: "estimate"})
+    pairs = pd.merge_asof(steps.sort_values("step"), rows, on="step").dropna(ignore_index=True)
+    return pairs.assign(bias=pairs["estimate"] - pairs["exact"])

@@ -1,0 +1,228 @@
+"""All arms beside one another: on invented runs, tables and codes of which everything is known."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lib.data.dataset import Dataset
+from lib.dsprites import N_IMAGES, render, render_packed
+from lib.evaluation.evaluate import SETTINGS as EVALUATED
+from lib.evaluation.posteriors import evaluation_grid
+from lib.evaluation.snapshots import BEST, SETTINGS
+from lib.report import other_arms
+from lib.report.figures.bottleneck import rate_distortion
+from lib.report.figures.style import png
+from lib.report.findings import other_arms as findings
+from lib.report.notebooks import other_arms as calls
+from lib.runs.profiles import Profile, load_profile
+from lib.runs.run import Run, write_trace
+
+STEPS = [50, 100, 200]
+ENTROPY = 8.0
+
+
+@pytest.fixture
+def smoke(tmp_path, monkeypatch) -> Profile:
+    monkeypatch.setattr("lib.runs.profiles.RESULTS", tmp_path)
+    return load_profile("smoke")
+
+
+@pytest.fixture(scope="module")
+def grid_images() -> Dataset:
+    """The images that the profile smoke measures snapshots on; all others are blank."""
+    indices, _ = evaluation_grid(8)
+    packed = np.zeros((N_IMAGES, 512), dtype=np.uint8)
+    packed[indices.numpy()] = render_packed(indices.numpy())
+    return Dataset(torch.from_numpy(packed), "0" * 64, "rendered")
+
+
+def snapshots(kl: float = 6.0, above: float = 30.0) -> pd.DataFrame:
+    """The KL grows to `kl`, a tenth of it no information; D + KL comes down to `above` nats above ENTROPY."""
+    rates = np.array([0.2, 0.5, 1.0]) * kl
+    distance = above + np.array([100.0, 10.0, 0.0])
+    frame = pd.DataFrame({"step": STEPS, "images": 2880, "kl": rates, "mutual_information": 0.9 * rates})
+    return frame.assign(
+        reconstruction=ENTROPY + distance - rates, mig_four=rates / 20, **dict.fromkeys(BEST.values(), 0.1)
+    )
+
+
+def invented(profile: Profile, arm: str, mig: float, reconstruction: float, **changes) -> Run:
+    """A run as training and measuring leave it, but for its weights; it steers by an estimate 0.5 nats too high."""
+    config = profile.training_config(arm, 1, **changes)
+    run = profile.run(config)
+    run.claim(config)
+    evaluation = profile.evaluation_config()
+    parts = {"mutual_information": 5.4, "total_correlation": 0.4, "dimension_wise_kl": 0.2}
+    measured = {
+        "config": evaluation.only(EVALUATED), "images": 2880, "factor_sizes": [], "information": [], "factor_gaps": {},
+        "reconstruction": reconstruction, "reconstruction_standard_error": 0.1, "kl": 6.0, "mig_five": {},
+        "kl_latents": [3.0, 2.9, 0.11, 0.09] + [0.0] * 6, "mig_four": {"quadrature": mig}, "decomposition": parts,
+    }  # fmt: skip
+    (run.path / "evaluation.json").write_text(json.dumps(measured))
+    (run.path / "snapshots.json").write_text(json.dumps({"config": evaluation.only(SETTINGS)}))
+    frame = snapshots()
+    frame.to_csv(run.path / "snapshots.csv", index=False)
+    values = {
+        "kl": frame["kl"], "reconstruction": frame["reconstruction"], "beta": 1.0, "capacity": frame["kl"],
+        **({"information": frame["mutual_information"] + 0.5} if arm == "information" else {}),
+    }  # fmt: skip
+    trace = pd.DataFrame({"step": STEPS} | values | {f"{name}_mean": column for name, column in values.items()})
+    write_trace(run.path / "trace.h5", trace, np.ones(0, dtype=bool), {})
+    origin = {"hardware": {"accelerator": None, "processor": "an invented processor"}}
+    (run.path / "run.json").write_text(json.dumps({"provenance": origin, "summary": {"steps": config.steps}}))
+    return run
+
+
+def compared(profile: Profile, data: Dataset, arm: str = "vae", **changes) -> other_arms.Compared:
+    return other_arms.compare(profile, profile.training_config(arm, 1, **changes), profile.evaluation_config(), data)
+
+
+def test_only_runs_of_the_same_settings_and_measures_are_compared(smoke, grid_images):
+    for arm in ("linear", "vae"):
+        invented(smoke, arm, 0.2, 30.0)
+    invented(smoke, "adaptive", 0.2, 30.0, steps=100)
+    other = invented(smoke, "beta_vae", 0.2, 30.0)
+    assert list(compared(smoke, grid_images).runs) == ["linear", "vae", "beta_vae"]
+    measured = json.loads((other.path / "evaluation.json").read_text())
+    (other.path / "evaluation.json").write_text(json.dumps(measured | {"config": {"position_stride": 1}}))
+    assert list(compared(smoke, grid_images).runs) == ["linear", "vae"]
+    (other.path / "evaluation.json").write_text(json.dumps(measured))
+    snapshots().iloc[:-1].to_csv(other.path / "snapshots.csv", index=False)  # still being measured
+    assert list(compared(smoke, grid_images).runs) == ["linear", "vae"]
+    assert list(compared(smoke, grid_images, steps=100).runs) == ["adaptive"]
+    assert compared(smoke, grid_images, batch_size=1).runs == {}  # too small for some arms: no reason to stop
+
+
+def test_the_entropy_is_that_of_the_images_measured(grid_images):
+    """Against counts of drawn pixels; of the grid some images are equal, so that it is below log N."""
+    indices, _ = evaluation_grid(16)
+    _, counts = np.unique(render(indices.numpy()).reshape(len(indices), -1), axis=0, return_counts=True)
+    shares = counts / counts.sum()
+    found = other_arms.entropy_of_grid(grid_images, 16)
+    assert found == pytest.approx(-(shares * np.log(shares)).sum()) and found < np.log(len(indices))
+
+
+def test_rows_come_from_the_evaluation(smoke, grid_images):
+    invented(smoke, "vae", 0.25, 33.0)
+    row = other_arms.results(compared(smoke, grid_images).measured).loc["vae"]
+    assert row[["mig_four", "reconstruction", "kl", "in_use"]].tolist() == [0.25, 33.0, 6.0, 3]
+    assert row[["mutual_information", "total_correlation", "dimension_wise_kl"]].tolist() == [5.4, 0.4, 0.2]
+
+
+@pytest.mark.parametrize(
+    ("mig", "reconstruction", "sentence"),
+    [
+        (0.26, 32.5, "Against linear that shows in the MIG and reconstruction loss (MIG +0.060, more than 0.05; "
+                     "reconstruction loss +2.5 nats, more than 2), which one seed does not tell from chance."),
+        (0.14, 31.5, "shows in the MIG (MIG -0.060, more than 0.05; reconstruction loss +1.5 nats, at most 2)"),
+        (0.24, 27.0, "shows in the reconstruction loss (MIG +0.040, at most 0.05; reconstruction loss -3.0 nats, more"),
+        (0.16, 28.5, "does not show (MIG -0.040, at most 0.05; reconstruction loss -1.5 nats, at most 2), which one"),
+    ],
+)  # fmt: skip
+def test_whether_an_arm_shows_is_judged_by_the_margins(mig, reconstruction, sentence):
+    results = pd.DataFrame({"mig_four": [0.2, mig], "reconstruction": [30.0, reconstruction]}, index=["linear", "vae"])
+    text = findings.in_words("vae", results)
+    assert text.startswith("β stays 1: no pressure") and sentence in text
+    assert findings.in_words("linear", results).endswith("raises. The others are compared with it.")
+    assert "There is no linear run" in findings.in_words("vae", results.loc[["vae"]])
+
+
+@pytest.mark.parametrize("rate", ["kl", "mutual_information"])
+def test_no_code_lies_below_the_bound_and_the_best_decoder_lies_on_it(rate):
+    """Codes of 6 images by 4 symbols, written out: p(x|z) by Bayes' rule and at random; uniform prior for the KL."""
+    rng = np.random.default_rng(0)
+    encoder = rng.dirichlet(np.ones(4), 6)  # q(z|x), [6, 4]
+    joint = encoder / 6
+    marginal = joint.sum(0)
+    rates = {
+        "kl": (joint * np.log(encoder / 0.25)).sum(), "mutual_information": (joint * np.log(encoder / marginal)).sum(),
+    }  # fmt: skip
+    decoders = [joint / marginal, *(rng.dirichlet(np.ones(6), 4).T for _ in range(20))]
+    losses = [-(joint * np.log(decoder)).sum() for decoder in decoders]
+    frame = pd.DataFrame({"step": range(21), "reconstruction": losses, rate: rates[rate]})
+    least, step = other_arms.above_bound(frame, rate, np.log(6))
+    mismatch = (marginal * np.log(marginal / 0.25)).sum() if rate == "kl" else 0.0
+    assert least == pytest.approx(mismatch, abs=1e-12) and step == 0
+    assert other_arms.above_bound(frame.iloc[1:], rate, np.log(6))[0] > mismatch
+
+
+def test_points_below_the_bound_are_seen():
+    fine = {"linear": snapshots(), "vae": snapshots(kl=10.0, above=0.5 + 1.0)}  # I is 1 nat less than the KL there
+    text = findings.bound(fine, ENTROPY)
+    assert "H(x) of the N = 2,880 measured images is 8.00 nats." in text
+    assert "The least D + KL − H(x) over an arm's snapshots, in nats: linear 30.00; VAE 1.50." in text
+    assert "The least D + $I_q(x; z)$ − H(x) over an arm's snapshots, in nats: linear 29.40; VAE 0.50." in text
+    assert text.endswith("No snapshot lies below the bound.")
+    text = findings.bound(fine | {"vae": snapshots(kl=10.0, above=0.25)}, ENTROPY)
+    assert "linear 30.00; VAE 0.25." in text and "linear 29.40; VAE -0.75." in text
+    assert text.endswith("measure is wrong: VAE by 0.75 nats with R = $I_q(x; z)$ at step 200.")
+
+
+def test_the_figure_shows_every_snapshot_and_the_bound():
+    below = snapshots(above=-1.0)
+    figure = rate_distortion({"linear": snapshots(), "vae": below}, ENTROPY)
+    for axis, rate in zip(figure.axes, ("kl", "mutual_information"), strict=True):
+        lines = [line.get_xydata() for line in axis.get_lines()]
+        np.testing.assert_allclose(lines[2], below[[rate, "reconstruction"]])
+        np.testing.assert_allclose(lines[3], below[[rate, "reconstruction"]].iloc[-1:])
+        np.testing.assert_allclose(lines[4].sum(1), ENTROPY)
+        assert axis.get_ylim()[0] < below["reconstruction"].min()
+    assert png(figure, 40).startswith(b"\x89PNG")
+
+
+def test_an_estimate_is_held_against_the_exact_value_at_its_snapshot():
+    trace = pd.DataFrame({"step": [60, 100, 150, 200], "information": [1.0, 2.0, 9.0, 4.0]})
+    frame = snapshots().assign(mutual_information=[0.0, 2.25, 3.0])
+    pairs = other_arms.estimates(trace, frame)
+    assert pairs["step"].tolist() == [100, 200] and pairs["bias"].tolist() == [-0.25, 1.0]  # none yet at step 50
+    text = findings.bias({"information": pairs}, {"information": frame})
+    assert "information is free +0.38 nats on average over 2 snapshots, and the largest +1.00 nats (step 200)." in text
+    assert "N = 2,880 images of the snapshots' grid, and bounded by log N = 7.97 nats" in text
+    low = findings.bias({"information": pairs.assign(bias=[-3.0, 1.0])}, {"information": frame})
+    assert "-1.00 nats on average over 2 snapshots, and the largest -3.00 nats (step 100)" in low
+    assert findings.bias({}, {}).startswith("No arm that steers")
+
+
+def test_the_command_names_what_is_missing():
+    text = findings.how_to_train(["linear", "vae", "cyclical"], {"profile": "smoke", "seed": 1, "steps": 300})
+    assert "out.ipynb -p profile smoke -p seed 1 -p steps 300 -p arm ARM`" in text
+    assert text.endswith("`linear` (NOTEBOOK `02_linear_training`), `vae` and `cyclical` (NOTEBOOK `05_other_arms`).")
+    assert findings.how_to_train([], {"profile": "smoke"}) == ""
+
+
+@pytest.fixture
+def shown(monkeypatch) -> list[str]:
+    """All that is displayed, as text."""
+    texts = []
+
+    def display(what):
+        texts.append(what._repr_html_() if isinstance(what, pd.DataFrame) else what.data)
+
+    monkeypatch.setattr(calls, "display", display)
+    monkeypatch.setattr("lib.report.figures.style.display", display)
+    return texts
+
+
+@pytest.mark.parametrize("arms", [("vae",), ("linear", "vae", "capacity", "information")])
+def test_the_notebook_ends_in_all_arms(arms, smoke, grid_images, shown):
+    for arm in arms:
+        run = invented(smoke, arm, 0.2, 30.0, latents=12)
+    config, evaluation = run.config(), smoke.evaluation_config()
+    found = calls.compare_arms("smoke", config, evaluation, grid_images)
+    for show in (calls.show_arms, calls.show_at_kl, calls.show_rate_distortion, calls.show_estimates):
+        show(found, run)
+    text = "".join(str(each) for each in shown)
+    assert list(found.runs) == list(arms)
+    assert "-p profile smoke -p seed 1 -p latents 12 -p arm ARM`" in text and "`adaptive` (NOTEBOOK" in text
+    assert ("`linear` " in text) == ("linear" not in arms)
+    assert "β stays 1: no pressure beyond the evidence lower bound's own." in text  # and nothing of it left out
+    captions = [each for each in shown if isinstance(each, str) and each.startswith(("**Table", "**Figure"))]
+    assert [caption.split("*")[2] for caption in captions] == [
+        "Table 2.", "Figure 4.", "Figure 5.", "Figure 6.", *(["Figure 7."] if "information" in arms else [])
+    ]  # fmt: skip
+    assert all("**reduced, n = 1** run per arm: 200 steps" in caption for caption in captions)
+    assert ("information is free +0.50 nats on average over 3 snapshots" in text) == ("information" in arms)
+    assert len(list((run.path / "figures").glob("all_arms_*.png"))) == len(captions) - 1
