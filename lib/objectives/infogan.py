@@ -89,10 +89,10 @@ def info_gan(settings: ObjectiveSettings, schedule: Callable[..., Schedule] | No
     """Half of the latents are codes, lambda = 0.05, spectral normalisation: "InfoGAN (modified)" of InfoGAN-CR.
 
     That is the baseline on dSprites of fjxmlzn/InfoGAN-CR (5 codes, 5 noise variables; the original has digits only),
-    whose discriminator this is. Departures: G and Q are the decoder and the encoder of all arms, so that G has no
-    batch normalisation and Q a trunk of its own; Q learns its widths, where theirs are fixed; codes and noise have
-    variance 1, and the noise is normal. Per step theirs learn once at 2e-3 (D, Q) and twice at 1e-3 (G), here once at
-    one rate, a fifth of the settings': without batch normalisation, at the full one, G's logits ran off to a black
-    image within 250 steps. No published setting is known to us for these networks.
+    whose discriminator this is, its slope read as 0.2. Departures: G and Q are the decoder and the encoder of all
+    arms, so that G has no batch normalisation and Q a trunk of its own; Q learns its widths, where theirs are fixed;
+    codes and noise have variance 1, and the noise is normal. Per step theirs learn once at 2e-3 (D, Q) and twice at
+    1e-3 (G), here all once at one rate, a fifth of the settings': in a trial at their rates G, without batch
+    normalisation, soon drew black alone and stopped learning. No published setting fits these networks.
     """
     return InfoGAN(settings.latents // 2, LAMBDA, settings.learning_rate / SLOWER)
