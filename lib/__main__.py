@@ -21,6 +21,7 @@ from typing import Any
 from lib.arms import ARMS
 from lib.data import dataset
 from lib.evaluation.evaluate import evaluate
+from lib.evaluation.samples import measure_samples
 from lib.evaluation.snapshots import measure_snapshots
 from lib.refusal import Refusal
 from lib.runs.profiles import load_profile
@@ -107,6 +108,8 @@ def train_profile(
             record = run.record()["provenance"]
             measured = evaluate(run, data, evaluation)
             measure_snapshots(run, data, evaluation)
+            if ARMS[run.config().arm].sampler:
+                measure_samples(run, data, evaluation)
             done.append(run)
             print(
                 f"{run.name}: {run.config().steps:,} steps in {record['seconds'] / 60:.1f} minutes; "

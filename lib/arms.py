@@ -14,6 +14,7 @@ from lib.objectives.capacity import capacity
 from lib.objectives.clocks import EarlyRamp, Staircase, always_at_maximum
 from lib.objectives.dynamic import dynamic_vae
 from lib.objectives.factor import factor_vae
+from lib.objectives.infogan import InfoGAN, info_gan
 from lib.objectives.information import information, information_alone, linear_to_most
 from lib.objectives.tcvae import beta_tcvae
 from lib.objectives.weighted import beta_vae, cyclical, kl_annealing, vae
@@ -35,7 +36,8 @@ class Arm:
     """One row. Constants of an arm (a beta of 4, say) are bound here, in `objective`, and are no settings."""
 
     name: str
-    objective: Callable[[ObjectiveSettings, Callable[..., Schedule] | None], Objective]  # from settings and `schedule`
+    # From settings and `schedule`.
+    objective: Callable[[ObjectiveSettings, Callable[..., Schedule] | None], Objective | InfoGAN]
     # From c_start, c_max (nats per image) and the number of steps; None: no C, or not of these alone.
     schedule: Callable[..., Schedule] | None
     label: str
@@ -51,6 +53,7 @@ class Arm:
     drawn_from: str | None = None  # the arm whose share of advancing steps, of the same seed, it draws its own with
     of_next_seed: bool = False  # it takes those steps themselves, of the next seed (lib/runs/recorded.py)
     least_batch: int = 1  # images; 2 where those of a batch are compared
+    sampler: bool = False  # trained as one, without a likelihood (lib/training/gan.py); its samples are measured
 
 
 _ROWS = (
@@ -116,6 +119,10 @@ _ROWS = (
         "the report, [12]", "05_other_arms",
         "A controller holds the estimated information at C; the total correlation is pressed beside it.",
         least_batch=2),
+    # No likelihood, and no KL to press on: codes that can be read off the samples of a GAN.
+    Arm("info_gan", info_gan, None, "InfoGAN", "#E69F00", ":", "[8]", "05_other_arms",
+        "No KL is pressed: codes are tied to the samples of a generator by a lower bound of their information.",
+        sampler=True),
 )  # fmt: skip
 ARMS = {arm.name: arm for arm in _ROWS}
 
@@ -127,7 +134,7 @@ def arm_named(name: str) -> Arm:
     return ARMS[name]
 
 
-def objective_of(name: str, settings: ObjectiveSettings, advances: Tensor | None = None) -> Objective:
+def objective_of(name: str, settings: ObjectiveSettings, advances: Tensor | None = None) -> Objective | InfoGAN:
     """What the arm called `name` adds to the reconstruction loss, with these settings.
 
     advances: bool [steps], when C advances in an arm whose steps are drawn; without them it cannot be trained.

@@ -63,7 +63,14 @@ dci_samples: int = None  # evaluation: images that the trees of DCI learn from; 
 # %%
 from lib.files import ROOT
 from lib.report.notebooks.shared import arms_of, configure_training
-from lib.report.notebooks.training import show_information, show_measures, show_rule, show_toy_plant, train_and_show
+from lib.report.notebooks.training import (
+    show_information,
+    show_measures,
+    show_rule,
+    show_samples,
+    show_toy_plant,
+    train_and_show,
+)
 
 config, evaluation, run = configure_training(globals(), arms=arms_of("05_other_arms"))
 print(f"{config}\n-> {run.path.relative_to(ROOT)}")
@@ -77,7 +84,8 @@ print(f"{config}\n-> {run.path.relative_to(ROOT)}")
 #
 # both in nats per image. The function that binds the arm's constants says what $P$ is, which paper and equation it
 # comes from, and where it departs from them; `control` decides at every step, without gradient, how strong the pressure
-# is, and `penalty` is $P$.
+# is, and `penalty` is $P$. InfoGAN alone has neither $D$ nor $P$: its losses are shown instead, and the reconstruction
+# loss and the KL further down are only measured, on the VAE that its two networks would make.
 
 # %%
 show_rule(config)
@@ -144,3 +152,11 @@ show_rate_distortion(compared, run)
 
 # %%
 show_estimates(compared, run)
+
+# %% [markdown]
+# ## Samples
+#
+# An arm that is trained as a sampler, InfoGAN, is also asked for samples.
+
+# %%
+show_samples(run, data, evaluation)

@@ -8,6 +8,7 @@
 - clocks      set points of these that the clock moves
 - total_correlation, tcvae   estimators from one batch, and beta-TCVAE
 - factor      FactorVAE, with its discriminator
+- infogan     InfoGAN's losses and discriminator; it has neither of the two parts of an objective
 - posterior_bank, information   the report's wish: steered by I_q(x; z), and how that is estimated
 """
 

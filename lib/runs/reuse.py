@@ -10,7 +10,7 @@ from lib.runs.run import Run
 from lib.runs.settings import TrainingConfig
 
 # What was measured on a run. Each record names its settings, so that a profile that measures otherwise does so itself.
-MEASURES = ("posterior.h5", "evaluation.json", "scores.json", "snapshots.csv", "snapshots.json")
+MEASURES = ("posterior.h5", "evaluation.json", "scores.json", "snapshots.csv", "snapshots.json", "samples.json")
 
 
 def take_over(config: TrainingConfig, run: Run, data_sha256: str) -> None:

@@ -20,7 +20,7 @@ from lib.runs.recorded import recorded
 from lib.runs.run import CHECKPOINT_REMEDY, Run, segments_of, write_trace
 from lib.runs.settings import TrainingConfig
 from lib.training.device import device_of, reproducible
-from lib.training.engine import Engine
+from lib.training.gan import engine_of
 from lib.training.layers import products
 from lib.training.lockstep import Lockstep
 from lib.training.signals import Deferred
@@ -145,7 +145,7 @@ class Training:
         self.config, self.run, self.data, self.together = config, run, data, together
         self.drawn = recorded(config, run)
         advances = None if self.drawn is None else advances_of(config.seed, config.steps, self.drawn)
-        self.engine, self.seconds = Engine(config, data, advances), 0.0
+        self.engine, self.seconds = engine_of(config, data, advances), 0.0
         self.trace = Trace(config, self.engine.columns)
         run.failure.unlink(missing_ok=True)  # of an earlier try
         self.snapshots = snapshot_steps(config)

@@ -20,6 +20,7 @@ from lib.model import ARCHITECTURES
 from lib.schedules import AdaptiveCapacity
 from lib.training import adversary, engine
 from lib.training.engine import Engine
+from lib.training.gan import engine_of
 from lib.training.streams import BLOCK, AdversaryBlock
 
 META = torch.device("meta")
@@ -54,7 +55,7 @@ def meta_engine(tiny_config, monkeypatch):
 
     def build(arm: str, **changes) -> Engine:
         data = Dataset(torch.zeros(1_000, 512, dtype=torch.uint8, device=META), "", "rendered")
-        built = Engine(
+        built = engine_of(
             tiny_config(arm, **changes), data, torch.zeros(1_000, dtype=torch.bool) if ARMS[arm].drawn_from else None
         )
         built.prepare()

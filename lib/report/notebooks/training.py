@@ -7,17 +7,21 @@ import inspect
 from collections.abc import Callable
 from textwrap import dedent
 
+import numpy as np
+import torch
 from IPython.display import Markdown, display
 
 from lib.arms import ARMS, objective_of, schedule_of
 from lib.data import dataset
 from lib.data.dataset import Dataset
 from lib.evaluation.evaluate import evaluate
+from lib.evaluation.samples import TOLERANCE, draw, measure_samples
 from lib.evaluation.scores import measure_scores
 from lib.evaluation.snapshots import measure_snapshots
 from lib.objectives import Controlled
 from lib.pid import PIDController
 from lib.report.figures.information import over_training
+from lib.report.figures.montages import montage
 from lib.report.figures.runs import toy_plant, traces
 from lib.report.figures.style import show
 from lib.report.findings.controller import linear_arrival
@@ -65,7 +69,8 @@ def functions_of_the_rule(config: TrainingConfig) -> list[Callable]:
     """
     objective, make_schedule = objective_of(config.arm, config), ARMS[config.arm].schedule
     if not isinstance(objective, Controlled):
-        own = [ARMS[config.arm].objective, type(objective).control, type(objective).penalty]
+        parts = (getattr(type(objective), name, None) for name in ("control", "penalty"))  # InfoGAN has neither
+        own = [ARMS[config.arm].objective, *filter(None, parts)]
         rule = [type(objective.schedule).set_point] if hasattr(objective, "schedule") else []
         return [*own, *rule, *getattr(objective, "rests_on", ())]
     schedule = type(objective.schedule)
@@ -142,6 +147,26 @@ def show_measures(run: Run, data: Dataset, evaluation: EvaluationConfig) -> None
         )
     )
     display(Markdown(MEASURES))
+
+
+def show_samples(run: Run, data: Dataset, evaluation: EvaluationConfig) -> None:
+    """Of an arm that is trained as a sampler: measure its samples, or read what was measured; Figure 8."""
+    if not ARMS[run.config().arm].sampler:
+        return
+    measured = measure_samples(run, data, evaluation)
+    drawn = draw(run, evaluation.evaluation_seed)[:20, 0].numpy()
+    nearest = data.images(torch.tensor(measured["nearest"][:20]))[:, 0].cpu().numpy()
+    rows = [part[row : row + 10] for row in (0, 10) for part in (drawn, nearest)]
+    share, count = measured["sprites"], len(measured["nearest"])
+    show(
+        montage(np.concatenate(rows), 10, ["drawn", "nearest"] * 2),
+        run.path / "figures" / "samples",
+        f"**Figure 8.** Samples, and below each, once cut at 0.5, the nearest of {measured['images']:,} images. "
+        f"{'A sampler of sprites' if share >= 0.5 else 'This is no sampler of sprites, at least not yet'}: {share:.0%} "
+        f"of {count} samples are one (at most {TOLERANCE:.0%} of the nearest image's pixels off), the median sample is "
+        f"{np.median(measured['pixels_off']):.0f} pixels off, and {measured['distinct']} images are the nearest of "
+        f"some sample. n = 1 run; {label(run)}.",
+    )
 
 
 def show_information(run: Run, data: Dataset, evaluation: EvaluationConfig) -> None:
