@@ -15,6 +15,7 @@ from lib.evaluation.samples import draw, measure_samples, nearest_images
 from lib.evaluation.scores import measure_scores
 from lib.model import VAE, initialise
 from lib.objectives.infogan import Discriminator, InfoGAN
+from lib.report.notebooks.training import show_samples
 from lib.report.tables import run_table
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run, read_trace
@@ -198,6 +199,11 @@ def test_it_resumes_with_the_same_bits_and_is_measured(tiny_config, few_images, 
     assert len(measured["pixels_off"]) == len(draw(run, 0)) == 100 and measured["images"] == 2_000
     assert measured["sprites"] == 0 and 1 <= measured["distinct"] <= 100
     assert measure_samples(run, few, settings, progress=False) == measured
+
+    shown = []
+    monkeypatch.setattr("lib.report.figures.style.display", lambda what: shown.append(getattr(what, "data", "")))
+    show_samples(run, few, settings)
+    assert "no sampler of sprites" in str(shown[-1]) and (run.path / "figures" / "samples.png").exists()
 
 
 def test_a_discriminator_that_diverges_stops_the_run(engine):
