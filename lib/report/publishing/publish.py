@@ -111,6 +111,8 @@ def _publish_run(run: Run, target: Path, weights: bool) -> None:
     target.mkdir()
     for name in ("config.json", "run.json", "evaluation.json", "scores.json", "snapshots.json", "snapshots.csv"):
         shutil.copy2(run.path / name, target)
+    if (run.path / "samples.json").exists():  # of an arm that is trained as a sampler
+        shutil.copy2(run.path / "samples.json", target)
     if weights:
         shutil.copy2(run.path / "weights.safetensors", target)
     write_trace(target / "advanced.h5", pd.DataFrame(), run.advanced(), {})
