@@ -172,6 +172,7 @@ paper.figure(
 reconstruction: means over batches.""",
 )
 paper.text("{like_kl} {loss_goes_with}")
+paper.text("{decided_early}")
 
 # %% [markdown]
 # ### Scores

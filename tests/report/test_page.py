@@ -325,6 +325,11 @@ def test_unexecuted_missing_and_foreign_files_are_refused(tmp_path: Path) -> Non
         build(tmp_path / "out.html", notebook(tmp_path / "untitled.ipynb", title="Text."))
 
 
+def test_a_number_stays_on_one_line_with_its_spread(page) -> None:
+    table = pd.DataFrame({"linear": ["0.09 ± 0.05"]}, ["MIG"]).to_html()
+    assert "<td>0.09&nbsp;±&nbsp;0.05</td>" in page(code(shown(text__html=table), markdown("**Table 1.** Both.")))
+
+
 def test_the_foot_tells_by_what_code_the_notebooks_ran(tmp_path: Path) -> None:
     def origin(code_state: str, **facts: str) -> dict:
         known = {"code": code_state * 64, "commit": "0123456789", "date": "2020-01-01"} | facts

@@ -87,3 +87,18 @@ def test_a_snapshots_reconstruction_is_the_traces_just_before():
     assert found[0] == pytest.approx(trace()["reconstruction_mean"][980:1000].mean())
     measured = snapshots.assign(reconstruction=[1.0, 2.0])
     assert tradeoff.with_reconstruction(measured, trace()) is measured
+
+
+def test_whether_the_mig_is_decided_early():
+    def run(early: float, late: float) -> pd.DataFrame:
+        # The KL starts above 5 nats, and falls before it rises.
+        return pd.DataFrame(
+            {"step": [1, 10, 20, 60, 100], "kl": [6.0, 1.0, 4.0, 7.0, 9.0], "mig_four": [0.9, 0.0, 0.1, early, late]}
+        )
+
+    same = {str(i): run(mig, mig + 0.05) for i, mig in enumerate((0.1, 0.2, 0.3, 0.5))}
+    text = tradeoff_findings.decided_early(same)
+    assert "after 60% to 60% of training" in text and "r = 1.00" in text and text.endswith("is decided by then.")
+    mixed = {str(i): run(*pair) for i, pair in enumerate(((0.1, 0.5), (0.2, 0.1), (0.3, 0.4), (0.5, 0.2)))}
+    assert tradeoff_findings.decided_early(mixed).endswith("it is not decided by then.")
+    assert tradeoff_findings.decided_early({"a": same["0"]}).startswith("Too few runs")

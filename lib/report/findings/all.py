@@ -40,6 +40,7 @@ def findings(a: Analysis) -> dict[str, str]:
         "ties": controller.ties(a.done),
         "pressure_at_kl": tradeoff.pressure_at_kl(a.pressures),
         "slopes": tradeoff.slopes(a.pressures),
+        "decided_early": tradeoff.decided_early(a.snapshots),
         "like_kl": tradeoff.like_kl(a.like_kl),
         "estimators": estimators(a.table),
         "measures": measures(a.table),

@@ -50,7 +50,7 @@ def apart(traces: Mapping[str, list[pd.DataFrame]]) -> str:
             parts.append(f"{np.mean(distances):.2f} nats in {ARMS[arm].label} from that of {ARMS[other].label}")
     if not parts:
         return "This profile has no controls."
-    return f"On average over steps and seeds C was {joined(parts)}: so alike are they in C, not in how it came about."
+    return f"On average over steps and seeds C was {joined(parts)}."
 
 
 def at_rest(table: pd.DataFrame) -> str:

@@ -1,5 +1,7 @@
 """What the runs say at a given KL, in sentences."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -8,6 +10,7 @@ from lib.report.effects import COMPARED, number, per_arm, with_spread
 from lib.report.findings.wording import joined, labels
 from lib.report.tradeoff import AT, BEYOND, NEAR
 
+EARLY = 5.0  # nats of KL
 ALIKE = 1.25  # ratio of two betas up to which they are said to coincide
 
 
@@ -82,6 +85,29 @@ def like_kl(pairs: pd.DataFrame) -> str:
         return start.strip()
     nearest = per_arm(pairs[pairs["arm"].isin(none)].groupby("arm", sort=False).min().reset_index(), "distance", ".2f")
     return f"{start}In {joined(labels(none))} none is close{nearest and f' (nearest, in nats: {nearest})'}."
+
+
+def decided_early(snapshots: Mapping[str, pd.DataFrame]) -> str:
+    """Whether the MIG at the first snapshot above EARLY nats tells that at the last; snapshots: run's name -> table.
+
+    Only snapshots from the KL's least value on count, as the KL starts high, and runs with a later one.
+    """
+    pairs, shares = [], []
+    for frame in snapshots.values():
+        fallen = frame.iloc[int(frame["kl"].argmin()) :]
+        above = fallen[fallen["kl"] >= EARLY]
+        if len(above) > 1:
+            pairs.append((above["mig_four"].iloc[0], above["mig_four"].iloc[-1]))
+            shares.append(above["step"].iloc[0] / above["step"].iloc[-1])
+    if len(pairs) < 4:
+        return "Too few runs to say whether the MIG is decided early."
+    correlation = np.corrcoef(np.array(pairs).T)[0, 1]
+    means = "how well factors separate is decided by then" if correlation >= 0.9 else "it is not decided by then"
+    return (
+        f"The MIG of the first snapshot above {EARLY:g} nats, after {min(shares):.0%} to {max(shares):.0%} of "
+        f"training, correlates with that of the last over {len(pairs)} runs (r = {correlation:.2f}, exploratory): "
+        f"{means}."
+    )
 
 
 def _written(of: pd.Series) -> str:

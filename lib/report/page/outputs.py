@@ -120,6 +120,7 @@ def _display(output: NotebookNode, scope: Scope, alt: str) -> Block:
         html = _PANDAS_STYLE.sub("", data["text/html"]).replace('<table border="1" ', "<table ")
         html = _INDEX_NAMES.sub(_one_header_row, html)
         if "<table" in html:
+            html = html.replace(" ± ", "&nbsp;±&nbsp;")  # a number stays on one line with its spread
             html = f'<div class="scroll" tabindex="0">{html}</div>'
         return Block("output", html)
     if "image/png" in data:
