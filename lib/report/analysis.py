@@ -76,6 +76,11 @@ class Analysis:
         """Run's name -> its trace."""
         return {run.name: run.trace() for run in self.runs}
 
+    @property
+    def thinned(self) -> bool:
+        """Whether single steps are a sample here: the traces were published thinner than they were written."""
+        return any(len(self.traces[run.name]) < run.config().steps // run.config().trace_every for run in self.runs)
+
     @cached_property
     def windows(self) -> dict[str, pd.DataFrame]:
         """Run's name -> its `settled_windows`."""

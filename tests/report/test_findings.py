@@ -113,8 +113,8 @@ def test_what_the_rule_does_is_said_by_its_worst_run(below, above, meaning):
 
 
 def test_how_far_a_control_was_from_its_arm():
-    mine, theirs = (pd.DataFrame({"step": [2, 4, 6], "capacity": values}) for values in ([1.0, 2, 3], [1.5, 2, 3]))
-    longer = pd.DataFrame({"step": [1, 3, 5, 7], "capacity": [0.5, 1.5, 2.5, 3.5]})  # the same C(t) at other steps
+    mine, theirs = (pd.DataFrame({"step": [2, 4, 6], "capacity_mean": values}) for values in ([1.0, 2, 3], [1.5, 2, 3]))
+    longer = pd.DataFrame({"step": [1, 3, 5, 7], "capacity_mean": [0.5, 1.5, 2.5, 3.5]})  # the same C(t) at other steps
     traces = {"linear": [mine, mine], "adaptive": [theirs, theirs], "adaptive_hold": [theirs, mine]}
     assert "C was 0.08 nats in adaptive then held from that of linear." in controller.apart(traces)
     assert "C was 0.00 nats in" in controller.apart({"linear": [longer], "adaptive_hold": [mine]})

@@ -44,7 +44,7 @@ def apart(traces: Mapping[str, list[pd.DataFrame]]) -> str:
     for arm in traces:
         if (other := ARMS[arm].beside) in traces:
             distances = [
-                np.abs(mine["capacity"] - np.interp(mine["step"], theirs["step"], theirs["capacity"])).mean()
+                np.abs(mine["capacity_mean"] - np.interp(mine["step"], theirs["step"], theirs["capacity_mean"])).mean()
                 for mine, theirs in zip(traces[arm], traces[other], strict=True)
             ]
             parts.append(f"{np.mean(distances):.2f} nats in {ARMS[arm].label} from that of {ARMS[other].label}")

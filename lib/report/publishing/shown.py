@@ -32,9 +32,13 @@ def rows_shown(page: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def rows_derived(a: Analysis) -> dict[str, list[list[str]]]:
-    """The rows of the paper's tables by their label, in the same form; a label may stand in several tables."""
+    """The rows of the paper's tables by their label, in the same form; a label may stand in several tables.
+
+    Those that count single steps are left out where the traces are thinned.
+    """
+    done = a.done.iloc[:0] if a.thinned else a.done
     tables = [
-        paper_tables.headline(a.table), paper_tables.controller(a.table, a.done), paper_tables.contrasts(a.table),
+        paper_tables.headline(a.table), paper_tables.controller(a.table, done), paper_tables.contrasts(a.table),
         paper_tables.estimators(a.table), paper_tables.measures(a.table), paper_tables.split(a.table, a.snapshots),
         paper_tables.gaps(a.gaps, a.table["arm"]),
     ]  # fmt: skip
