@@ -5,6 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import seaborn as sns
 from IPython.display import Image, Markdown, display
 from matplotlib import pyplot as plt
@@ -36,11 +37,13 @@ def show(figure: Figure, path: Path, caption: str) -> None:
 
 
 def png(figure: Figure, dots_per_inch: int = DOTS_PER_INCH) -> bytes:
-    """The figure as PNG, the same bytes for the same figure; closes it."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=dots_per_inch, metadata={"Software": None})
+    """The figure as PNG in 256 colours, a third of the bytes of all; the same bytes for the same figure; closes it."""
+    drawn, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=dots_per_inch)
     plt.close(figure)
-    return file.getvalue()
+    picture = PIL.Image.open(drawn).convert("RGB")
+    picture.quantize(256, dither=PIL.Image.Dither.NONE).save(small, "png", optimize=True)
+    return small.getvalue()
 
 
 def logarithmic(*axes: Axis) -> None:

@@ -1,13 +1,10 @@
 """The paper to be read without a kernel or a script: the executed notebook made small, the page as a PDF."""
 
-import base64
-import io
 import shutil
 from pathlib import Path
 
 import nbformat
 from nbformat.v4 import new_output
-from PIL import Image
 
 from lib.files import write_bytes, write_text
 from lib.refusal import Refusal
@@ -17,8 +14,8 @@ _SLIDERS = "*The sliders are in `report.html` beside this notebook.*"
 
 
 def slim_notebook(source: Path, target: Path) -> None:
-    """Write an executed notebook with its outputs: figures in 256 colours, a note in the explorer's place, and without
-    what changes from run to run, times and the machine's paths.
+    """Write an executed notebook with its outputs, a note in the explorer's place, and without what changes from run to
+    run, times and the machine's paths.
 
     Raises Refusal where it is still larger than LARGEST.
     """
@@ -41,11 +38,6 @@ def _small(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
     data = output.get("data", {})
     if 'class="explorer"' in data.get("text/html", ""):
         return new_output("display_data", data={"text/markdown": _SLIDERS, "text/plain": _SLIDERS})
-    if "image/png" in data:
-        file = io.BytesIO()
-        image = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
-        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, "png", optimize=True)
-        data["image/png"] = base64.b64encode(file.getvalue()).decode()
     return output
 
 
