@@ -33,7 +33,9 @@ class Stability(NamedTuple):
 def stability(summary: dict[str, Any], kl: float, kl_image_spread: float, batch: int) -> Stability:
     """From the summary in run.json, and the KL of all images under the final weights.
 
-    kl, kl_image_spread: mean and standard deviation over images, nats; batch: B. Runs of older code have no spread.
+    kl, kl_image_spread: mean and standard deviation over images, nats; batch: B. Runs of older code, or of few
+    steps, have no spread.
     """
-    spread = summary.get("kl_spread_last_tenth", np.nan)
-    return Stability(kl - summary["kl_last_percent"], spread, kl_image_spread / np.sqrt(batch))
+    spread = summary.get("kl_spread_last_tenth")
+    known = np.nan if spread is None else spread
+    return Stability(kl - summary["kl_last_percent"], known, kl_image_spread / np.sqrt(batch))
