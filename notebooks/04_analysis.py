@@ -135,8 +135,8 @@ paper.text("{settings}")
 paper.figure(
     runs.traces(analysis.by_arm(analysis.traces)),
     "traces",
-    """**Figure 1.** Training: reconstruction loss, KL, β (moving averages over 1/200 of it) and capacity. One line per run, thicker for the first seed, whose C
-is dashed beside its KL. {training}""",
+    """**Figure 1.** Reconstruction loss, KL, β (moving averages over 1/200 of training) and capacity. One line per run, the first seed's
+thicker, its C dashed beside its KL. {training}""",
 )
 
 # %% [markdown]
