@@ -14,7 +14,7 @@ from lib.report.findings.claims import claims, claims_table
 from lib.report.findings.encoding import encoding_table
 from lib.report.findings.wording import fill
 from lib.report.notebooks import paper_tables
-from lib.report.notebooks.paper import write_paper
+from lib.report.notebooks.paper import Paper, write_paper
 from lib.report.publishing.publish import _publish_run, publish
 from lib.report.publishing.readme import _answer, _in_brief
 from lib.runs.profiles import load_profile, published_profiles
@@ -66,6 +66,15 @@ def test_published_results_are_analysed_as_they_are(name, results):
         if len(words := fill(caption, paper.values).split()) > 60
     }
     assert not long
+
+
+def test_a_table_of_the_paper_shows_its_sentences_whole(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr("lib.report.notebooks.paper.display", lambda what: shown.append(what._repr_html_()))
+    monkeypatch.setattr(Paper, "text", lambda self, caption: None)
+    sentence = "a sentence " * 20 + "to its end"
+    Paper({}, tmp_path).table(pd.DataFrame({"why": [sentence]}), "")
+    assert sentence in shown[0]
 
 
 def test_a_run_begun_here_comes_before_published_ones(results):

@@ -42,7 +42,7 @@ def png(figure: Figure, dots_per_inch: int = DOTS_PER_INCH) -> bytes:
     figure.savefig(drawn, format="png", dpi=dots_per_inch)
     plt.close(figure)
     picture = PIL.Image.open(drawn).convert("RGB")
-    picture.quantize(256, dither=PIL.Image.Dither.NONE).save(small, "png", optimize=True)
+    picture.quantize(256, kmeans=3, dither=PIL.Image.Dither.NONE).save(small, "png", optimize=True)
     return small.getvalue()
 
 

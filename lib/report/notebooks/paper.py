@@ -36,7 +36,8 @@ class Paper:
         show(figure, self.folder / name, fill(caption, self.values))
 
     def table(self, table: pd.DataFrame, caption: str) -> None:
-        display(table)
+        with pd.option_context("display.max_colwidth", None):  # else longer cells end in "..."
+            display(table)
         self.text(caption)
 
     def html(self, html: str, caption: str) -> None:
