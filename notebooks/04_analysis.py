@@ -168,8 +168,8 @@ paper.text("{pressure_at_kl} {slopes}")
 paper.figure(
     tradeoff.at_kl(analysis.by_arm(analysis.along), analysis.by_arm(analysis.windows)),
     "tradeoff",
-    """**Figure 3.** MIG and reconstruction loss against the KL. Points: weight snapshots ({grid} images), larger the last. Lines on the right, and
-reconstruction: means over batches.""",
+    """**Figure 3.** MIG and reconstruction loss against the KL. Points: weight snapshots ({grid} images), larger the last. Lines on the right:
+means over batches.""",
 )
 paper.text("{like_kl} {loss_goes_with}")
 paper.text("{decided_early}")
