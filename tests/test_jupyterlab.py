@@ -69,7 +69,7 @@ def lab(checkout, tmp_path_factory) -> str:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}/lab/tree/notebooks"
+        yield f"http://127.0.0.1:{port}/lab"
     finally:
         server.terminate()
         server.wait()
@@ -83,7 +83,8 @@ def run_all(browser, lab):
     page.on("pageerror", lambda error: errors.append(str(error)))
 
     def run(name: str):
-        page.goto(f"{lab}/{name}.ipynb", timeout=60_000)
+        # A workspace of its own: else the notebook opened before comes back, and may be the one that is run.
+        page.goto(f"{lab}/workspaces/{name}/tree/notebooks/{name}.ipynb", timeout=60_000)
         page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
