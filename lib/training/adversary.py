@@ -4,14 +4,35 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lib.objectives import Adversarial, Encoded
 from lib.runs.settings import TrainingConfig
 from lib.training.streams import ADVERSARY_WEIGHTS, BLOCK, AdversaryBlock, adversary_block, stream_seed
 
 
-class AdversaryTraining:
+class SecondNetwork:
+    """A network beside the VAE with an optimiser of its own: what must stay finite, and what a checkpoint needs."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    device: torch.device
+
+    def trained(self) -> list[Tensor]:
+        moments = [value for state in self.optimizer.state.values() for value in state.values()]
+        return [*self.network.parameters(), *moments]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for group in self.optimizer.param_groups:
+            group["capturable"] = self.device.type == "cuda"
+
+
+class AdversaryTraining(SecondNetwork):
     """The state of an objective's network between two steps, and its step.
 
     Its weights and draws come from streams of their own, so that the VAE's stay those of all arms.
@@ -20,7 +41,7 @@ class AdversaryTraining:
     def __init__(self, objective: Adversarial, config: TrainingConfig, n_images: int, device: torch.device) -> None:
         dtype = torch.float64 if config.precision == "float64" else torch.float32
         objective.initialise_adversary(torch.Generator().manual_seed(stream_seed(config.seed, ADVERSARY_WEIGHTS)))
-        self.objective, self.network = objective, objective.adversary.to(device, dtype)
+        self.device, self.objective, self.network = device, objective, objective.adversary.to(device, dtype)
         self.optimizer = objective.adversary_optimizer(capturable=device.type == "cuda")
         self._draw = (config.seed, n_images, config.batch_size, config.latents, device)
         self._drawn = -1  # which 1,000 steps' draws are held
@@ -49,16 +70,3 @@ class AdversaryTraining:
         self.optimizer.zero_grad(set_to_none=True)
         self.objective.adversary_loss(encoded.latents, others, keys).backward()
         self.optimizer.step()
-
-    def trained(self) -> list[Tensor]:
-        moments = [value for state in self.optimizer.state.values() for value in state.values()]
-        return [*self.network.parameters(), *moments]
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        for group in self.optimizer.param_groups:
-            group["capturable"] = self._block.noise.device.type == "cuda"

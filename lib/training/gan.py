@@ -1,7 +1,6 @@
 """InfoGAN's training step in the engine of all arms: three networks, two optimisers, no likelihood."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +11,7 @@ from lib.model import kl_per_latent, reconstruction_loss, reparameterise
 from lib.objectives import Encoded
 from lib.objectives.infogan import Discriminator
 from lib.runs.settings import TrainingConfig
+from lib.training.adversary import SecondNetwork
 from lib.training.engine import Engine
 from lib.training.layers import FAST
 from lib.training.streams import ADVERSARY_WEIGHTS, BLOCK, stream_seed
@@ -19,7 +19,7 @@ from lib.training.streams import ADVERSARY_WEIGHTS, BLOCK, stream_seed
 BETAS = (0.5, 0.999)  # Adam's
 
 
-class Opponent:
+class Opponent(SecondNetwork):
     """The discriminator and its optimiser, kept as an objective's companion is (lib/training/companion.py)."""
 
     def __init__(self, seed: int, learning_rate: float, device: torch.device, dtype: torch.dtype) -> None:
@@ -38,19 +38,6 @@ class Opponent:
         self, row: Tensor, indices: Tensor, encoded: Encoded, encode: Callable[[Tensor, Tensor], Tensor]
     ) -> None:
         """Nothing: it learns within the step."""
-
-    def trained(self) -> list[Tensor]:
-        moments = [value for state in self.optimizer.state.values() for value in state.values()]
-        return [*self.network.parameters(), *moments]
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        for group in self.optimizer.param_groups:
-            group["capturable"] = self.device.type == "cuda"
 
 
 class GanEngine(Engine):
