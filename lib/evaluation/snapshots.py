@@ -25,6 +25,7 @@ from lib.files import reading, sha256, write_sealed, write_text
 from lib.information import decompose
 from lib.model import kl_per_latent
 from lib.progress import Progress
+from lib.refusal import Refusal
 from lib.runs.provenance import provenance
 from lib.runs.run import Run, read_trace
 from lib.runs.settings import EvaluationConfig
@@ -73,12 +74,21 @@ def measure_snapshots(run: Run, data: Dataset, config: EvaluationConfig, progres
     """Measure a complete run's weight snapshots, one row each; every column is explained in results/README.md.
 
     snapshots.csv is written anew after each snapshot, beside snapshots.json with the SETTINGS, so that an interruption
-    loses one at most. Rows measured with the same settings are kept, also those that are not asked for now.
+    loses one at most. Rows measured with the same settings are kept, also those that are not asked for now. Of a
+    published run, whose snapshots' weights were not kept, they are all that there is.
 
-    Raises ValueError where the run is not complete or was trained on other data.
+    Raises ValueError where the run is not complete or was trained on other data, and where a published run was measured
+    with other settings.
     """
     check_measurable(run, data)
-    chosen, rows = chosen_snapshots(run, config), measured_rows(run, config)
+    rows = measured_rows(run, config)
+    if run.is_published:
+        if rows.empty:
+            raise Refusal(
+                f"{run.path} is a published run, measured with other settings; ask for those, or train again."
+            )
+        return rows
+    chosen = chosen_snapshots(run, config)
     missing = {step: path for step, path in chosen.items() if step not in set(rows["step"])}
     if missing:
         rows = _measure(run, data, config, missing, rows, progress)

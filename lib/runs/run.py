@@ -57,6 +57,11 @@ class Run:
         return (self.path / "run.json").exists()
 
     @property
+    def is_published(self) -> bool:
+        """Whether these are a run's published files, or a copy of them: enough to be shown, not to be measured anew."""
+        return (self.path / "trace.csv.gz").exists()
+
+    @property
     def checkpoint(self) -> Path:
         return self.path / "checkpoint.pt"
 

@@ -1,6 +1,8 @@
 """Published results are read where they lie: analysed, written about and explored without a run or an image."""
 
 import re
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,7 +10,10 @@ import pytest
 import torch
 
 from lib.data.dataset import Dataset
+from lib.evaluation.evaluate import evaluate
+from lib.evaluation.snapshots import measure_snapshots
 from lib.files import ROOT, read_json, write_json
+from lib.refusal import Refusal
 from lib.report.analysis import analyse, trained_runs
 from lib.report.findings.claims import claims, claims_table
 from lib.report.findings.encoding import encoding_table
@@ -19,6 +24,7 @@ from lib.report.publishing.publish import _publish_run, publish
 from lib.report.publishing.readme import _answer, _in_brief
 from lib.runs.profiles import load_profile, published_profiles
 from lib.runs.run import Run, write_trace
+from lib.training.train import train
 
 NOTEBOOK = ROOT / "notebooks" / "04_analysis.py"
 NAMES = [profile.name for profile in published_profiles()]
@@ -98,7 +104,8 @@ def test_published_results_of_other_data_are_refused_and_never_published_again(r
 def test_a_published_trace_is_thinner_and_its_advances_are_whole(tmp_path):
     run, copy = Run(tmp_path / "run"), Run(tmp_path / "copy")
     steps = np.arange(1, 2501)
-    trace = pd.DataFrame({"step": steps, "kl": steps / 7, "kl_mean": steps / 7, "frozen": steps % 2 == 0})
+    trace = pd.DataFrame({"step": steps, "kl": steps / 7, "kl_mean": steps / 7, "frozen": steps % 5 == 0})
+    trace = trace.assign(kl_0=0.0, kl_0_mean=steps / 7)
     advanced = np.random.default_rng(0).random(2500) < 0.4
     write_trace(run.path / "trace.h5", trace, advanced, {})
     for name in ("config", "run", "evaluation", "scores", "snapshots"):
@@ -107,11 +114,26 @@ def test_a_published_trace_is_thinner_and_its_advances_are_whole(tmp_path):
     _publish_run(run, copy.path, weights=False)
     assert copy.advanced().tolist() == advanced.tolist()
     thin = copy.trace()
-    assert thin["step"].tolist() == steps[1::2].tolist()
-    assert thin["kl_mean"].tolist() == pytest.approx((steps[1::2] - 0.5) / 7, rel=1e-5)
+    assert thin["step"].tolist() == steps[4::5].tolist()
+    assert thin["kl_mean"].tolist() == pytest.approx((steps[4::5] - 2) / 7, rel=1e-5)
+    assert thin["kl_0_mean"].tolist() == thin["kl_mean"].tolist() and "kl_0" not in thin
     assert thin["frozen"].all() and thin["beta"].isna().all()
     (copy.path / "advanced.h5").unlink()
     assert copy.advanced() is None
+
+
+def test_a_copy_of_a_published_run_is_shown_and_not_measured_anew(tmp_path):
+    profile = load_profile("seeds")
+    images, settings = data_of(profile), profile.evaluation_config()
+    run = Run(tmp_path / "linear-seed2")
+    shutil.copytree(profile.published / run.name, run.path)
+    before = {path.name: path.stat().st_mtime_ns for path in run.path.iterdir()}
+    assert train(run.config(), run, images) == run and len(run.trace()) <= 1000
+    assert evaluate(run, images, settings) == read_json(run.path / "evaluation.json")
+    pd.testing.assert_frame_equal(measure_snapshots(run, images, settings), pd.read_csv(run.path / "snapshots.csv"))
+    with pytest.raises(Refusal, match="is a published run, measured with other settings"):
+        measure_snapshots(run, images, replace(settings, snapshot_position_stride=4))
+    assert {path.name: path.stat().st_mtime_ns for path in run.path.iterdir()} == before
 
 
 def test_the_readme_takes_the_published_findings(tmp_path, monkeypatch):

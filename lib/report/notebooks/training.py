@@ -30,7 +30,7 @@ from lib.report.notebooks.shared import label
 from lib.report.tables import run_table
 from lib.runs.recorded import Recorded
 from lib.runs.reuse import take_over
-from lib.runs.run import Run, read_trace
+from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig, TrainingConfig
 from lib.toy_plant import simulate
 from lib.training.streams import advances_of
@@ -122,7 +122,7 @@ def train_and_show(config: TrainingConfig, run: Run) -> tuple[Run, Dataset]:
     live = Live()
     train(config, run, data, observer=live)
     live.clear()
-    trace = read_trace(run.path / "trace.h5")
+    trace = run.trace()
     empty = [name for name, column in (("beta", "beta"), ("C", "capacity")) if trace[column].isna().all()]
     show(
         traces({config.arm: [trace]}),

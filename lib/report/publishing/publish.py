@@ -27,7 +27,7 @@ from lib.runs.settings import EvaluationConfig
 
 LIMIT = 30e6  # bytes of results/published in all
 HASHES = "hashes.json"  # of a published profile's files
-TRACE_ROWS = 1_000  # of a published trace
+TRACE_ROWS = 500  # of a published trace
 
 
 def publish(profile: Profile) -> Path:
@@ -120,6 +120,9 @@ def _publish_run(run: Run, target: Path, weights: bool) -> None:
     every = max(1, len(trace) // TRACE_ROWS)
     # Window means of the full trace become means over the thinned rows' own windows.
     means = [name for name in trace if name.endswith("_mean")]
+    trace = trace.drop(
+        columns=[name for name in trace if name.startswith("kl_") and name not in means]
+    )  # a third of it
     thin = trace.iloc[every - 1 :: every].reset_index(drop=True)
     thin[means] = trace[means].groupby(trace.index // every).mean().iloc[: len(thin)].to_numpy()
     thin.to_csv(target / "trace.csv.gz", index=False, float_format="%.6g", compression={"method": "gzip", "mtime": 0})
