@@ -65,7 +65,7 @@ paper.text("""
 paper.table(
     paper_tables.headline(table),
     """**Table 1.** Our runs and the report's figures. MIG by quadrature, over scale, orientation, x and y; the report's estimator is not
-known. KL and reconstruction of the last weights, on all images, and as means over the last 1% of steps.""",
+known. KL and reconstruction of the last weights, on all images; their means over the last 1% of steps stand in Table 3.""",
 )
 paper.text("{conditions} {when_others_ended}")
 
@@ -108,7 +108,9 @@ paper.text("{conditions} {when_others_ended}")
 # $$ \beta(t) = \max\left( \beta_{\min},\; \frac{K_p}{1 + \exp e(t)} - K_i \sum_{s \le t} e(s) + \beta_{\min} \right), \qquad e(t) = C - \mathrm{KL}(t), \tag{5} $$
 #
 # with an anti-windup rule that stops the sum while β is least. If pressure disentangles, the adaptive arm must score the higher MIG. But it also arrives at
-# $C_{\max}$ only at the very end. So in `linear_full` the linear ramp takes all of training, and `adaptive_hold` arrives when the linear arm does.
+# $C_{\max}$ only at the very end. So in `linear_full` the linear ramp takes all of training, and `adaptive_hold` arrives when the linear arm does. Two more
+# controls (where they are among the runs): `random_hold` advances C as often as the adaptive run did, but at random; `slow_then_hold` takes the slow ramp
+# and then as long at $C_{\max}$ as the linear arm.
 
 # %%
 paper.text("{arrival}")

@@ -63,8 +63,9 @@ def effect_text(table: pd.DataFrame, column: str, weights: dict[str, float], for
     estimate, half = effect(table, column, weights)
     if np.isnan(estimate):
         return "not measured"
-    interval = f" [{estimate - half:+{form}}, {estimate + half:+{form}}]"
-    return f"{estimate:+{form}}{'' if np.isnan(half) else interval}"
+    write = number(f"+{form}")
+    interval = f" [{write(estimate - half)}, {write(estimate + half)}]"
+    return f"{write(estimate)}{'' if np.isnan(half) else interval}"
 
 
 def told_from_chance(estimate: float, half: float) -> bool:
@@ -81,8 +82,8 @@ def how_sure(table: pd.DataFrame, column: str, weights: dict[str, float] = DIFFE
 
 
 def number(form: str) -> Callable[[float], str]:
-    """How to write a number; one that is missing stays blank."""
-    return lambda value: "" if pd.isna(value) else format(value, form)
+    """How to write a number, with a true minus sign; one that is missing stays blank."""
+    return lambda value: "" if pd.isna(value) else format(value, form).replace("-", "−")
 
 
 def step_or_never(step: float) -> str:

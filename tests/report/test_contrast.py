@@ -43,7 +43,7 @@ def test_the_seeds_needed_are_the_fewest():
 
 def test_the_sentences_follow_the_verdict():
     wide = runs({"linear": [0.1, 0.2, 0.3], "adaptive": [0.4, 0.2, 0.6]})
-    assert "MIG +0.200 [-0.230, +0.630] (uninformative)" in contrast.found(wide)
+    assert "MIG +0.200 [−0.230, +0.630] (uninformative)" in contrast.found(wide)
     assert "reconstruction loss +0.0 [+0.0, +0.0] nats (no difference that matters)" in contrast.found(wide)
     needed = contrast.seeds_needed(np.std([0.3, 0.0, 0.3], ddof=1), 0.05)
     sure = contrast.how_sure_overall(wide)

@@ -52,7 +52,7 @@ def test_the_factor_that_goes_with_the_loss():
         information[2, 0] = 0.6 + number / 10
         information[3, 0] = 0.6 + (number * 5 % 8) / 10
         measured[f"r{number}"], loss[f"r{number}"] = {"information": information.tolist()}, 90.0 - number
-    assert "information about orientation (rank correlation -1.00 over 8 runs" in encoding.loss_goes_with(
+    assert "information about orientation (rank correlation −1.00 over 8 runs" in encoding.loss_goes_with(
         measured, pd.Series(loss)
     )
     rising = pd.Series(loss) * 0 + np.arange(8)
@@ -86,7 +86,7 @@ def test_the_kl_at_half_of_the_information():
 
 def test_the_order_of_the_factors_is_told():
     by_pixels = sorted(FACTOR_NAMES, key=factor_order.pixel_change().get, reverse=True)
-    assert "they enter in that order: rank correlation -1.00" in factor_order.order({"a": snapshots(by_pixels)})
+    assert "they enter in that order: rank correlation −1.00" in factor_order.order({"a": snapshots(by_pixels)})
     assert "they do not: rank correlation +1.00" in factor_order.order({"a": snapshots(by_pixels[::-1])})
     assert "was not recorded" in factor_order.order({"a": pd.DataFrame({"kl": [1.0]})})
     table = factor_order.order_table({"linear": [snapshots(by_pixels)]}, {"linear": "linear"})

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from lib.report.controller_tables import rule_counts
+from lib.report.effects import number
 from lib.report.findings import all as findings
 from lib.report.findings import controller, information
 from lib.report.findings.wording import counts, fill, joined
@@ -53,7 +54,7 @@ def test_the_samplers_bias_is_told_from_its_error(bias, error, end):
     table = runs(mig_four=0.5).assign(mig_four_monte_carlo_standard_error=error / 100)
     text = findings.estimators(table.assign(mig_four_monte_carlo=0.5 + np.array(bias) / 100))
     assert text.endswith(end)
-    assert f"Sampled − quadrature: {np.mean(bias) / 100:+.4f} on average over 6 runs" in text
+    assert f"Sampled − quadrature: {number('+.4f')(np.mean(bias) / 100)} on average over 6 runs" in text
 
 
 def test_measures_are_ordered_and_told_from_chance():

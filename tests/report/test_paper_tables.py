@@ -29,17 +29,17 @@ def table() -> pd.DataFrame:
 
 def test_the_report_stands_beside_our_runs(table):
     shown = paper_tables.headline(table)
-    assert list(shown) == ["a", "b", "report, linear", "report, adaptive"]
-    assert shown.loc["MIG, four factors"].tolist() == ["0.250", "0.500", "0.5279", "0.5273"]
-    assert shown.loc["final C"].tolist() == ["10.00", "", "", ""]
-    assert shown.loc["steps"].tolist() == ["100", "100", f"{paper_steps():,}", f"{paper_steps():,}"]
+    assert shown.index.tolist() == ["a", "b", "linear, the report", "adaptive, the report"]
+    assert shown["MIG, four factors"].tolist() == ["0.250", "0.500", "0.5279", "0.5273"]
+    assert shown["final C (nats)"].tolist() == ["10.00", "", "", ""]
+    assert shown["steps"].tolist() == ["100", "100", f"{paper_steps():,}", f"{paper_steps():,}"]
 
 
 def test_what_an_arm_does_not_record_is_blank(table):
     done = pd.DataFrame({"advanced": [0.55], "below": 0.99, "above": 0.98, "at_minimum": 0.0, "arm": "linear"}, ["a"])
     shown = paper_tables.controller(table, done)
     assert shown.loc["controller locked at step"].tolist() == ["never", ""]
-    assert shown.loc["steps before C_max at which C advanced"].tolist() == ["55.0%", ""]
+    assert shown.loc["steps below the maximum of C at which C advanced"].tolist() == ["55.0%", ""]
     locked = paper_tables.controller(table.assign(locked_at=[70, np.nan]), done)
     assert locked.loc["controller locked at step", "a"] == "70"
 
@@ -53,7 +53,7 @@ def test_the_primary_contrast_stands_first(table):
 
 def test_the_samplers_bias_stands_beside_its_error(table):
     shown = paper_tables.estimators(table)
-    assert shown.loc["sampled − quadrature"].tolist() == ["-0.0100", "+0.0200"]
+    assert shown.loc["sampled − quadrature"].tolist() == ["−0.0100", "+0.0200"]
     assert list(shown.index).index("standard error of the sampled") == 3
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from lib.arms import ARMS
 from lib.report.analysis import Analysis
-from lib.report.effects import DIFFERENCE, effect, told_from_chance
+from lib.report.effects import DIFFERENCE, effect, number, told_from_chance
 from lib.report.findings import contrast, controller, encoding, factor_order, information, tradeoff
 from lib.report.findings.wording import sentences
 from lib.report.tables import PUBLIC_LOGS, REPORTED, departures
@@ -78,10 +78,11 @@ def estimators(table: pd.DataFrame) -> str:
     """How far the sampler stands from quadrature, against its own standard error."""
     bias = table["mig_four_monte_carlo"] - table["mig_four"]
     error, n = table["mig_four_monte_carlo_standard_error"], len(table)
+    write = number("+.4f")
     far = int((bias.abs() > 2 * error).sum())
     text = (
-        f"Sampled − quadrature: {bias.mean():+.4f} on average over {n} runs ({bias.min():+.4f} to {bias.max():+.4f}), "
-        f"at a standard error of {error.mean():.4f}."
+        f"Sampled − quadrature: {write(bias.mean())} on average over {n} runs "
+        f"({write(bias.min())} to {write(bias.max())}), at a standard error of {error.mean():.4f}."
     )
     if n >= 6 and (np.sign(bias) == np.sign(bias.iloc[0])).all():  # by chance in one case of 32 at most
         side = "lower" if bias.iloc[0] < 0 else "higher"

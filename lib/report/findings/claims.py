@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lib.report.analysis import Analysis
-from lib.report.effects import COMPARED, DIFFERENCE, effect_text, per_arm
+from lib.report.effects import COMPARED, DIFFERENCE, effect_text, number, per_arm
 from lib.report.findings.contrast import (
     A_DIFFERENCE,
     MIG,
@@ -132,7 +132,7 @@ def pixel_order(correlations: pd.Series) -> Claim:
     if known.empty:
         return Claim(name, "", NOT_TESTABLE, "the information per factor was not recorded at the snapshots")
     return Claim(
-        name, f"rank correlation {known.mean():+.2f} (−1: exactly)",
+        name, f"rank correlation {number('+.2f')(known.mean())} (−1: exactly)",
         REPRODUCED if known.mean() <= -0.8 else NOT_REPRODUCED, "a correlation of at most −0.8 is asked",
     )  # fmt: skip
 

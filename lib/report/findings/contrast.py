@@ -91,13 +91,13 @@ def how_sure_overall(table: pd.DataFrame) -> str:
 def same_arrival(table: pd.DataFrame) -> str:
     """What is left of the difference where both arms arrive at C_max at the same time."""
     if not set(LATE_DIFFERENCE) <= set(table["arm"]):
-        return "What is left when both arms arrive at C_max at the same time was not run in this profile."
+        return r"What is left when both arms arrive at $C_{\max}$ at the same time was not run in this profile."
     left = [
         f"{what.label} {effect_text(table, what.column, LATE_DIFFERENCE, what.form)}{what.unit}" for what in PRIMARY
     ]
     return (
-        f"When both arrive at C_max at the last step (adaptive − linear full-length, exploratory): {joined(left)}; "
-        f"{_smaller(table)}."
+        r"When both arrive at $C_{\max}$ at the last step (adaptive − linear full-length, exploratory): "
+        f"{joined(left)}; {_smaller(table)}."
     )
 
 

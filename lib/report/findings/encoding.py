@@ -91,5 +91,5 @@ def loss_goes_with(measured: Mapping[str, Mapping[str, Any]], reconstruction: pd
         return f"The reconstruction loss goes with no factor (rank correlations above −0.5 over {len(known)} runs)."
     return (
         f"The reconstruction loss falls most steadily with the information about {NAMES[factor]} (rank correlation "
-        f"{ranks[factor]:+.2f} over {len(known)} runs; exploratory)."
+        f"{number('+.2f')(ranks[factor])} over {len(known)} runs; exploratory)."
     )

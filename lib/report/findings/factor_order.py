@@ -88,5 +88,6 @@ def order(snapshots: Mapping[str, pd.DataFrame]) -> str:
     meaning = "they enter in that order" if mean <= -0.8 else "they enter roughly so" if mean <= -0.4 else "they do not"
     return (
         f"Against the KL at which half of the final information is reached, {meaning}: rank correlation "
-        f"{mean:+.2f} on average over {len(correlations)} run{'s' if len(correlations) > 1 else ''} (−1: exactly)."
+        f"{number('+.2f')(mean)} on average over {len(correlations)} run{'s' if len(correlations) > 1 else ''} "
+        "(−1: exactly)."
     )

@@ -26,8 +26,9 @@ def in_words(arm: str, results: pd.DataFrame) -> str:
     differences = {what: results.loc[arm, what.column] - results.loc[BASE, what.column] for what in PRIMARY}
     shows = [what.label for what, difference in differences.items() if abs(difference) > what.margin]
     written = [
-        f"{what.label} {difference:+{what.form}}{what.unit}, {'more than' if what.label in shows else 'at most'} "
-        f"{what.margin:g}" for what, difference in differences.items()
+        f"{what.label} {number('+' + what.form)(difference)}{what.unit}, "
+        f"{'more than' if what.label in shows else 'at most'} {what.margin:g}"
+        for what, difference in differences.items()
     ]  # fmt: skip
     verdict = f"shows in the {joined(shows)}" if shows else "does not show"
     return f"{does} Against {BASE} that {verdict} ({'; '.join(written)}), which one seed does not tell from chance."
@@ -62,8 +63,8 @@ def bias(estimates: Mapping[str, pd.DataFrame], snapshots: Mapping[str, pd.DataF
     for arm, frame in known.items():
         largest = frame.loc[frame["bias"].abs().idxmax()]
         parts.append(
-            f"{ARMS[arm].label} {frame['bias'].mean():+.2f} nats on average over {len(frame)} snapshots, and the "
-            f"largest {largest['bias']:+.2f} nats (step {largest['step']:,.0f})"
+            f"{ARMS[arm].label} {number('+.2f')(frame['bias'].mean())} nats on average over {len(frame)} snapshots, "
+            f"and the largest {number('+.2f')(largest['bias'])} nats (step {largest['step']:,.0f})"
         )
     images = snapshots[next(iter(known))]["images"].iloc[0]
     return (

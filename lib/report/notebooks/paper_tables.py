@@ -1,4 +1,4 @@
-"""The tables of the paper: values as text, ready to be displayed; one column per arm or per run."""
+"""The tables of the paper: values as text, ready to be displayed; but for the first, one column per arm or per run."""
 
 from collections.abc import Mapping
 
@@ -15,23 +15,20 @@ from lib.runs.profiles import Profile
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
-    """Our runs beside the report's own figures; below the last weights' values the means over the last 1% of steps."""
-    rows = {
+    """Our runs above the report's own figures: a row per run or, where arms have several seeds, one per arm."""
+    columns = {
         "MIG, four factors": ("mig_four", number(".3f")),
-        "reconstruction (all images)": ("reconstruction", number(".2f")),
-        "reconstruction (last 1% of steps)": ("reconstruction_last_percent", number(".2f")),
-        "KL (all images)": ("kl", number(".2f")),
-        "KL (last 1% of steps)": ("kl_last_percent", number(".2f")),
-        "final C": ("final_capacity", number(".2f")),
-        "β (last 1% of steps)": ("beta_last_percent", number(".2f")),
+        "reconstruction (nats)": ("reconstruction", number(".1f")),
+        "KL (nats)": ("kl", number(".2f")),
+        "final C (nats)": ("final_capacity", number(".2f")),
         "steps": ("steps", number(",.0f")),
     }
-    shown = side_by_side(table, table["arm"], rows)
+    shown = side_by_side(table, table["arm"], columns)
     for row in REPORTED.itertuples():
-        known = [f"{row.mig:.4f}", f"{row.reconstruction:.2f}", f"{paper_steps():,}"]
-        names = ["MIG, four factors", "reconstruction (all images)", "steps"]
-        shown[f"report, {ARMS[row.arm].label}"] = pd.Series(known, names)
-    return shown.fillna("")
+        known = [f"{row.mig:.4f}", f"{row.reconstruction:.1f}", f"{paper_steps():,}"]
+        names = ["MIG, four factors", "reconstruction (nats)", "steps"]
+        shown[f"{ARMS[row.arm].label}, the report"] = pd.Series(known, names)
+    return shown.T.fillna("")
 
 
 def settings(profile: Profile) -> pd.DataFrame:
@@ -49,15 +46,18 @@ def controller(table: pd.DataFrame, done: pd.DataFrame) -> pd.DataFrame:
     locked = table["locked_at"].fillna(np.inf).where(table["share_frozen"].notna())
     rows = {
         "mean β over all steps": ("mean_beta", number(".2f")),
-        "steps at β = β_min": ("share_at_beta_min", number(".1%")),
+        "steps with β at its minimum": ("share_at_beta_min", number(".1%")),
         "mean |KL − C| over all steps (nats)": ("mean_kl_to_set_point", number(".2f")),
-        "KL of the last weights − its mean over the last 1% (nats)": ("kl_off", number("+.2f")),
+        "last 1% of steps: reconstruction (nats)": ("reconstruction_last_percent", number(".1f")),
+        "last 1% of steps: β": ("beta_last_percent", number(".2f")),
+        "last 1% of steps: KL (nats)": ("kl_last_percent", number(".2f")),
+        "KL of the last weights − that mean (nats)": ("kl_off", number("+.2f")),
         "swing of the KL over the last 10% (1: batches alone)": ("kl_swing", number(".2f")),
         "controller locked at step": ("locked_at", step_or_never),
-        "steps before C_max at which C advanced": ("advanced", number(".1%")),
+        "steps below the maximum of C at which C advanced": ("advanced", number(".1%")),
         "of the advances, KL < C": ("below", number(".1%")),
         "of the holds, KL > C": ("above", number(".1%")),
-        "of the advances, β = β_min": ("at_minimum", number(".1%")),
+        "of the advances, β at its minimum": ("at_minimum", number(".1%")),
         "training time (min)": ("minutes", number(".1f")),
     }
     shown = table.assign(minutes=table["training_seconds"] / 60, locked_at=locked).join(done.drop(columns="arm"))

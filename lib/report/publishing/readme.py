@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from lib.arms import ARMS
 from lib.files import ROOT, read_json, write_text
 from lib.report.effects import number, side_by_side
 from lib.report.findings.contrast import answer
@@ -31,9 +32,11 @@ def readme_results(profiles: list[Profile]) -> str:
     for profile in sorted(profiles, key=lambda each: (-len(each.seeds), -each.training["steps"])):
         table = pd.read_csv(profile.published / "table.csv", index_col="run")
         lines += _in_brief(profile, table, paper_steps) if lines else _answer(profile, table)
-        hardware, n = f"{table['processor'].iloc[0]}, {table['precision'].iloc[0]}", len(profile.seeds)
+        labels = table["arm"].map(lambda arm: ARMS[arm].label)
         for name, row in side_by_side(table, table["arm"], COLUMNS).T.iterrows():
-            rows.append(f"| {name} (`{profile.name}`) | {n} | {' | '.join(row)} | {hardware} |")
+            runs = table[(labels == name) | (table.index == name)]
+            hardware = ", ".join([*runs["processor"].unique(), *runs["precision"].unique()])
+            rows.append(f"| {name} (`{profile.name}`) | {len(runs)} | {' | '.join(row)} | {hardware} |")
     for row in REPORTED.itertuples():
         rows.append(f"| {row.arm}, the report | 1 | {row.mig} | {row.reconstruction:.1f} | | | {paper_steps:,} | | |")
     lines += ["", f"| | seeds | {' | '.join(COLUMNS)} | hardware |", "|---" * (len(COLUMNS) + 3) + "|", *rows]
