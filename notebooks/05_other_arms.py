@@ -116,8 +116,8 @@ show_information(run, data, evaluation)
 # %% [markdown]
 # ## All arms trained so far
 #
-# Runs of the same profile, settings and seed that stand trained and measured are put beside this one, also those of the
-# linear and the adaptive arm. With one run per arm no difference is told from chance.
+# Runs of the same settings, seed and data that stand trained and measured here, or else are published, are put beside
+# this one, also those of the linear and the adaptive arm. With one run per arm no difference is told from chance.
 
 # %%
 from lib.report.notebooks.other_arms import compare_arms, show_arms, show_at_kl, show_estimates, show_rate_distortion

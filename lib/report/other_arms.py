@@ -21,7 +21,7 @@ from lib.evaluation.snapshots import chosen_snapshots, measured_rows
 from lib.objectives.seam import INFORMATION
 from lib.report.latents import IN_USE
 from lib.report.tradeoff import settled_windows
-from lib.runs.profiles import Profile
+from lib.runs.profiles import Profile, published_profiles
 from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig, TrainingConfig
 
@@ -59,7 +59,8 @@ class Compared:
 
 def compare(profile: Profile, config: TrainingConfig, evaluation: EvaluationConfig, data: Dataset) -> Compared:
     """The runs with `config`'s settings and seed, whatever their arm, that stand measured as `evaluation` says."""
-    runs = {arm: run for arm, run in siblings(profile, config).items() if is_measured(run, evaluation)}
+    there = siblings(profile, config, data.sha256)
+    runs = {arm: run for arm, run in there.items() if is_measured(run, evaluation)}
     wanted = evaluation.only(evaluate.SETTINGS)
     return Compared(
         runs,
@@ -69,13 +70,25 @@ def compare(profile: Profile, config: TrainingConfig, evaluation: EvaluationConf
     )
 
 
-def siblings(profile: Profile, config: TrainingConfig) -> dict[str, Run]:
-    """Arm -> the run that was trained with these settings, of the arms of which one was."""
+def siblings(profile: Profile, config: TrainingConfig, data_sha256: str) -> dict[str, Run]:
+    """Arm -> the run that was trained with these settings on these data, here or else in any published profile.
+
+    Arms of which there is none are left out.
+    """
     settings = config.as_mapping()
     arms = [arm for arm in ARMS if config.batch_size >= ARMS[arm].least_batch]
-    wanted = [profile.training_config(**(settings | {"arm": arm})) for arm in arms]
-    runs = {each.arm: (profile.run(each), each) for each in wanted}
-    return {arm: run for arm, (run, each) in runs.items() if run.complete and run.config() == each}
+    wanted = {arm: profile.training_config(**(settings | {"arm": arm})) for arm in arms}
+    published = [other.published for other in published_profiles()]
+    found = {}
+    for arm, each in wanted.items():
+        runs = [profile.run(each), *(Run(folder / f"{arm}-seed{each.seed}") for folder in published)]
+        whole = (run for run in runs if run.complete and run.config() == each and _data_of(run) == data_sha256)
+        found[arm] = next(whole, None)
+    return {arm: run for arm, run in found.items() if run is not None}
+
+
+def _data_of(run: Run) -> str:
+    return run.record()["provenance"]["data_sha256"]
 
 
 def is_measured(run: Run, evaluation: EvaluationConfig) -> bool:

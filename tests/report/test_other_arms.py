@@ -1,6 +1,8 @@
 """All arms beside one another: on invented runs, tables and codes of which everything is known."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -71,7 +73,8 @@ def invented(profile: Profile, arm: str, mig: float, reconstruction: float, **ch
     }  # fmt: skip
     trace = pd.DataFrame({"step": STEPS} | values | {f"{name}_mean": column for name, column in values.items()})
     write_trace(run.path / "trace.h5", trace, np.ones(0, dtype=bool), {})
-    origin = {"hardware": {"accelerator": None, "processor": "an invented processor"}}
+    hardware = {"accelerator": None, "processor": "an invented processor"}
+    origin = {"hardware": hardware, "data_sha256": "0" * 64}
     (run.path / "run.json").write_text(json.dumps({"provenance": origin, "summary": {"steps": config.steps}}))
     return run
 
@@ -94,6 +97,24 @@ def test_only_runs_of_the_same_settings_and_measures_are_compared(smoke, grid_im
     assert list(compared(smoke, grid_images).runs) == ["linear", "vae"]
     assert list(compared(smoke, grid_images, steps=100).runs) == ["adaptive"]
     assert compared(smoke, grid_images, batch_size=1).runs == {}  # too small for some arms: no reason to stop
+
+
+def test_a_published_run_stands_in_for_one_that_was_not_trained_here(smoke, grid_images):
+    """Of any profile, if settings and data are the same; what is trained here comes first."""
+    published = replace(smoke, name="laptop").published
+    moved = invented(smoke, "beta_vae", 0.2, 30.0).path.rename(_made(published) / "beta_vae-seed1")
+    (published / "table.csv").write_text("run\n")
+    own = invented(smoke, "vae", 0.2, 30.0)
+    assert compared(smoke, grid_images).runs == {"vae": own, "beta_vae": Run(moved)}
+    assert compared(smoke, replace(grid_images, sha256="1" * 64)).runs == {}
+    assert compared(smoke, grid_images, batch_size=64).runs == {}
+    here = invented(smoke, "beta_vae", 0.2, 30.0)
+    assert compared(smoke, grid_images).runs["beta_vae"] == here
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
 
 
 def test_the_entropy_is_that_of_the_images_measured(grid_images):
