@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -120,7 +121,7 @@ def test_a_row_more_trains_is_measured_and_drawn(made_up, tiny_config, few_image
 
 @pytest.mark.parametrize("arm", ARMS)
 def test_the_trace_of_any_arm_is_drawn(arm, tiny_config):
-    """Whatever it records; a beta of 0 and no beta at all lie on a logarithmic axis."""
+    """Whatever it records, and nothing else: no panel is blank. A beta of 0 lies on a logarithmic axis."""
     columns = trace_columns(10, objective_of(arm, tiny_config(arm)).columns)
     values = {name: [0.0, 1.0, 2.0] for name in (*columns, *(f"{column}_mean" for column in columns))}
     wanted = [*values, *(f"{name}{end}" for name in COLUMNS for end in ("", "_mean") if name not in columns)]
@@ -128,6 +129,10 @@ def test_the_trace_of_any_arm_is_drawn(arm, tiny_config):
     figure = traces({arm: [frame]})
     figure.canvas.draw()
     assert ARMS[arm].label in figure_texts(figure)
+    panels = [axis for axis in figure.axes if axis.get_visible()]
+    assert all(any(np.isfinite(line.get_ydata()).any() for line in axis.lines) for axis in panels)
+    own = {"beta", "capacity", "generator_loss", "code_information"} & set(columns)
+    assert len(panels) == 2 + len(own)
     plt.close(figure)
 
 

@@ -9,42 +9,57 @@ from lib.arms import ARMS
 from lib.report.effects import half_width
 from lib.report.figures.style import REFERENCE_COLOUR, arm_legend, logarithmic, steps_axis
 
+# Panels of `traces`: a column of the trace, what its axis says, and what else is dashed in it, with what that adds.
+_PANELS = (
+    ("reconstruction_mean", "reconstruction loss", "\n(nats per image)", None, ""),
+    ("kl_mean", "KL", "\n(nats per image)", "capacity", ", and C dashed"),
+    ("beta_mean", "β(t)", "", None, ""),
+    ("capacity", "capacity C(t)", "\n(nats per image)", None, ""),
+    ("generator_loss_mean", "loss of G", "\n(nats per sample)", "discriminator_loss_mean", ", and of D dashed"),
+    ("code_information_mean", "bound of I(c; G(z))", "\n(nats)", None, ""),
+)
+_LOGARITHMIC = ("reconstruction_mean", "beta_mean")
+
 
 def traces(runs: dict[str, list[pd.DataFrame]]) -> Figure:
     """Figure 1 of the report: reconstruction loss, KL, beta and C over the steps, one line per run, per arm a colour.
 
     runs: arm -> traces (`lib.runs.run.read_trace`), one per seed, the first with the thicker line. Lines but that of C
-    are means over about 1/200 of the training, as single batches scatter; beside the KL the first run's C is dashed.
+    are means over about 1/200 of the training, as single batches scatter. Panels that no run fills are left out;
+    those of a sampler show its own losses. What is dashed is of the first run.
     """
-    panels = [
-        ("reconstruction_mean", "reconstruction loss\n(nats per image)"),
-        ("kl_mean", "KL, and C dashed\n(nats per image)"),
-        ("beta_mean", "β(t)"),
-        ("capacity", "capacity C(t)\n(nats per image)"),
-    ]
-    figure, axes = plt.subplots(2, 2, figsize=(7.2, 4.8), sharex=True)
-    for axis, (column, label) in zip(axes.flat, panels, strict=True):
+
+    def filled(name: str | None) -> bool:
+        return any(name in frame and frame[name].notna().any() for frames in runs.values() for frame in frames)
+
+    panels = [panel for panel in _PANELS if filled(panel[0])]
+    rows = -(-len(panels) // 2)
+    figure, axes = plt.subplots(rows, 2, figsize=(7.2, 0.4 + 2.2 * rows), sharex=True, squeeze=False)
+    for axis in axes.flat[len(panels) :]:
+        axis.set_visible(False)
+    for place, (axis, (column, label, unit, dashed, beside)) in enumerate(zip(axes.flat, panels, strict=False)):
         for arm, frames in runs.items():
             for number, frame in enumerate(frames):
-                values = frame[column]
-                if column != "capacity":
-                    values = values.rolling(max(1, len(frame) // 200), min_periods=1, center=True).mean()
-                axis.plot(
-                    frame["step"], values, color=ARMS[arm].colour,
-                    linewidth=1.3 if number == 0 else 0.6, alpha=1 if number == 0 else 0.5,
-                )  # fmt: skip
-            if column == "kl_mean":
-                axis.plot(
-                    frames[0]["step"], frames[0]["capacity"], color=ARMS[arm].colour, linestyle="--", linewidth=0.8
-                )
-        axis.set_ylabel(label)
+                style = {"linewidth": 1.3, "alpha": 1.0} if number == 0 else {"linewidth": 0.6, "alpha": 0.5}
+                axis.plot(frame["step"], _smooth(frame, column), color=ARMS[arm].colour, **style)
+            if filled(dashed):
+                style = {"linestyle": "--", "linewidth": 0.8}
+                axis.plot(frames[0]["step"], _smooth(frames[0], dashed), color=ARMS[arm].colour, **style)
+        axis.set_ylabel(f"{label}{beside if filled(dashed) else ''}{unit}")
         axis.margins(x=0.01)
-    for axis in (axes[0, 0], axes[1, 0]):
-        logarithmic(axis.yaxis)
-    for axis in axes[1]:
-        steps_axis(axis)
-    arm_legend(figure, runs)
+        if column in _LOGARITHMIC:
+            logarithmic(axis.yaxis)
+        if place + 2 >= len(panels):  # nothing stands below
+            steps_axis(axis)
+            axis.tick_params(labelbottom=True)
+    arm_legend(figure, runs, solid=True)
     return figure
+
+
+def _smooth(frame: pd.DataFrame, column: str) -> pd.Series:
+    """The column, of means its own means over 1/200 of the rows; missing values where there is no such column."""
+    values = frame[column] if column in frame else pd.Series(np.nan, frame.index)
+    return values.rolling(max(1, len(frame) // 200), min_periods=1, center=True).mean() if "_mean" in column else values
 
 
 def controls(runs: dict[str, list[pd.DataFrame]]) -> Figure:
@@ -71,7 +86,7 @@ def controls(runs: dict[str, list[pd.DataFrame]]) -> Figure:
         steps_axis(axis)
     for axis in axes[:, 0]:
         axis.set_ylabel("C(t) (nats per image)")
-    arm_legend(figure, dict.fromkeys(arm for pair in pairs for arm in reversed(pair)))
+    arm_legend(figure, dict.fromkeys(arm for pair in pairs for arm in reversed(pair)), solid=True)
     return figure
 
 

@@ -64,10 +64,11 @@ def steps_axis(axis: Axes) -> None:
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
 
 
-def arm_legend(figure: Figure, arms: Collection[str]) -> None:
-    """One legend of the arms, above all panels."""
+def arm_legend(figure: Figure, arms: Collection[str], solid: bool = False) -> None:
+    """One legend of the arms, above all panels; `solid` where lines are told apart by their colour alone."""
     handles = [
-        plt.Line2D([], [], color=ARMS[arm].colour, linestyle=ARMS[arm].line, label=ARMS[arm].label) for arm in arms
+        plt.Line2D([], [], color=ARMS[arm].colour, linestyle="-" if solid else ARMS[arm].line, label=ARMS[arm].label)
+        for arm in arms
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=_columns(arms), handlelength=2.6)
 

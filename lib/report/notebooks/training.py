@@ -127,9 +127,8 @@ def train_and_show(config: TrainingConfig, run: Run) -> tuple[Run, Dataset]:
     show(
         traces({config.arm: [trace]}),
         run.path / "figures" / "trace",
-        f"**Figure 2.** Training of the {ARMS[config.arm].label} arm: reconstruction loss, KL and beta (moving "
-        f"averages) and capacity. {''.join(f'This arm has no {name}. ' for name in empty)}"
-        f"n = 1 run; {label(run)}.",
+        f"**Figure 2.** Training of the {ARMS[config.arm].label} arm; moving averages, but for C. "
+        f"{''.join(f'This arm has no {name}. ' for name in empty)}n = 1 run; {label(run)}.",
     )
     return run, data
 
