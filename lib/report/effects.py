@@ -15,16 +15,20 @@ COMPARED = ("linear", "adaptive")  # by the report; every profile has both, and 
 
 DIFFERENCE = {"adaptive": 1.0, "linear": -1.0}  # the primary contrast: written down before the runs
 LATE_DIFFERENCE = {"adaptive": 1.0, "linear_full": -1.0}  # of the two rules, both arriving at C_max at the end
+ARRIVAL = {"linear_full": 1.0, "linear": -1.0}  # late against early, both by the clock
 # Everything else is exploratory; a comparison is made where its arms are among the runs.
 EXPLORATORY = {
     "the rule, both late: adaptive − linear full-length": LATE_DIFFERENCE,
     "the rule, both early: adaptive then held − linear": {"adaptive_hold": 1.0, "linear": -1.0},
-    "lateness, by the clock: linear full-length − linear": {"linear_full": 1.0, "linear": -1.0},
+    "lateness, by the clock: linear full-length − linear": ARRIVAL,
     "lateness, by β: adaptive − adaptive then held": {"adaptive": 1.0, "adaptive_hold": -1.0},
     "interaction of rule and lateness": {"adaptive": 1.0, "linear_full": -1.0, "adaptive_hold": -1.0, "linear": 1.0},
-    "blind to β: adaptive − random hold": {"adaptive": 1.0, "random_hold": -1.0},
+    "what seeing β adds: adaptive − random hold": {"adaptive": 1.0, "random_hold": -1.0},
     "no feedback, another seed's C(t): adaptive − matched curve": {"adaptive": 1.0, "matched_curve": -1.0},
-    "slowness, same time at C_max: slow then hold − linear": {"slow_then_hold": 1.0, "linear": -1.0},
+    "a slower ramp and longer training, same time at the last C: slow then held − linear": {
+        "slow_then_hold": 1.0,
+        "linear": -1.0,
+    },
 }
 
 

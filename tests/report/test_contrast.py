@@ -50,7 +50,11 @@ def test_the_sentences_follow_the_verdict():
     assert "over 3 paired seeds, against margins of 0.05 for the MIG and 2 nats" in sure
     assert sure.endswith(f"would take {needed} seeds for the MIG.")
     clear = runs({"linear": [0.1, 0.2, 0.3], "adaptive": [0.4, 0.51, 0.6]})
-    assert "(a difference)" in contrast.found(clear) and "would take" not in contrast.how_sure_overall(clear)
+    assert "+0.303 [+0.289, +0.318] (higher) and" in contrast.found(
+        clear
+    ) and "would take" not in contrast.how_sure_overall(clear)
+    lower = contrast.found(runs({"linear": [0.4, 0.51, 0.6], "adaptive": [0.34, 0.42, 0.52]}))
+    assert "(lower, perhaps by less than the margin)" in lower
     one = runs({"linear": [0.1], "adaptive": [0.4]})
     assert "MIG +0.300 (uninformative)" in contrast.found(one)
     assert contrast.how_sure_overall(one).endswith("one seed per arm cannot tell effect from chance.")
@@ -60,14 +64,30 @@ def test_what_is_left_when_both_arrive_late():
     arms = {"linear": [0.1, 0.2], "adaptive": [0.4, 0.5]}
     assert "was not run" in contrast.same_arrival(runs(arms))
     gone = contrast.same_arrival(runs(arms | {"linear_full": [0.38, 0.49]}))
-    assert "MIG +0.015" in gone and gone.endswith("goes with the time of arrival, not with the rule.")
-    assert "does not go away" in contrast.same_arrival(runs(arms | {"linear_full": [0.1, 0.2]}))
+    assert "MIG +0.015" in gone and gone.endswith("comes with the late arrival, which chance alone hardly explains.")
+    unsure = contrast.same_arrival(runs(arms | {"linear_full": [0.2, 0.7]}))
+    assert unsure.endswith("comes with the late arrival, which chance may explain.")
+    assert "at least half of the difference in MIG stays" in contrast.same_arrival(
+        runs(arms | {"linear_full": [0.1, 0.2]})
+    )
+
+
+def test_exploratory_comparisons_are_told_from_chance_one_by_one():
+    arms = {"linear": [0.1, 0.2, 0.3], "adaptive": [0.4, 0.51, 0.6], "linear_full": [0.38, 0.5, 0.61]}
+    text = contrast.told(runs(arms))
+    assert (
+        "in the MIG lateness, by the clock: linear full-length − linear. And in the reconstruction loss none." in text
+    )
+    assert contrast.told(runs({name: arms[name] for name in ("linear", "adaptive")})) == ""
+    assert contrast.told(runs({name: migs[:1] for name, migs in arms.items()})) == ""
 
 
 def test_a_reduced_run_is_called_so():
     text = contrast.untested(load_profile("seeds"))
     steps = load_profile("seeds").training["steps"]
     assert f"**reduced run** of {steps:,} steps instead of 1,500,000" in text and "instead of 96,000,000" in text
+    assert text.endswith(r"and $C_{\max}$ = 12 instead of 16 nats.")
+    assert contrast.untested(load_profile("hour")).endswith("a faster controller.")
     assert "reduced" not in contrast.untested(load_profile("paper"))
     assert list(contrast.answer(runs({"linear": [0.1], "adaptive": [0.2]}), load_profile("paper"))) == [
         "asked", "differences", "brackets", "controls", "untested",

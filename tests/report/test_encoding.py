@@ -36,7 +36,10 @@ def test_what_is_encoded_in_words():
     measured = {"a": {"information": SHARED.tolist()}, "b": {"information": blind.tolist()}}
     runs = pd.DataFrame({"arm": ["linear", "adaptive"], "seed": 1}, index=["a", "b"])
     text = encoding.what_is_encoded(measured, runs["arm"])
-    assert text.startswith("Encoded in no run: adaptive orientation.") and "round blob. In 1 of 2 runs" in text
+    assert (
+        text.startswith("Not encoded (below 0.1 nats in every run of the arm): orientation in adaptive.")
+        and "round blob. In 1 of 2 runs" in text
+    )
     assert "blob" not in encoding.what_is_encoded({"a": measured["a"]}, runs["arm"][:1])
     table = encoding.encoding_table(measured, runs)
     assert (
@@ -69,11 +72,14 @@ def snapshots(order: list[str]) -> pd.DataFrame:
     return pd.DataFrame({"step": np.arange(101), "kl": kl} | rows)
 
 
-def test_pixel_changes_are_of_one_step():
-    change = factor_order.pixel_change()
-    assert set(change) == set(FACTOR_NAMES) and min(change.values()) > 5
-    assert change["position_x"] == pytest.approx(change["position_y"], rel=0.1)  # the same move, turned
-    assert change["orientation"] < change["scale"] < change["shape"]
+def test_pixel_changes_are_of_one_step_or_of_any_other_value():
+    one, another = (factor_order.pixel_change(step) for step in (True, False))
+    for change in (one, another):
+        assert set(change) == set(FACTOR_NAMES) and min(change.values()) > 5
+        assert change["position_x"] == pytest.approx(change["position_y"], rel=0.1)  # the same move, turned
+    assert one["orientation"] < one["scale"] < one["shape"]
+    assert another["shape"] == pytest.approx(one["shape"], rel=0.1)  # which has no order of its own
+    assert another["orientation"] < another["shape"] < another["scale"] < another["position_x"]
 
 
 def test_the_kl_at_half_of_the_information():
@@ -85,9 +91,11 @@ def test_the_kl_at_half_of_the_information():
 
 
 def test_the_order_of_the_factors_is_told():
-    by_pixels = sorted(FACTOR_NAMES, key=factor_order.pixel_change().get, reverse=True)
-    assert "they enter in that order: rank correlation −1.00" in factor_order.order({"a": snapshots(by_pixels)})
-    assert "they do not: rank correlation +1.00" in factor_order.order({"a": snapshots(by_pixels[::-1])})
+    by_pixels = sorted(FACTOR_NAMES, key=factor_order.pixel_change(step=False).get, reverse=True)
+    assert "Factors enter (−1.00) in the order" in factor_order.order({"a": snapshots(by_pixels)})
+    assert "Factors do not enter (+1.00) in the order" in factor_order.order({"a": snapshots(by_pixels[::-1])})
+    by_step = sorted(FACTOR_NAMES, key=factor_order.pixel_change(step=True).get, reverse=True)
+    assert "and enter (−1.00) in that of the pixels of one step" in factor_order.order({"a": snapshots(by_step)})
     assert "was not recorded" in factor_order.order({"a": pd.DataFrame({"kl": [1.0]})})
     table = factor_order.order_table({"linear": [snapshots(by_pixels)]}, {"linear": "linear"})
     assert table["KL at half, linear"].tolist() == ["1.0", "2.0", "3.0", "4.0", "5.0"]

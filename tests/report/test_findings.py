@@ -101,7 +101,11 @@ def test_what_a_rule_did_is_counted_before_it_had_c_max():
 
 @pytest.mark.parametrize(
     ("below", "above", "meaning"),
-    [(0.99, 0.95, ": the rule waits for"), (0.99, 0.6, ": more often than not"), (0.99, 0.4, ": it does not hold C")],
+    [
+        (0.99, 0.95, ": the rule nearly always holds C while the KL is above it"),
+        (0.99, 0.6, ": more often than not"),
+        (0.99, 0.4, ": it does not hold C"),
+    ],
 )
 def test_what_the_rule_does_is_said_by_its_worst_run(below, above, meaning):
     done = pd.DataFrame(
@@ -117,8 +121,8 @@ def test_how_far_a_control_was_from_its_arm():
     mine, theirs = (pd.DataFrame({"step": [2, 4, 6], "capacity_mean": values}) for values in ([1.0, 2, 3], [1.5, 2, 3]))
     longer = pd.DataFrame({"step": [1, 3, 5, 7], "capacity_mean": [0.5, 1.5, 2.5, 3.5]})  # the same C(t) at other steps
     traces = {"linear": [mine, mine], "adaptive": [theirs, theirs], "adaptive_hold": [theirs, mine]}
-    assert "C was 0.08 nats in adaptive then held from that of linear." in controller.apart(traces)
-    assert "C was 0.00 nats in" in controller.apart({"linear": [longer], "adaptive_hold": [mine]})
+    assert "C was 0.08 nats away in adaptive then held from that of linear: a control" in controller.apart(traces)
+    assert "C was 0.00 nats away in" in controller.apart({"linear": [longer], "adaptive_hold": [mine]})
     assert controller.apart({"linear": [mine], "adaptive": [mine]}) == "This profile has no controls."
 
 
@@ -134,8 +138,8 @@ def test_which_runs_were_at_rest():
 
 def test_whether_capacity_followed_the_information():
     table = runs(1, mean_distance=[0.4, 0.6])
-    assert information.followed(table).endswith("kept C no closer (+0.20).")
-    assert "kept C closer" in information.followed(table.assign(mean_distance=[0.9, 0.1]))
+    assert "C was no closer in the adaptive arm than in linear (+0.20)." in information.followed(table)
+    assert "C was closer in" in information.followed(table.assign(mean_distance=[0.9, 0.1]))
 
 
 def test_bounds_on_information():

@@ -44,11 +44,11 @@ def pressures(shifts: dict[str, float]) -> pd.DataFrame:
 
 def test_whether_the_curves_coincide():
     alike = tradeoff_findings.pressure_at_kl(pressures({"linear": 0.0, "adaptive": 0.1}))
-    assert "at a KL of 4, 6 and 8 nats: 1.11, 1.11 and 1.11: the curves coincide." in alike
+    assert "at a KL of 4, 6 and 8 nats: 1.11, 1.11 and 1.11: the curves coincide, within a factor of 1.25." in alike
     differ = {"linear": 0.0, "adaptive": 0.5}
     assert "rules differ in pressure" in tradeoff_findings.pressure_at_kl(pressures(differ))
     late = tradeoff_findings.pressure_at_kl(pressures(differ | {"linear_full": 0.5}))
-    assert "1.00, 1.00 and 1.00: they do." in late and "presses no harder" in late
+    assert "1.00, 1.00 and 1.00: they do, within" in late and "presses no harder than a slow clock" in late
     never = pressures({"linear": 0.0, "adaptive": 0.1}).assign(beta_4=np.nan, beta_6=np.nan, beta_8=np.nan)
     assert "cannot be compared" in tradeoff_findings.pressure_at_kl(never)
     parted = pressures({"linear": 0.0, "adaptive": 0.1}).assign(beta_10=[2.0, 1.0])
@@ -75,10 +75,13 @@ def test_runs_are_compared_at_like_kl_or_not_at_all():
     assert pairs.loc["f", ["mig_four", "reconstruction"]].isna().all()
     text = tradeoff_findings.like_kl(pairs)
     assert "against linear MIG +0.400, reconstruction +2.0 nats (1 of 1 runs)" in text
-    assert text.endswith("In linear full-length none is close (nearest, in nats: linear full-length 0.80).")
-    assert tradeoff_findings.like_kl(pairs.loc[["f"]]).startswith("In linear full-length none is close")
+    far = "For linear full-length no snapshot is close enough (the nearest is away, in nats: linear full-length 0.80)."
+    assert text.endswith(f"{far} That is too few pairs to conclude anything.")
+    assert tradeoff_findings.like_kl(pairs.loc[["f"]]).startswith(far)
+    assert "too few" not in tradeoff_findings.like_kl(pd.concat([pairs.loc[["l"]]] * 6))
     early = tradeoff.at_like_kl(along | {"a": along["a"].iloc[:1]}, runs)  # nothing but a code of 3 nats
-    assert tradeoff_findings.like_kl(early) == "In linear and linear full-length none is close."
+    none = "For linear and linear full-length no snapshot is close enough."
+    assert tradeoff_findings.like_kl(early).startswith(none)
 
 
 def test_a_snapshots_reconstruction_is_the_traces_just_before():
@@ -98,7 +101,11 @@ def test_whether_the_mig_is_decided_early():
 
     same = {str(i): run(mig, mig + 0.05) for i, mig in enumerate((0.1, 0.2, 0.3, 0.5))}
     text = tradeoff_findings.decided_early(same)
-    assert "after 60% to 60% of training" in text and "r = 1.00" in text and text.endswith("is decided by then.")
+    assert (
+        "after 60% to 60% of training" in text
+        and "r = 1.00" in text
+        and text.endswith("hardly changes after that, which for the slowest is late in training.")
+    )
     mixed = {str(i): run(*pair) for i, pair in enumerate(((0.1, 0.5), (0.2, 0.1), (0.3, 0.4), (0.5, 0.2)))}
-    assert tradeoff_findings.decided_early(mixed).endswith("it is not decided by then.")
+    assert tradeoff_findings.decided_early(mixed).endswith("still changes after that.")
     assert tradeoff_findings.decided_early({"a": same["0"]}).startswith("Too few runs")

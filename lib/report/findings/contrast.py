@@ -7,12 +7,16 @@ import pandas as pd
 
 from lib.arms import ARMS
 from lib.report.effects import (
+    ARRIVAL,
     DIFFERENCE,
     LATE_DIFFERENCE,
     by_seed,
+    effect,
     effect_text,
+    exploratory,
     half_width,
     number,
+    told_from_chance,
     with_spread,
 )
 from lib.report.findings.wording import joined
@@ -67,9 +71,19 @@ def found(table: pd.DataFrame) -> str:
     """What was found for MIG and reconstruction."""
     parts = [
         f"{what.label} {effect_text(table, what.column, DIFFERENCE, what.form)}{what.unit} "
-        f"({judged(table, what)[0]})" for what in PRIMARY
+        f"({_in_words(table, what)})" for what in PRIMARY
     ]  # fmt: skip
     return f"Found, adaptive − linear: {joined(parts)}."
+
+
+def _in_words(table: pd.DataFrame, what: Primary) -> str:
+    """The verdict; of a difference on which side it lies, and whether its interval reaches into the margin."""
+    decided, differences = judged(table, what)
+    if decided != A_DIFFERENCE:
+        return decided
+    mean, half = differences.mean(), half_width(differences.std(), len(differences))
+    little = ", perhaps by less than the margin" if abs(mean) - half < what.margin else ""
+    return f"{'higher' if mean > 0 else 'lower'}{little}"
 
 
 def how_sure_overall(table: pd.DataFrame) -> str:
@@ -91,21 +105,35 @@ def how_sure_overall(table: pd.DataFrame) -> str:
 def same_arrival(table: pd.DataFrame) -> str:
     """What is left of the difference where both arms arrive at C_max at the same time."""
     if not set(LATE_DIFFERENCE) <= set(table["arm"]):
-        return r"What is left when both arms arrive at $C_{\max}$ at the same time was not run in this profile."
+        return r"What is left when C reaches $C_{\max}$ at the same time in both arms was not run in this profile."
     left = [
         f"{what.label} {effect_text(table, what.column, LATE_DIFFERENCE, what.form)}{what.unit}" for what in PRIMARY
     ]
     return (
-        r"When both arrive at $C_{\max}$ at the last step (adaptive − linear full-length, exploratory): "
+        r"When C reaches $C_{\max}$ only at the last step in both arms (adaptive − linear full-length, exploratory): "
         f"{joined(left)}; {_smaller(table)}."
     )
 
 
 def _smaller(table: pd.DataFrame) -> str:
     late, early = (by_seed(table, MIG.column, weights).mean() for weights in (LATE_DIFFERENCE, DIFFERENCE))
-    if abs(late) < abs(early) / 2:
-        return "most of the difference in MIG goes with the time of arrival, not with the rule"
-    return "the difference in MIG does not go away with the time of arrival"
+    if abs(late) >= abs(early) / 2:
+        return "by the means at least half of the difference in MIG stays"
+    sure = told_from_chance(*effect(table, MIG.column, ARRIVAL))
+    how = "which chance alone hardly explains" if sure else "which chance may explain"
+    return f"by the means most of the difference in MIG comes with the late arrival, {how}"
+
+
+def told(table: pd.DataFrame) -> str:
+    """Which exploratory comparisons are told from chance, each taken alone; empty where there are none."""
+    compared = exploratory(table["arm"])
+    if not compared or len(by_seed(table, MIG.column, DIFFERENCE)) < 2:
+        return ""
+    parts = []
+    for what in PRIMARY:
+        sure = [name for name, weights in compared.items() if told_from_chance(*effect(table, what.column, weights))]
+        parts.append(f"in the {what.label} {'; '.join(sure) or 'none'}")
+    return f"Of the exploratory comparisons, each taken alone, told from chance are: {'. And '.join(parts)}."
 
 
 def untested(profile: Profile) -> str:
@@ -114,9 +142,11 @@ def untested(profile: Profile) -> str:
     if training["steps"] >= paper["steps"]:
         return "Not tested: other networks, data sets and seeds than these."
     seen, whole = (each["steps"] * each["batch_size"] for each in (training, paper))
+    c_max = training["c_max"]
     return (
         f"Not tested: the report's own size; this is a **reduced run** of {training['steps']:,} steps instead of "
-        f"{paper['steps']:,} ({seen:,} images instead of {whole:,}) with a faster controller."
+        f"{paper['steps']:,} ({seen:,} images instead of {whole:,}) with a faster controller"
+        + (f" and $C_{{\\max}}$ = {c_max:g} instead of {paper['c_max']:g} nats." if c_max != paper["c_max"] else ".")
     )
 
 

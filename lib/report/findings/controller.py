@@ -13,6 +13,10 @@ from lib.report.findings.wording import counts, joined
 from lib.schedules import INCREMENT, INCREMENTS, linear_reaches_maximum
 
 MOSTLY = 0.9  # share from which on a rule is said to do something
+WAITS = (
+    "holds C while the KL is above it and raises C while the KL is below, "
+    "so that nothing in it keeps C from running ahead"
+)
 
 
 def linear_arrival(c_start: float, c_max: float, steps: int) -> str:
@@ -47,10 +51,13 @@ def apart(traces: Mapping[str, list[pd.DataFrame]]) -> str:
                 np.abs(mine["capacity_mean"] - np.interp(mine["step"], theirs["step"], theirs["capacity_mean"])).mean()
                 for mine, theirs in zip(traces[arm], traces[other], strict=True)
             ]
-            parts.append(f"{np.mean(distances):.2f} nats in {ARMS[arm].label} from that of {ARMS[other].label}")
+            parts.append(f"{np.mean(distances):.2f} nats away in {ARMS[arm].label} from that of {ARMS[other].label}")
     if not parts:
         return "This profile has no controls."
-    return f"On average over steps and seeds C was {joined(parts)}."
+    return (
+        f"On average over steps and seeds C was {joined(parts)}: a control shares one property with its arm, as the "
+        "time of arrival, and not the path."
+    )
 
 
 def at_rest(table: pd.DataFrame) -> str:
@@ -65,7 +72,9 @@ def at_rest(table: pd.DataFrame) -> str:
     )
     if still.all():
         return f"{text}."
-    moving = [f"{ARMS[row.arm].label} {row.seed}" for row in known[~still].itertuples()]
+    moving = [
+        f"{ARMS[arm].label} {joined(map(str, rows['seed']))}" for arm, rows in known[~still].groupby("arm", sort=False)
+    ]
     return (
         f"{text}. The others, by seed, are {joined(moving)}; the largest distance is {known['kl_off'].abs().max():.2f} "
         f"nats, the largest movement {known['kl_swing'].max():.1f} times that of batches."
@@ -97,9 +106,9 @@ def rule(done: pd.DataFrame) -> str:
         f"({counted}, n = {done['rows'].sum():,.0f}, {len(done)} run{'s' if len(done) > 1 else ''})"
     )
     if min(below, above) >= MOSTLY:
-        return f"{text}: the rule waits for the KL to fall to C, the reverse of the fear that C runs ahead of it."
+        return f"{text}: the rule nearly always {WAITS}."
     if min(below, above) > 0.5:
-        return f"{text}: more often than not the rule waits for the KL to fall to C, the reverse of what was feared."
+        return f"{text}: more often than not the rule {WAITS}."
     return f"{text}: it does not hold C by the sign of KL − C."
 
 
@@ -107,5 +116,5 @@ def ties(done: pd.DataFrame) -> str:
     """How often C advanced with beta at its least value."""
     return (
         f"At most {done['at_minimum'].max():.1%} of a run's advances were made with β at its least value, where a tie "
-        "advances, so that C runs away from a KL that stands still."
+        "advances, so that C can run away from a KL that stands still."
     )

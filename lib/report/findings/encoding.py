@@ -58,9 +58,11 @@ def what_is_encoded(measured: Mapping[str, Mapping[str, Any]], arms: pd.Series) 
     for arm, names in arms.groupby(arms, sort=False).groups.items():
         most = pd.concat([frames[name]["information"] for name in names], axis=1).max(axis=1)
         if (most < IN_USE).any():
-            lacking.append(f"{ARMS[arm].label} {joined(NAMES[name] for name in most.index[most < IN_USE])}")
+            lacking.append(f"{joined(NAMES[name] for name in most.index[most < IN_USE])} in {ARMS[arm].label}")
     nowhere = (
-        f"Encoded in no run: {'; '.join(lacking)}." if lacking else "Every factor is encoded in some run of each arm."
+        f"Not encoded (below {IN_USE:g} nats in every run of the arm): {'; '.join(lacking)}."
+        if lacking
+        else "Every factor is encoded in some run of each arm."
     )
     blob = (
         " A network that does not encode orientation draws the mean over all angles, a round blob."

@@ -47,11 +47,12 @@ def cost(measured: pd.DataFrame) -> str:
 def followed(gaps: pd.DataFrame) -> str:
     """Whether C followed the information; gaps: `Analysis.gaps` with arm and seed."""
     difference, _ = effect(gaps, "mean_distance", DIFFERENCE)
-    apart = per_arm(gaps[gaps["arm"].isin(COMPARED)], "mean_distance", ".2f")
+    apart = per_arm(gaps, "mean_distance", ".2f")
     written, sure = effect_text(gaps, "mean_distance", DIFFERENCE, ".2f"), how_sure(gaps, "mean_distance")
     return (
-        f"Over the steps C and $I_q(x; z)$ were {apart} nats apart: the adaptive rule kept C "
-        f"{'closer' if difference < 0 else 'no closer'} ({written}{sure and f'; {sure}'})."
+        f"On average over the steps, on the images of the snapshots, C and $I_q(x; z)$ were {apart} nats apart: C was "
+        f"{'closer' if difference < 0 else 'no closer'} in the adaptive arm than in linear "
+        f"({written}{sure and f'; {sure}'}). Linear full-length, where it was run, tells what a slow ramp alone does."
     )
 
 
@@ -60,5 +61,7 @@ def beyond(table: pd.DataFrame, entropy: float) -> str:
     kl = table.groupby("arm", sort=False)["kl"].mean()
     above, written = labels(kl.index[kl > entropy]), per_arm(table, "kl", ".2f")
     if above:
-        return f"The KL ended above it in {joined(above)} (in nats: {written}); that much cannot be information."
+        return (
+            f"The KL ended above it in {joined(above)} (in nats: {written}); the part above it cannot be information."
+        )
     return f"Here the KL ended below it (in nats: {written}); below it, too, not all KL is information."

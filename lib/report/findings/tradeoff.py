@@ -7,10 +7,11 @@ import pandas as pd
 
 from lib.arms import ARMS
 from lib.report.effects import COMPARED, number, per_arm, with_spread
-from lib.report.findings.wording import joined, labels
+from lib.report.findings.wording import joined, labels, sentences
 from lib.report.tradeoff import AT, BEYOND, NEAR
 
 EARLY = 5.0  # nats of KL
+FEW = 6  # pairs of snapshots below which nothing is concluded
 ALIKE = 1.25  # ratio of two betas up to which they are said to coincide
 
 
@@ -37,13 +38,14 @@ def pressure_at_kl(pressures: pd.DataFrame) -> str:
     text = f"β adaptive / linear at a KL of {_written(report)}"
     if coincide(report):
         return (
-            f"{text}: the curves coincide. At a given KL the adaptive rule presses no harder; it only spends more time "
-            f"at low C, and a higher mean β says no more.{_parting(pressures)}"
+            f"{text}: the curves coincide, within a factor of {ALIKE}. At a given KL the adaptive rule presses no "
+            f"harder; it only spends more time at low C, and a higher mean β says no more.{_parting(pressures)}"
         )
     if coincide(late):
         return (
-            f"{text}: they do not coincide; against linear full-length, as slow, {_written(late)}: they do. At a given "
-            "KL and pace the rule presses no harder; it only spends more time at low C."
+            f"{text}: they do not coincide; against linear full-length, nearly as slow, {_written(late)}: they do, "
+            f"within a factor of {ALIKE}. At a given KL the rule presses no harder than a slow clock; it only spends "
+            "more time at low C."
         )
     return f"{text}: the curves do not coincide, so that the rules differ in pressure at a given KL."
 
@@ -63,9 +65,11 @@ def slopes(pressures: pd.DataFrame) -> str:
     if known.empty:
         return "No run stayed near these KLs long enough for a slope to be measured."
     within = "equals" if abs(np.log(known.median())) <= np.log(1.1) else "exceeds" if known.median() > 1 else "is below"
-    why = ", which learning at a constant KL would explain" if within == "exceeds" else ""
+    why = {"exceeds": ", which learning at a constant KL would explain", "equals": ""}.get(
+        within, ": it is not exactly the multiplier of equation (1)"
+    )
     return (
-        f"The measured slope −dD/dKL {within} β (ratio {known.median():.2f} in the median of {len(known)}, "
+        f"The measured slope −dD/dKL {within} β (ratio {known.median():.2f} in the median of {len(known)} slopes, "
         f"{known.min():.2f} to {known.max():.2f}){why}."
     )
 
@@ -80,11 +84,13 @@ def like_kl(pairs: pd.DataFrame) -> str:
         for arm, rows in close.groupby("arm", sort=False)
     ]
     kl = f" (within {NEAR} nats, at {close['kl'].min():.1f} to {close['kl'].max():.1f})" if parts else ""
-    start = f"Adaptive at like KL{kl}: {joined(parts, '')}. " if parts else ""
+    start = f"Adaptive at equal KL{kl}: {joined(parts, '')}." if parts else ""
+    few = "That is too few pairs to conclude anything." if len(close) < FEW else ""
     if not none:
-        return start.strip()
+        return sentences(start, few)
     nearest = per_arm(pairs[pairs["arm"].isin(none)].groupby("arm", sort=False).min().reset_index(), "distance", ".2f")
-    return f"{start}In {joined(labels(none))} none is close{nearest and f' (nearest, in nats: {nearest})'}."
+    apart = nearest and f" (the nearest is away, in nats: {nearest})"
+    return sentences(start, f"For {joined(labels(none))} no snapshot is close enough{apart}.", few)
 
 
 def decided_early(snapshots: Mapping[str, pd.DataFrame]) -> str:
@@ -102,7 +108,10 @@ def decided_early(snapshots: Mapping[str, pd.DataFrame]) -> str:
     if len(pairs) < 4:
         return "Too few runs to say whether the MIG is decided early."
     correlation = np.corrcoef(np.array(pairs).T)[0, 1]
-    means = "how well factors separate is decided by then" if correlation >= 0.9 else "it is not decided by then"
+    late = ", which for the slowest is late in training" if max(shares) > 0.5 else ""
+    means = f"which runs separate factors well hardly changes after that{late}"
+    if correlation < 0.9:
+        means = "which runs separate factors well still changes after that"
     return (
         f"The MIG of the first snapshot above {EARLY:g} nats, after {min(shares):.0%} to {max(shares):.0%} of "
         f"training, correlates with that of the last over {len(pairs)} runs (r = {correlation:.2f}, exploratory): "
