@@ -50,8 +50,8 @@ def rows_derived(a: Analysis) -> dict[str, list[list[str]]]:
 
 
 def numbers(text: str) -> list[str]:
-    """The numbers that a text names, as written."""
-    return _NUMBER.findall(text)
+    """The numbers that a text names, as written, but for the minus sign: a hyphen here, as in older pages."""
+    return [number.replace("−", "-") for number in _NUMBER.findall(text)]
 
 
 def comparable(shown: list[str], derived: list[str]) -> bool:
@@ -68,6 +68,6 @@ def agree(shown: str, derived: str) -> bool:
 def _close(first: str, second: str) -> bool:
     if first == second:
         return True
-    values = [float(text.replace(",", "").replace("−", "-")) for text in (first, second)]
+    values = [float(text.replace(",", "")) for text in (first, second)]
     digits = [len(text.partition(".")[2]) for text in (first, second)]
     return digits[0] != digits[1] and abs(values[0] - values[1]) <= 0.5 * sum(10.0**-n for n in digits) + 1e-12
