@@ -75,9 +75,7 @@ def test_what_is_left_when_both_arrive_late():
 def test_exploratory_comparisons_are_told_from_chance_one_by_one():
     arms = {"linear": [0.1, 0.2, 0.3], "adaptive": [0.4, 0.51, 0.6], "linear_full": [0.38, 0.5, 0.61]}
     text = contrast.told(runs(arms))
-    assert (
-        "in the MIG lateness, by the clock: linear full-length − linear. And in the reconstruction loss none." in text
-    )
+    assert text.endswith("are in the MIG “lateness, by the clock”; in the reconstruction loss none.")
     assert contrast.told(runs({name: arms[name] for name in ("linear", "adaptive")})) == ""
     assert contrast.told(runs({name: migs[:1] for name, migs in arms.items()})) == ""
 

@@ -330,6 +330,13 @@ def test_a_number_stays_on_one_line_with_its_spread(page) -> None:
     assert "<td>0.09&nbsp;±&nbsp;0.05</td>" in page(code(shown(text__html=table), markdown("**Table 1.** Both.")))
 
 
+def test_an_interval_stays_on_one_line_and_a_column_of_words_begins_at_the_left(page) -> None:
+    table = pd.DataFrame({"here": ["+0.1 [−0.2, +0.4]"], "why": ["the interval contains zero and is wide"]}, ["MIG"])
+    html = page(code(shown(text__html=table.to_html()), markdown("**Table 1.** Claims."))).replace("&nbsp;", "\xa0")
+    assert "<td>+0.1 [−0.2,\xa0+0.4]</td>" in html
+    assert '<td class="words">the interval' in html and '<th class="words">why</th>' in html
+
+
 def test_the_foot_tells_by_what_code_the_notebooks_ran(tmp_path: Path) -> None:
     def origin(code_state: str, **facts: str) -> dict:
         known = {"code": code_state * 64, "commit": "0123456789", "date": "2020-01-01"} | facts

@@ -132,8 +132,9 @@ def told(table: pd.DataFrame) -> str:
     parts = []
     for what in PRIMARY:
         sure = [name for name, weights in compared.items() if told_from_chance(*effect(table, what.column, weights))]
-        parts.append(f"in the {what.label} {'; '.join(sure) or 'none'}")
-    return f"Of the exploratory comparisons, each taken alone, told from chance are: {'. And '.join(parts)}."
+        named = joined((f"“{name.split(':')[0]}”" for name in sure), "none")
+        parts.append(f"in the {what.label} {named}")
+    return f"Of the exploratory comparisons, each taken alone, told from chance are {'; '.join(parts)}."
 
 
 def untested(profile: Profile) -> str:

@@ -6,7 +6,9 @@ import struct
 import sys
 from dataclasses import dataclass
 from html import escape
+from itertools import zip_longest
 
+from bs4 import BeautifulSoup
 from nbconvert.filters import strip_ansi
 from nbformat import NotebookNode
 from pygments import highlight
@@ -22,6 +24,7 @@ _INDEX_NAMES = re.compile(
     r"(?P<start><thead>\s*<tr[^>]*>\s*)(?P<blank>(?:<th></th>\s*)+)(?P<columns>(?:<th>[^<]+</th>\s*)+)"
     r"</tr>\s*<tr>\s*(?P<names>(?:<th>[^<]+</th>\s*)+)(?:<th></th>\s*)+(?=</tr>\s*</thead>)"
 )
+WORDS = 12  # letters in a cell beyond which its column holds words, not numbers
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -120,8 +123,7 @@ def _display(output: NotebookNode, scope: Scope, alt: str) -> Block:
         html = _PANDAS_STYLE.sub("", data["text/html"]).replace('<table border="1" ', "<table ")
         html = _INDEX_NAMES.sub(_one_header_row, html)
         if "<table" in html:
-            html = html.replace(" ± ", "&nbsp;±&nbsp;")  # a number stays on one line with its spread
-            html = f'<div class="scroll" tabindex="0">{html}</div>'
+            html = f'<div class="scroll" tabindex="0">{_typeset(html)}</div>'
         return Block("output", html)
     if "image/png" in data:
         return Block("output", _image("".join(data["image/png"].split()), alt))
@@ -130,6 +132,19 @@ def _display(output: NotebookNode, scope: Scope, alt: str) -> Block:
     if "text/plain" in data:
         return Block("output", f'<pre class="result">{escape(strip_ansi(data["text/plain"]))}</pre>')
     raise ValueError(f"an output of type {', '.join(data)} cannot be shown; display HTML or an image.")
+
+
+def _typeset(table: str) -> str:
+    """A number stays on one line with its spread, an interval on one line; columns of words begin at the left."""
+    table = table.replace(" ± ", "&nbsp;±&nbsp;").replace("I(x; z)", "I(x;&nbsp;z)")
+    table = re.sub(r"(\[[+−\d.]+,) (?=[+−\d.]+\])", r"\1&nbsp;", table)
+    parsed = BeautifulSoup(table, "html.parser")
+    rows = [row.find_all(["th", "td"], recursive=False) for row in parsed.find_all("tr")]
+    for column in list(zip_longest(*rows))[1:]:
+        if any(len(re.findall(r"[^\W\d_]", cell.get_text())) > WORDS for cell in column if cell and cell.name == "td"):
+            for cell in filter(None, column):
+                cell["class"] = "words"
+    return str(parsed) if parsed.find(class_="words") else table
 
 
 def _one_header_row(match: re.Match[str]) -> str:
