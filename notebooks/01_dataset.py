@@ -192,8 +192,8 @@ display(
     Markdown(
         f"Here $\\log N$ = {np.log(N_IMAGES):.3f} nats and $H(x)$ = **{distinct.entropy:.3f} nats**, as "
         f"{N_IMAGES - distinct.total:,} images repeat another. The KL of a VAE is "
-        "$I_q(x; z) + \\mathrm{KL}(q(z) \\,\\|\\, p(z))$; at the capacity of the report, $C_{\\max}$ = 16 nats, at least "
-        f"{16 - distinct.entropy:.2f} nats of the KL are therefore *not* information about the image but mismatch "
+        "$I_q(x; z) + \\mathrm{KL}(q(z) \\,\\|\\, p(z))$; of a KL of 16 nats, the report's $C_{\\max}$, at least "
+        f"{16 - distinct.entropy:.2f} nats are therefore *not* information about the image but mismatch "
         "between the aggregate posterior and the prior."
     )
 )

@@ -76,8 +76,8 @@ print(f"{config}\n-> {run.path.relative_to(ROOT)}")
 #
 # $$ C(t) = \begin{cases} C(t-1) & \text{if } \beta(t) > \beta(t-1), \\ C(t-1) + \dfrac{C_{\max} - C(t-1)}{t_{\max} - (t-1)} & \text{otherwise.} \end{cases} \tag{1} $$
 #
-# A rising $\beta$ says that the KL is above the capacity, so the capacity waits; each step that does not wait takes an
-# equal share of what is left to go. $\beta$ is the clipped value, so that a tie advances; $t$ counts from 1 and $\beta(0) = 1$; for $t > t_{\max}$ the capacity is
+# A rising $\beta$ is read as a KL above the capacity, and the capacity waits (not always rightly: notebook 04 counts how
+# often); each step that does not wait takes an equal share of what is left to go. $\beta$ is the clipped value, so that a tie advances; $t$ counts from 1 and $\beta(0) = 1$; for $t > t_{\max}$ the capacity is
 # $C_{\max}$. If a share $p$ of the steps advances, evenly spread, what is left follows $(1 - t/t_{\max})^p$: the
 # arm arrives at $C_{\max}$ only at its very end, where the linear arm has long been.
 
@@ -88,7 +88,8 @@ show_rule(config)
 show_toy_plant(
     config,
     run,
-    "The capacity waits near its start until beta has pushed the KL down to it; then both climb together.",
+    "The adaptive rule keeps the capacity near its start until beta has pushed the KL down to it; then both climb together. "
+    "`random_hold` does not wait.",
 )
 
 # %% [markdown]

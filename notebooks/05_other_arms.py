@@ -137,9 +137,9 @@ show_at_kl(compared, run)
 # itself: the rate $R$ is what the code costs, the distortion $D$ what is still to be said once it is known. The images
 # are binary, so that $D$ is a code length of theirs in nats, and no code is shorter than their entropy:
 #
-# $$ D + \mathrm{KL} \ge D + I_q(x; z) \ge H(x \mid z) + I_q(x; z) = H(x). \tag{3} $$
+# $$ D + \mathrm{KL} \ge D + I_q(x; z) \ge H(x \mid z) + I_q(x; z) = H(x). $$
 #
-# Along a line in the figure an arm trades one for the other; of two arms the one nearer to the bound codes better.
+# A line in the figure follows an arm through its training; of two arms the one nearer to the bound codes better.
 
 # %%
 show_rate_distortion(compared, run)

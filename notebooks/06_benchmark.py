@@ -108,8 +108,8 @@ show(
     precision_traces(table),
     DIRECTORY / "precision",
     "**Figure 1.** The first steps of the adaptive arm in each precision from the same weights, batches and noise, and in float32 from another seed. "
-    f"Means over {record['window']} steps. {record['steps']:,} of the {record['config']['steps']:,} steps of the profile `laptop` (a reduced run), "
-    f"{record['config']['batch_size']} images each; {origin}.",
+    f"Means over {record['window']} steps. {record['steps']:,} of the {record['config']['steps']:,} steps of the profile `laptop` as it was then (a reduced "
+    f"run), {record['config']['batch_size']} images each, C_max {record['config']['c_max']:g} nats, ki {record['config']['ki']:g}; {origin}.",
 )
 
 # %%

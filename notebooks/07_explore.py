@@ -18,8 +18,8 @@
 # # Explore the latents
 #
 # What does each latent of the two networks draw? The factor sliders choose a start image. Each of the sliders below them moves one latent of each arm away
-# from the posterior mean of that image, by up to 3 prior standard deviations. They are in order of KL, so that the first does most; latents without
-# information in every arm are folded. Below each slider, for each arm: the latent's number, its KL, and the factor it knows most about with their mutual
+# from the posterior mean of that image, by up to 3 prior standard deviations. They are in order of KL, the largest first; those whose
+# latents have a KL of at most 0.1 nats in every arm are folded. Below each slider, for each arm: the latent's number, its KL, and the factor it knows most about with their mutual
 # information, both in nats. The play button sweeps the latent; the other latents stay where they are.
 #
 # The runs are those of the published profile with the best decoders, by the mean reconstruction loss, unless the parameter `profile` names another.

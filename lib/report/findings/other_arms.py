@@ -27,7 +27,7 @@ def in_words(arm: str, results: pd.DataFrame) -> str:
     shows = [what.label for what, difference in differences.items() if abs(difference) > what.margin]
     written = [
         f"{what.label} {number('+' + what.form)(difference)}{what.unit}, "
-        f"{'more than' if what.label in shows else 'at most'} {what.margin:g}"
+        f"{'beyond' if what.label in shows else 'within'} ±{what.margin:g}"
         for what, difference in differences.items()
     ]  # fmt: skip
     verdict = f"shows in the {joined(shows)}" if shows else "does not show"

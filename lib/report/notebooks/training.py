@@ -42,7 +42,8 @@ The controller turns the error $e(t)$, its set point less $\mathrm{KL}(t)$, into
 $$ \beta(t) = \max\left( \beta_{\min},\; \frac{K_p}{1 + \exp e(t)} - K_i \sum_{s \le t} e(s) + \beta_{\min} \right).
 \tag{2} $$
 
-The sum is held while an anti-windup rule says so.
+An anti-windup rule holds the sum while $\beta$ is at its minimum, so that it does not run away. Under the `published` rule
+$\beta$ can then stay at its minimum for ever: the controller is *locked*; under `conditional` it cannot.
 """
 
 TOY_PLANT = r"""
@@ -51,8 +52,9 @@ towards $\sum_i \max(0, \log(\lambda_i / \beta)) / 2$, the optimum by reverse wa
 """
 
 MEASURES = r"""
-The posterior of every image was measured, the reconstruction loss with $z$ sampled once per image from a fixed seed,
-and the mutual information gap (MIG). How long $\beta$ stood at its least value, how far the KL was from the capacity,
+The posterior of every image of the grid was measured, the reconstruction loss with $z$ sampled once per image from a
+fixed seed, and the mutual information gap (MIG): per factor, by how much the best latent tells more of it than the
+second best, as a share of the factor's entropy, averaged. How long $\beta$ stood at its least value, how far the KL was from the capacity,
 and whether the controller locked are properties of the training. Three other measures of disentanglement stand beside
 the MIG: DCI, SAP and the FactorVAE score.
 
@@ -140,7 +142,8 @@ def show_measures(run: Run, data: Dataset, evaluation: EvaluationConfig) -> None
     display(run_table([run]).T)
     display(
         Markdown(
-            "**Table 1.** The run in numbers. Losses and KL in nats per image; MIG by quadrature, over scale, "
+            "**Table 1.** The run in numbers; `results/README.md` explains each row, under `table.csv`. Losses and KL "
+            "in nats per image; MIG by quadrature, over scale, "
             f"orientation, x and y. Measured on {measured['images']:,} images; {label(run)}. DCI learns from "
             f"{evaluation.dci_samples:,} images."
         )
