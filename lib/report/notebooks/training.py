@@ -42,8 +42,8 @@ The controller turns the error $e(t)$, its set point less $\mathrm{KL}(t)$, into
 $$ \beta(t) = \max\left( \beta_{\min},\; \frac{K_p}{1 + \exp e(t)} - K_i \sum_{s \le t} e(s) + \beta_{\min} \right).
 \tag{2} $$
 
-An anti-windup rule holds the sum while $\beta$ is at its minimum, so that it does not run away. Under the `published` rule
-$\beta$ can then stay at its minimum for ever: the controller is *locked*; under `conditional` it cannot.
+An anti-windup rule holds the sum while $\beta$ is at its minimum, so that it does not run away. Under the `published`
+rule $\beta$ can then stay at its minimum for ever: the controller is *locked*; under `conditional` it cannot.
 """
 
 TOY_PLANT = r"""
