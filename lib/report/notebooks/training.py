@@ -54,9 +54,9 @@ towards $\sum_i \max(0, \log(\lambda_i / \beta)) / 2$, the optimum by reverse wa
 MEASURES = r"""
 The posterior of every image of the grid was measured, the reconstruction loss with $z$ sampled once per image from a
 fixed seed, and the mutual information gap (MIG): per factor, by how much the best latent tells more of it than the
-second best, as a share of the factor's entropy, averaged. How long $\beta$ stood at its least value, how far the KL was from the capacity,
-and whether the controller locked are properties of the training. Three other measures of disentanglement stand beside
-the MIG: DCI, SAP and the FactorVAE score.
+second best, as a share of the factor's entropy, averaged. How long $\beta$ stood at its least value, how far the KL was
+from the capacity, and whether the controller locked are properties of the training. Three other measures of
+disentanglement stand beside the MIG: DCI, SAP and the FactorVAE score.
 
 What the KL consisted of while the network learnt is read from its weight snapshots: $I_q(x; z)$, the total correlation
 of the latents and the mismatch of each alone add up to the KL.
