@@ -139,7 +139,7 @@ def test_rows_come_from_the_evaluation(smoke, grid_images):
         (0.26, 32.5, "Against linear that shows in the MIG and reconstruction loss (MIG +0.060, beyond ±0.05; "
                      "reconstruction loss +2.5 nats, beyond ±2), which one seed does not tell from chance."),
         (0.14, 31.5, "shows in the MIG (MIG −0.060, beyond ±0.05; reconstruction loss +1.5 nats, within ±2)"),
-        (0.24, 27.0, "shows in the reconstruction loss (MIG +0.040, within ±0.05; reconstruction loss −3.0 nats, beyond"),
+        (0.24, 27.0, "shows in the reconstruction loss (MIG +0.040, within ±0.05; reconstruction loss −3.0 nats,"),
         (0.16, 28.5, "does not show (MIG −0.040, within ±0.05; reconstruction loss −1.5 nats, within ±2), which one"),
     ],
 )  # fmt: skip
