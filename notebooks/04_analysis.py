@@ -141,8 +141,8 @@ paper.text("{settings}")
 paper.figure(
     runs.traces(analysis.by_arm(analysis.traces)),
     "traces",
-    """**Figure 1.** Reconstruction loss, KL, β (moving averages over 1/200 of training) and capacity. One line per run, the first seed's
-thicker, its C dashed beside its KL. {training}""",
+    """**Figure 1.** Reconstruction loss, KL and β (moving averages) and capacity. One line per run, the first seed's thicker, its C dashed beside the
+KL. {training}""",
 )
 
 # %% [markdown]

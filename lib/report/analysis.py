@@ -103,7 +103,7 @@ class Analysis:
 
     @cached_property
     def done(self) -> pd.DataFrame:
-        """`rule_counts` and arm, one row per run whose rule looks at β."""
+        """`rule_counts` and arm, one row per run whose rule looks at β, or draws the steps at which it advances."""
         configs = {run.name: run.config() for run in self.runs}
         return pd.DataFrame(
             {

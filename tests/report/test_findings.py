@@ -110,10 +110,14 @@ def test_what_a_rule_did_is_counted_before_it_had_c_max():
 def test_what_the_rule_does_is_said_by_its_worst_run(below, above, meaning):
     done = pd.DataFrame(
         {"below": [1.0, below], "above": [1.0, above], "every": 24.0, "rows": 500.0, "at_minimum": 0.01}
-    )
+    ).assign(arm=["adaptive", "adaptive_hold"])
     text = controller.rule(done)
     assert meaning in text and "one step in 24, n = 1,000, 2 runs" in text
     assert "every step counted" in controller.rule(done.assign(every=1.0))
+    blind = done.assign(below=[0.6, 0.7], above=0.3, at_minimum=0.5, arm="random_hold")
+    beside = controller.rule(pd.concat([done, blind]))
+    assert beside == f"{text} Where the steps are drawn, blind to β, these shares are 65% and 30% on average."
+    assert controller.ties(pd.concat([done, blind])) == controller.ties(done)
     assert controller.ties(done).startswith("At most 1.0% of a run's advances")
 
 

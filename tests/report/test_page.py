@@ -327,12 +327,15 @@ def test_unexecuted_missing_and_foreign_files_are_refused(tmp_path: Path) -> Non
 
 def test_a_number_stays_on_one_line_with_its_spread(page) -> None:
     table = pd.DataFrame({"linear": ["0.09 ± 0.05"]}, ["MIG"]).to_html()
-    assert "<td>0.09&nbsp;±&nbsp;0.05</td>" in page(code(shown(text__html=table), markdown("**Table 1.** Both.")))
+    html = page(code(shown(text__html=table), markdown("**Table 1.** Both.")))
+    assert "<td>0.09\xa0±\xa00.05</td>" in html and "wide" not in html
+    many = pd.DataFrame({f"arm {i}": ["0.09 ± 0.05"] for i in range(5)}, ["MIG"]).to_html()
+    assert 'class="dataframe wide"' in page(code(shown(text__html=many), markdown("**Table 1.** All.")))
 
 
 def test_an_interval_stays_on_one_line_and_a_column_of_words_begins_at_the_left(page) -> None:
     table = pd.DataFrame({"here": ["+0.1 [−0.2, +0.4]"], "why": ["the interval contains zero and is wide"]}, ["MIG"])
-    html = page(code(shown(text__html=table.to_html()), markdown("**Table 1.** Claims."))).replace("&nbsp;", "\xa0")
+    html = page(code(shown(text__html=table.to_html()), markdown("**Table 1.** Claims.")))
     assert "<td>+0.1 [−0.2,\xa0+0.4]</td>" in html
     assert '<td class="words">the interval' in html and '<th class="words">why</th>' in html
 

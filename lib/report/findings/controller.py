@@ -95,10 +95,25 @@ def pressure(table: pd.DataFrame) -> str:
 
 
 def rule(done: pd.DataFrame) -> str:
-    """What the adaptive rule did, against what it was meant to do.
+    """What the adaptive rule did, against what it was meant to do, and what one does that draws its steps.
 
-    done: `rule_counts` of every run whose rule looks at beta.
+    done: `lib.report.analysis.Analysis.done`.
     """
+    blind = done[_draws(done)]
+    chance = (
+        f" Where the steps are drawn, blind to β, these shares are {blind['below'].mean():.0%} and "
+        f"{blind['above'].mean():.0%} on average."
+        if len(blind)
+        else ""
+    )
+    return f"{_seen(done[~_draws(done)])}{chance}"
+
+
+def _draws(done: pd.DataFrame) -> pd.Series:
+    return done["arm"].map(lambda arm: ARMS[arm].drawn_from is not None).astype(bool)
+
+
+def _seen(done: pd.DataFrame) -> str:
     below, above, every = done["below"].min(), done["above"].min(), done["every"].round().max()
     counted = "every step counted" if every == 1 else f"a sample of one step in {every:.0f}"
     text = (
@@ -113,8 +128,9 @@ def rule(done: pd.DataFrame) -> str:
 
 
 def ties(done: pd.DataFrame) -> str:
-    """How often C advanced with beta at its least value."""
+    """How often C advanced with beta at its least value, where the rule looks at it; done: as in `rule`."""
+    most = done.loc[~_draws(done), "at_minimum"].max()
     return (
-        f"At most {done['at_minimum'].max():.1%} of a run's advances were made with β at its least value, where a tie "
-        "advances, so that C can run away from a KL that stands still."
+        f"At most {most:.1%} of a run's advances were made with β at its least value, where a tie advances, so that C "
+        "can run away from a KL that stands still."
     )

@@ -24,6 +24,7 @@ _INDEX_NAMES = re.compile(
     r"(?P<start><thead>\s*<tr[^>]*>\s*)(?P<blank>(?:<th></th>\s*)+)(?P<columns>(?:<th>[^<]+</th>\s*)+)"
     r"</tr>\s*<tr>\s*(?P<names>(?:<th>[^<]+</th>\s*)+)(?:<th></th>\s*)+(?=</tr>\s*</thead>)"
 )
+WIDE = 5  # columns beyond which a table is set smaller
 WORDS = 12  # letters in a cell beyond which its column holds words, not numbers
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -135,7 +136,10 @@ def _display(output: NotebookNode, scope: Scope, alt: str) -> Block:
 
 
 def _typeset(table: str) -> str:
-    """A number stays on one line with its spread, an interval on one line; columns of words begin at the left."""
+    """A number stays on one line with its spread, an interval on one line; columns of words begin at the left.
+
+    Tables of many columns are marked, to be set smaller.
+    """
     table = table.replace(" ± ", "&nbsp;±&nbsp;").replace("I(x; z)", "I(x;&nbsp;z)")
     table = re.sub(r"(\[[+−\d.]+,) (?=[+−\d.]+\])", r"\1&nbsp;", table)
     parsed = BeautifulSoup(table, "html.parser")
@@ -144,7 +148,9 @@ def _typeset(table: str) -> str:
         if any(len(re.findall(r"[^\W\d_]", cell.get_text())) > WORDS for cell in column if cell and cell.name == "td"):
             for cell in filter(None, column):
                 cell["class"] = "words"
-    return str(parsed) if parsed.find(class_="words") else table
+    if max(map(len, rows)) > WIDE:
+        parsed.table["class"] = [*parsed.table.get("class", ()), "wide"]
+    return str(parsed)
 
 
 def _one_header_row(match: re.Match[str]) -> str:

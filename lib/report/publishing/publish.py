@@ -27,7 +27,7 @@ from lib.runs.settings import EvaluationConfig
 
 LIMIT = 30e6  # bytes of results/published in all
 HASHES = "hashes.json"  # of a published profile's files
-TRACE_ROWS = 500  # of a published trace
+TRACE_ROWS = 1_000  # of a published trace
 
 
 def publish(profile: Profile) -> Path:
