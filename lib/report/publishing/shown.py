@@ -38,7 +38,8 @@ def rows_derived(a: Analysis) -> dict[str, list[list[str]]]:
     """
     done = a.done.iloc[:0] if a.thinned else a.done
     tables = [
-        paper_tables.headline(a.table), paper_tables.controller(a.table, done), paper_tables.contrasts(a.table),
+        paper_tables.headline(a.table), paper_tables.headline(a.table).T,  # which older pages show
+        paper_tables.controller(a.table, done), paper_tables.contrasts(a.table),
         paper_tables.estimators(a.table), paper_tables.measures(a.table), paper_tables.split(a.table, a.snapshots),
         paper_tables.gaps(a.gaps, a.table["arm"]),
     ]  # fmt: skip
