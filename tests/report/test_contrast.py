@@ -72,6 +72,16 @@ def test_what_is_left_when_both_arrive_late():
     )
 
 
+def test_what_is_left_without_seeing_beta():
+    arms = {"linear": [0.1, 0.2], "adaptive": [0.4, 0.5]}
+    assert contrast.seeing_beta(runs(arms)) == ""
+    same = runs(arms | {"random_hold": [0.5, 0.41]})
+    assert contrast.seeing_beta(same).endswith("nats; that seeing β adds anything is not shown.")
+    assert "random (adaptive − random hold, exploratory): MIG −0.005 [" in contrast.evidence(same)["controls"]
+    less = contrast.seeing_beta(runs(arms | {"random_hold": [0.1, 0.201]}))
+    assert less.endswith("that seeing β adds something is told from chance.")
+
+
 def test_exploratory_comparisons_are_told_from_chance_one_by_one():
     arms = {"linear": [0.1, 0.2, 0.3], "adaptive": [0.4, 0.51, 0.6], "linear_full": [0.38, 0.5, 0.61]}
     text = contrast.told(runs(arms))

@@ -10,6 +10,7 @@ from lib.report.effects import (
     ARRIVAL,
     DIFFERENCE,
     LATE_DIFFERENCE,
+    SEEING,
     by_seed,
     effect,
     effect_text,
@@ -19,7 +20,7 @@ from lib.report.effects import (
     told_from_chance,
     with_spread,
 )
-from lib.report.findings.wording import joined
+from lib.report.findings.wording import joined, sentences
 from lib.runs.profiles import Profile, load_profile
 
 NO_DIFFERENCE, A_DIFFERENCE, UNINFORMATIVE = "no difference that matters", "a difference", "uninformative"
@@ -106,13 +107,14 @@ def same_arrival(table: pd.DataFrame) -> str:
     """What is left of the difference where both arms arrive at C_max at the same time."""
     if not set(LATE_DIFFERENCE) <= set(table["arm"]):
         return r"What is left when C reaches $C_{\max}$ at the same time in both arms was not run in this profile."
-    left = [
-        f"{what.label} {effect_text(table, what.column, LATE_DIFFERENCE, what.form)}{what.unit}" for what in PRIMARY
-    ]
     return (
         r"When C reaches $C_{\max}$ only at the last step in both arms (adaptive − linear full-length, exploratory): "
-        f"{joined(left)}; {_smaller(table)}."
+        f"{_effects(table, LATE_DIFFERENCE)}; {_smaller(table)}."
     )
+
+
+def _effects(table: pd.DataFrame, weights: dict[str, float]) -> str:
+    return joined(f"{what.label} {effect_text(table, what.column, weights, what.form)}{what.unit}" for what in PRIMARY)
 
 
 def _smaller(table: pd.DataFrame) -> str:
@@ -122,6 +124,17 @@ def _smaller(table: pd.DataFrame) -> str:
     sure = told_from_chance(*effect(table, MIG.column, ARRIVAL))
     how = "which chance alone hardly explains" if sure else "which chance may explain"
     return f"by the means most of the difference in MIG comes with the late arrival, {how}"
+
+
+def seeing_beta(table: pd.DataFrame) -> str:
+    """What is left where C advances as often, but at random, blind to beta; empty where that was not run."""
+    if not set(SEEING) <= set(table["arm"]):
+        return ""
+    told = any(told_from_chance(*effect(table, what.column, SEEING)) for what in PRIMARY)
+    return (
+        f"When C advances as often, but at random (adaptive − random hold, exploratory): {_effects(table, SEEING)}; "
+        f"that seeing β {'adds something is told from chance' if told else 'adds anything is not shown'}."
+    )
 
 
 def told(table: pd.DataFrame) -> str:
@@ -183,4 +196,8 @@ def answer(table: pd.DataFrame, profile: Profile) -> dict[str, str]:
 
 def evidence(table: pd.DataFrame) -> dict[str, str]:
     """Those of the five that the runs' table alone decides; README.md takes them too."""
-    return {"differences": found(table), "brackets": how_sure_overall(table), "controls": same_arrival(table)}
+    return {
+        "differences": found(table),
+        "brackets": how_sure_overall(table),
+        "controls": sentences(same_arrival(table), seeing_beta(table)),
+    }
