@@ -141,8 +141,7 @@ paper.text("{settings}")
 paper.figure(
     runs.traces(analysis.by_arm(analysis.traces)),
     "traces",
-    """**Figure 1.** Reconstruction loss, KL and β (moving averages) and capacity. One line per run, the first seed's thicker, its C dashed beside the
-KL. {training}""",
+    """**Figure 1.** Reconstruction loss, KL, β (moving averages) and C. One line per run, the first seed's thicker, its C dashed beside the KL. {training}""",
 )
 
 # %% [markdown]
