@@ -59,8 +59,7 @@ class Compared:
 
 def compare(profile: Profile, config: TrainingConfig, evaluation: EvaluationConfig, data: Dataset) -> Compared:
     """The runs with `config`'s settings and seed, whatever their arm, that stand measured as `evaluation` says."""
-    there = siblings(profile, config, data.sha256)
-    runs = {arm: run for arm, run in there.items() if is_measured(run, evaluation)}
+    runs = siblings(profile, config, evaluation, data.sha256)
     wanted = evaluation.only(evaluate.SETTINGS)
     return Compared(
         runs,
@@ -70,25 +69,30 @@ def compare(profile: Profile, config: TrainingConfig, evaluation: EvaluationConf
     )
 
 
-def siblings(profile: Profile, config: TrainingConfig, data_sha256: str) -> dict[str, Run]:
-    """Arm -> the run that was trained with these settings on these data, here or else in any published profile.
-
-    Arms of which there is none are left out.
+def siblings(
+    profile: Profile, config: TrainingConfig, evaluation: EvaluationConfig, data_sha256: str
+) -> dict[str, Run]:
+    """Arm -> the run that was trained and measured with these settings on these data, here or else in any published
+    profile; arms of which there is none are left out.
     """
     settings = config.as_mapping()
     arms = [arm for arm in ARMS if config.batch_size >= ARMS[arm].least_batch]
     wanted = {arm: profile.training_config(**(settings | {"arm": arm})) for arm in arms}
     published = [other.published for other in published_profiles()]
+
+    def alike(run: Run, wanted: TrainingConfig) -> bool:
+        return (
+            run.complete
+            and run.config() == wanted
+            and run.record()["provenance"]["data_sha256"] == data_sha256
+            and is_measured(run, evaluation)
+        )
+
     found = {}
     for arm, each in wanted.items():
         runs = [profile.run(each), *(Run(folder / f"{arm}-seed{each.seed}") for folder in published)]
-        whole = (run for run in runs if run.complete and run.config() == each and _data_of(run) == data_sha256)
-        found[arm] = next(whole, None)
+        found[arm] = next((run for run in runs if alike(run, each)), None)
     return {arm: run for arm, run in found.items() if run is not None}
-
-
-def _data_of(run: Run) -> str:
-    return run.record()["provenance"]["data_sha256"]
 
 
 def is_measured(run: Run, evaluation: EvaluationConfig) -> bool:

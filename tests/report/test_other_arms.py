@@ -110,6 +110,8 @@ def test_a_published_run_stands_in_for_one_that_was_not_trained_here(smoke, grid
     assert compared(smoke, grid_images, batch_size=64).runs == {}
     here = invented(smoke, "beta_vae", 0.2, 30.0)
     assert compared(smoke, grid_images).runs["beta_vae"] == here
+    (here.path / "evaluation.json").unlink()  # trained, not measured yet
+    assert compared(smoke, grid_images).runs["beta_vae"] == Run(moved)
 
 
 def _made(folder: Path) -> Path:

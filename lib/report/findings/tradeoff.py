@@ -11,7 +11,7 @@ from lib.report.findings.wording import joined, labels, sentences
 from lib.report.tradeoff import AT, BEYOND, NEAR
 
 EARLY = 5.0  # nats of KL
-FEW = 6  # pairs of snapshots below which nothing is concluded
+FEW = 3  # pairs of snapshots, of one arm, below which nothing is concluded
 ALIKE = 1.25  # ratio of two betas up to which they are said to coincide
 
 
@@ -65,9 +65,11 @@ def slopes(pressures: pd.DataFrame) -> str:
     if known.empty:
         return "No run stayed near these KLs long enough for a slope to be measured."
     within = "equals" if abs(np.log(known.median())) <= np.log(1.1) else "exceeds" if known.median() > 1 else "is below"
-    why = {"exceeds": ", which learning at a constant KL would explain", "equals": ""}.get(
-        within, ": it is not exactly the multiplier of equation (1)"
-    )
+    why = {
+        "equals": "",
+        "exceeds": ", which learning at a constant KL would explain",
+        "is below": ": it is not exactly the multiplier of equation (1)",
+    }[within]
     return (
         f"The measured slope −dD/dKL {within} β (ratio {known.median():.2f} in the median of {len(known)} slopes, "
         f"{known.min():.2f} to {known.max():.2f}){why}."
@@ -85,7 +87,7 @@ def like_kl(pairs: pd.DataFrame) -> str:
     ]
     kl = f" (within {NEAR} nats, at {close['kl'].min():.1f} to {close['kl'].max():.1f})" if parts else ""
     start = f"Adaptive at equal KL{kl}: {joined(parts, '')}." if parts else ""
-    few = "That is too few pairs to conclude anything." if len(close) < FEW else ""
+    few = "So few pairs of an arm decide nothing." if len(close) and close["arm"].value_counts().min() < FEW else ""
     if not none:
         return sentences(start, few)
     nearest = per_arm(pairs[pairs["arm"].isin(none)].groupby("arm", sort=False).min().reset_index(), "distance", ".2f")
