@@ -338,6 +338,9 @@ def test_an_interval_stays_on_one_line_and_a_column_of_words_begins_at_the_left(
     html = page(code(shown(text__html=table.to_html()), markdown("**Table 1.** Claims.")))
     assert "<td>+0.1 [−0.2,\xa0+0.4]</td>" in html
     assert '<td class="words">the interval' in html and '<th class="words">why</th>' in html
+    run = pd.DataFrame({"run": ["0.25", "0.5", "Intel(R) Xeon(R) Processor", "0123456789" + 30 * "a"]}, list("abcd"))
+    html = page(code(shown(text__html=run.to_html()), markdown("**Table 1.** A run.")))
+    assert "words" not in html and "<td>0123456789</td>" in html
 
 
 def test_the_foot_tells_by_what_code_the_notebooks_ran(tmp_path: Path) -> None:

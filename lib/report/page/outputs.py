@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from html import escape
 from itertools import zip_longest
+from statistics import median
 
 from bs4 import BeautifulSoup
 from nbconvert.filters import strip_ansi
@@ -25,7 +26,7 @@ _INDEX_NAMES = re.compile(
     r"</tr>\s*<tr>\s*(?P<names>(?:<th>[^<]+</th>\s*)+)(?:<th></th>\s*)+(?=</tr>\s*</thead>)"
 )
 WIDE = 5  # columns beyond which a table is set smaller
-WORDS = 12  # letters in a cell beyond which its column holds words, not numbers
+WORDS = 9  # letters in most cells of a column beyond which it holds words, not numbers
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -138,14 +139,16 @@ def _display(output: NotebookNode, scope: Scope, alt: str) -> Block:
 def _typeset(table: str) -> str:
     """A number stays on one line with its spread, an interval on one line; columns of words begin at the left.
 
-    Tables of many columns are marked, to be set smaller.
+    Commits are cut to ten digits; tables of many columns are marked, to be set smaller.
     """
     table = table.replace(" ± ", "&nbsp;±&nbsp;").replace("I(x; z)", "I(x;&nbsp;z)")
     table = re.sub(r"(\[[+−\d.]+,) (?=[+−\d.]+\])", r"\1&nbsp;", table)
+    table = re.sub(r"(?<=<td>)([0-9a-f]{10})[0-9a-f]{30}(?=</td>)", r"\1", table)
     parsed = BeautifulSoup(table, "html.parser")
     rows = [row.find_all(["th", "td"], recursive=False) for row in parsed.find_all("tr")]
     for column in list(zip_longest(*rows))[1:]:
-        if any(len(re.findall(r"[^\W\d_]", cell.get_text())) > WORDS for cell in column if cell and cell.name == "td"):
+        letters = [len(re.findall(r"[^\W\d_]", cell.get_text())) for cell in column if cell and cell.name == "td"]
+        if letters and median(letters) > WORDS:
             for cell in filter(None, column):
                 cell["class"] = "words"
     if max(map(len, rows)) > WIDE:
