@@ -84,7 +84,7 @@ rule analysis:
     input:
         notebook="notebooks/04_analysis.ipynb",
         dataset=f"{RUNS}/dataset.json",
-        measured=expand(f"{RUNS}/{{arm}}-seed{{seed}}/{{name}}", arm=PROFILE.arms, seed=PROFILE.seeds, name=MEASURED),
+        measured=[f"{RUNS}/{arm}-seed{seed}/{name}" for arm, seed in PROFILE.planned() for name in MEASURED],
     output:
         f"{NOTEBOOKS}/04_analysis.ipynb",
     shell:

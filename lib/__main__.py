@@ -65,9 +65,7 @@ def plan(
     training = {field.name: settings.get(field.name) for field in fields(TrainingConfig)}
     evaluation = {field.name: settings.get(field.name) for field in fields(EvaluationConfig)}
     configs = [
-        profile.training_config(**(training | {"arm": arm, "seed": seed}))
-        for seed in seeds or profile.seeds
-        for arm in arms or profile.arms
+        profile.training_config(**(training | {"arm": arm, "seed": seed})) for arm, seed in profile.planned(arms, seeds)
     ]
     device_of(configs[0])
     dataset.check_source(configs[0].data)

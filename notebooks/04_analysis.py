@@ -45,6 +45,7 @@ from lib.report.findings.encoding import encoding_table
 from lib.report.findings.factor_order import order_table
 from lib.report.latents import latent_labels, latent_table
 from lib.report.notebooks import paper_tables
+from lib.report.notebooks.other_arms import compare_arms, show_arms, show_at_kl, show_estimates, show_rate_distortion
 from lib.report.notebooks.paper import write_paper
 from lib.report.tables import REPORTED
 
@@ -340,6 +341,39 @@ if any(ARMS[arm].beside for arm in analysis.profile.arms):
 paper.text("{apart}")
 
 # %% [markdown]
+# ### Every method the report leans on
+#
+# The same harness takes the methods that the report argues with: one row of `lib/arms.py` each, on the images, network, initial weights, batches and noise of
+# the first seed. Each adds a pressure $P(t)$ of its own to the reconstruction loss, $L = D + P(t)$; notebook 05 trains one of them and shows its equation.
+
+# %%
+others = compare_arms(
+    chosen.name, pair["linear"].config(), chosen.evaluation_config(), images, analysis.folder, figure=11, table=11
+)
+
+# %%
+show_arms(others)
+paper.text("{beside_seeds} {goes_with}")
+
+# %%
+show_at_kl(others)
+
+# %% [markdown]
+# The information bottleneck [5] asks how little of $x$ a code may keep for what it must tell. Here it must tell $x$ itself: the rate $R$ is what the code
+# costs, the distortion $D$ what is still to be said. The images are binary, so $D$ is a code length, and
+#
+# $$ D + \mathrm{KL} \ge D + I_q(x; z) \ge H(x \mid z) + I_q(x; z) = H(x). \tag{8} $$
+
+# %%
+show_rate_distortion(others)
+
+# %% [markdown]
+# Two arms carry out the report's wish, to leave the information free: they steer by an estimate of $I_q(x; z)$.
+
+# %%
+show_estimates(others)
+
+# %% [markdown]
 # ## Discussion
 #
 # ### The report's claims
@@ -347,7 +381,7 @@ paper.text("{apart}")
 # %%
 paper.table(
     claims_table(claims(analysis)),
-    """**Table 11.** What the report claims, found and wished for, against these runs; differences are adaptive − linear.""",
+    """**Table 12.** What the report claims, found and wished for, against these runs; differences are adaptive − linear.""",
 )
 paper.text("{public_logs}")
 

@@ -122,13 +122,13 @@ show_information(run, data, evaluation)
 # %%
 from lib.report.notebooks.other_arms import compare_arms, show_arms, show_at_kl, show_estimates, show_rate_distortion
 
-compared = compare_arms(profile, config, evaluation, data)
+others = compare_arms(profile, config, evaluation, data, run.path / "figures", figure=4, table=2)
 
 # %%
-show_arms(compared, run)
+show_arms(others)
 
 # %%
-show_at_kl(compared, run)
+show_at_kl(others)
 
 # %% [markdown]
 # ### The bottleneck
@@ -142,7 +142,7 @@ show_at_kl(compared, run)
 # A line in the figure follows an arm through its training; of two arms the one nearer to the bound codes better.
 
 # %%
-show_rate_distortion(compared, run)
+show_rate_distortion(others)
 
 # %% [markdown]
 # ### The information as training estimated it
@@ -151,7 +151,7 @@ show_rate_distortion(compared, run)
 # give, at every weight snapshot.
 
 # %%
-show_estimates(compared, run)
+show_estimates(others)
 
 # %% [markdown]
 # ## Samples

@@ -19,6 +19,7 @@ from lib.model import VAE
 from lib.refusal import Refusal
 from lib.report.controller_tables import information_gaps, rule_counts
 from lib.report.effects import COMPARED
+from lib.report.other_arms import results, siblings
 from lib.report.tables import run_table
 from lib.report.tradeoff import at_like_kl, pressures, settled_windows, with_reconstruction
 from lib.runs.profiles import Profile, published_profiles
@@ -100,6 +101,13 @@ class Analysis:
     def like_kl(self) -> pd.DataFrame:
         """`at_like_kl`, one row per run of another arm than the adaptive one."""
         return at_like_kl(self.along, self.table)
+
+    @cached_property
+    def every_arm(self) -> pd.DataFrame:
+        """`lib.report.other_arms.results` of every arm that stands measured with the first seed and these settings."""
+        config, data = self.pair["linear"].config(), self.runs[0].record()["provenance"]["data_sha256"]
+        found = siblings(self.profile, config, self.profile.evaluation_config(), data)
+        return results({arm: read_json(run.path / "evaluation.json") for arm, run in found.items()})
 
     @cached_property
     def done(self) -> pd.DataFrame:

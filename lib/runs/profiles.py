@@ -13,7 +13,8 @@ from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig, TrainingConfig
 
 PROFILES = ROOT / "profiles.toml"
-_SECTION = {"arms": list, "seeds": list, "training": dict, "evaluation": dict}  # what a section holds, beside `like`
+# What a section holds, beside `like`; `also`, arms of which the first seed alone is trained, may be missing.
+_SECTION = {"arms": list, "seeds": list, "also": list, "training": dict, "evaluation": dict}
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Profile:
     seeds: tuple[int, ...]
     training: dict[str, Any]
     evaluation: dict[str, Any]
+    also: tuple[str, ...] = ()  # arms of which the first seed alone is trained, to stand beside the others once
 
     @property
     def directory(self) -> Path:
@@ -61,8 +63,18 @@ class Profile:
         return Run(self.directory / "-".join([config.arm, f"seed{config.seed}", *departures]))
 
     def runs(self) -> list[Run]:
-        """The profile's own runs, arm by arm for every seed."""
+        """The runs that the paper compares, arm by arm for every seed."""
         return [self.run(self.training_config(arm, seed)) for seed in self.seeds for arm in self.arms]
+
+    def once(self) -> list[Run]:
+        """The first seed's runs of the arms in `also`."""
+        return [self.run(self.training_config(arm, self.seeds[0])) for arm in self.also]
+
+    def planned(self, arms: list[str] | None = None, seeds: list[int] | None = None) -> list[tuple[str, int]]:
+        """Arm and seed of all that is to be trained; with `arms` these alone, with `seeds` these alone."""
+        chosen = seeds or self.seeds
+        every = [(arm, seed) for seed in chosen for arm in arms or self.arms]
+        return every + [(arm, seed) for seed in chosen for arm in self.also if not arms and seed == self.seeds[0]]
 
     @property
     def only_published(self) -> bool:
@@ -84,22 +96,25 @@ def load_profile(name: str) -> Profile:
     if not isinstance(name, str) or name not in profiles:
         raise Refusal(f"profile is {name!r}; choose one of {', '.join(profiles)}.")
     section = _resolved(profiles, name)
-    missing = [key for key in _SECTION if key not in section]
+    missing = [key for key in _SECTION if key not in section and key != "also"]
     if missing:
         raise Refusal(f"profiles.toml: [{name}] lacks {missing[0]}; give it, or the profile it is `like`.")
     profile = Profile(
         name, tuple(section["arms"]), tuple(section["seeds"]), section["training"],
-        section["evaluation"],
+        section["evaluation"], tuple(section.get("also", ())),
     )  # fmt: skip
     for key, values in (("arms", section["arms"]), ("seeds", section["seeds"])):
         if not values or any(value in values[:i] for i, value in enumerate(values)):
             raise Refusal(f"profiles.toml: [{name}] {key} is {values}; list each once, and at least one.")
     if not all(arm in profile.arms for arm in ("linear", "adaptive")):
         raise Refusal(f"profiles.toml: [{name}] arms is {list(profile.arms)}; linear and adaptive must be listed.")
+    every = (*profile.arms, *profile.also)
+    if any(arm in every[:i] for i, arm in enumerate(every)):
+        raise Refusal(f"profiles.toml: [{name}] also is {list(profile.also)}; list each arm once, in arms or in also.")
     try:
         profile.evaluation_config()
-        for arm in profile.arms:
-            for seed in profile.seeds:
+        for seed in profile.seeds:
+            for arm in every:
                 profile.training_config(arm, seed)
     except ValueError as error:
         raise Refusal(f"profiles.toml: [{name}]: {error}") from error
@@ -122,9 +137,7 @@ def _resolved(profiles: dict[str, Any], name: str, chain: tuple[str, ...] = ()) 
         raise Refusal(f"profiles.toml: {name} is no section; write [{name}].")
     unknown = [key for key in section if key not in ("like", *_SECTION)]
     if unknown:
-        raise Refusal(
-            f"profiles.toml: [{name}] has {unknown[0]!r}; it may hold arms, seeds, training, evaluation and like."
-        )
+        raise Refusal(f"profiles.toml: [{name}] has {unknown[0]!r}; it may hold {', '.join(_SECTION)} and like.")
     for key, kind in _SECTION.items():
         if not isinstance(section.get(key, kind()), kind):
             expected = "a list" if kind is list else "a table"

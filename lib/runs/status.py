@@ -101,9 +101,8 @@ def main() -> None:
     parser.add_argument("profile")
     try:
         profile = load_profile(parser.parse_args().profile)
-        now, runs = time.time(), profile.runs()
-        configs = [profile.training_config(arm, seed) for seed in profile.seeds for arm in profile.arms]
-        statuses = [status_of(run, config, now) for run, config in zip(runs, configs, strict=True)]
+        now, configs = time.time(), [profile.training_config(arm, seed) for arm, seed in profile.planned()]
+        statuses = [status_of(profile.run(config), config, now) for config in configs]
         lines = described(statuses, profile.training["steps"])
     except ValueError as error:
         sys.exit(str(error))

@@ -138,11 +138,11 @@ def test_rows_come_from_the_evaluation(smoke, grid_images):
 @pytest.mark.parametrize(
     ("mig", "reconstruction", "sentence"),
     [
-        (0.26, 32.5, "Against linear that shows in the MIG and reconstruction loss (MIG +0.060, beyond ±0.05; "
-                     "reconstruction loss +2.5 nats, beyond ±2), which one seed does not tell from chance."),
-        (0.14, 31.5, "shows in the MIG (MIG −0.060, beyond ±0.05; reconstruction loss +1.5 nats, within ±2)"),
-        (0.24, 27.0, "shows in the reconstruction loss (MIG +0.040, within ±0.05; reconstruction loss −3.0 nats,"),
-        (0.16, 28.5, "does not show (MIG −0.040, within ±0.05; reconstruction loss −1.5 nats, within ±2), which one"),
+        (0.26, 32.5, "Against linear that shows in the MIG and reconstruction loss: MIG +0.060 and reconstruction loss "
+                     "+2.5 nats."),
+        (0.14, 31.5, "shows in the MIG: MIG −0.060 and reconstruction loss +1.5 nats."),
+        (0.24, 27.0, "shows in the reconstruction loss: MIG +0.040 and reconstruction loss −3.0 nats."),
+        (0.16, 28.5, "does not show: MIG −0.040 and reconstruction loss −1.5 nats."),
     ],
 )  # fmt: skip
 def test_whether_an_arm_shows_is_judged_by_the_margins(mig, reconstruction, sentence):
@@ -151,6 +151,40 @@ def test_whether_an_arm_shows_is_judged_by_the_margins(mig, reconstruction, sent
     assert text.startswith("β stays 1: no pressure") and sentence in text
     assert findings.in_words("linear", results).endswith("raises. The others are compared with it.")
     assert "There is no linear run" in findings.in_words("vae", results.loc[["vae"]])
+
+
+def test_arms_that_were_run_once_are_held_against_the_seeds():
+    table = pd.DataFrame(
+        {"arm": ["linear"] * 3 + ["adaptive"] * 2, "mig_four": [0.2, 0.3, 0.25, 0.35, 0.1]}, index=list("abcde")
+    )
+    results = pd.DataFrame({"mig_four": {"linear": 0.2, "vae": 0.15, "beta_vae": 0.3, "cyclical": 0.36}})
+    assert findings.beside_seeds(results, table) == (
+        "Of 3 linear runs the MIG was 0.200 to 0.300: above them cyclical annealing; below them VAE; among them "
+        "beta-VAE. Of 2 adaptive runs the MIG was 0.100 to 0.350: above them cyclical annealing; among them VAE and "
+        "beta-VAE."
+    )
+    alone = table.loc[["a", "d"]]
+    assert findings.beside_seeds(results, alone).startswith("Of 1 linear run the MIG was 0.200: above them beta-VAE")
+    assert findings.beside_seeds(results.loc[["linear"]], table).startswith("No other method stands trained")
+
+
+def test_with_what_the_mig_goes_is_told_by_rank_and_without_samplers():
+    arms = ["linear", "adaptive", "vae", "beta_vae", "cyclical"]
+    results = pd.DataFrame(
+        {"mig_four": [1, 2, 3, 4, 5], "kl": [9, 5, 4, 3, 1], "total_correlation": [1, 2, 3, 4, 9.0],
+         "reconstruction": [1, 2, 3, 1, 2]}, index=arms,
+    )  # fmt: skip
+    text = findings.goes_with(results)
+    assert text == (
+        "Over the 5 arms with a likelihood, one run each, the rank correlation of the MIG is with the KL −1.00, with "
+        "the total correlation +1.00 and with the reconstruction loss +0.21: a higher MIG goes with a smaller KL and a "
+        "larger total correlation."
+    )
+    sampler = pd.DataFrame({name: [100.0] for name in results}, index=["info_gan"])
+    assert findings.goes_with(pd.concat([results, sampler])) == text
+    assert findings.goes_with(results.iloc[:4]) == ""
+    flat = results.assign(kl=results["reconstruction"], total_correlation=results["reconstruction"])
+    assert findings.goes_with(flat).endswith("it goes with none of them.")
 
 
 @pytest.mark.parametrize("rate", ["kl", "mutual_information"])
@@ -234,11 +268,11 @@ def test_the_notebook_ends_in_all_arms(arms, smoke, grid_images, shown):
     for arm in arms:
         run = invented(smoke, arm, 0.2, 30.0, latents=12)
     config, evaluation = run.config(), smoke.evaluation_config()
-    found = calls.compare_arms("smoke", config, evaluation, grid_images)
+    found = calls.compare_arms("smoke", config, evaluation, grid_images, run.path / "figures", 4, 2)
     for show in (calls.show_arms, calls.show_at_kl, calls.show_rate_distortion, calls.show_estimates):
-        show(found, run)
+        show(found)
     text = "".join(str(each) for each in shown)
-    assert list(found.runs) == list(arms)
+    assert list(found.compared.runs) == list(arms)
     assert "-p profile smoke -p seed 1 -p latents 12 -p arm ARM`" in text and "`adaptive` (NOTEBOOK" in text
     assert ("`linear` " in text) == ("linear" not in arms)
     assert "β stays 1: no pressure beyond the evidence lower bound's own." in text  # and nothing of it left out

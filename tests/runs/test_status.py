@@ -87,7 +87,10 @@ def test_the_command_lists_every_run_of_a_profile(monkeypatch, tmp_path, capsys)
     monkeypatch.setattr("sys.argv", ["status", "seeds"])
     main()
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split() for line in lines] == [[run.name, "waiting"] for run in load_profile("seeds").runs()]
+    seeds = load_profile("seeds")
+    assert seeds.once() and [line.split() for line in lines] == [
+        [run.name, "waiting"] for run in (*seeds.runs(), *seeds.once())
+    ]
     monkeypatch.setattr("sys.argv", ["status", "nothing"])
     with pytest.raises(SystemExit, match="profile is 'nothing'; choose one of"):
         main()

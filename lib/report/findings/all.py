@@ -9,7 +9,7 @@ import pandas as pd
 from lib.arms import ARMS
 from lib.report.analysis import Analysis
 from lib.report.effects import DIFFERENCE, effect, number, told_from_chance
-from lib.report.findings import contrast, controller, encoding, factor_order, information, tradeoff
+from lib.report.findings import contrast, controller, encoding, factor_order, information, other_arms, tradeoff
 from lib.report.findings.wording import sentences
 from lib.report.tables import PUBLIC_LOGS, REPORTED, departures
 from lib.runs.profiles import Profile, load_profile
@@ -48,6 +48,8 @@ def findings(a: Analysis) -> dict[str, str]:
         "encoded": encoding.what_is_encoded(a.measured, a.table["arm"]),
         "loss_goes_with": encoding.loss_goes_with(a.measured, a.table["reconstruction"]),
         "order": factor_order.order(a.snapshots),
+        "beside_seeds": other_arms.beside_seeds(a.every_arm, a.table),
+        "goes_with": other_arms.goes_with(a.every_arm),
         "public_logs": public_logs(),
         **information.findings(a),
     }

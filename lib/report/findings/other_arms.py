@@ -1,4 +1,4 @@
-"""What the arms trained so far say beside one another, in sentences. With one run per arm, none is told from chance."""
+"""What all arms say beside one another, in sentences. With one run of most of them, those are not told from chance."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,12 +7,13 @@ import pandas as pd
 
 from lib.arms import ARMS
 from lib.dsprites import N_IMAGES
-from lib.report.effects import number
+from lib.report.effects import COMPARED, number
 from lib.report.findings.contrast import PRIMARY
 from lib.report.findings.wording import joined, labels
 from lib.report.other_arms import above_bound
 
 BASE = "linear"  # the arm that the others are compared with
+GOES_WITH = 0.5  # least rank correlation, in size, that is called one
 RATES = {"KL": "kl", "$I_q(x; z)$": "mutual_information"}
 
 
@@ -25,13 +26,49 @@ def in_words(arm: str, results: pd.DataFrame) -> str:
         return f"{does} There is no {BASE} run of the same settings and seed to compare it with."
     differences = {what: results.loc[arm, what.column] - results.loc[BASE, what.column] for what in PRIMARY}
     shows = [what.label for what, difference in differences.items() if abs(difference) > what.margin]
-    written = [
-        f"{what.label} {number('+' + what.form)(difference)}{what.unit}, "
-        f"{'beyond' if what.label in shows else 'within'} ±{what.margin:g}"
-        for what, difference in differences.items()
-    ]  # fmt: skip
-    verdict = f"shows in the {joined(shows)}" if shows else "does not show"
-    return f"{does} Against {BASE} that {verdict} ({'; '.join(written)}), which one seed does not tell from chance."
+    written = joined(
+        f"{what.label} {number('+' + what.form)(difference)}{what.unit}" for what, difference in differences.items()
+    )
+    return f"{does} Against {BASE} that {f'shows in the {joined(shows)}' if shows else 'does not show'}: {written}."
+
+
+def beside_seeds(results: pd.DataFrame, table: pd.DataFrame) -> str:
+    """Where the MIG of arms that were run once lies among the seeds of the two that the report compared.
+
+    results: `lib.report.other_arms.results`; table: one row per run (`lib.report.tables.run_table`).
+    """
+    once = results.loc[[arm for arm in results.index if arm not in set(table["arm"])], "mig_four"].astype(float)
+    if once.empty:
+        return "No other method stands trained and measured with these settings; notebook 05 trains them."
+    parts = []
+    for arm in COMPARED:
+        seeds = table.loc[table["arm"] == arm, "mig_four"]
+        sides = {"above": once.index[once > seeds.max()], "below": once.index[once < seeds.min()]}
+        sides["among"] = [other for other in once.index if not any(other in side for side in sides.values())]
+        written = "; ".join(f"{side} them {joined(labels(arms))}" for side, arms in sides.items() if len(arms))
+        reach = " to ".join(f"{value:.3f}" for value in dict.fromkeys((seeds.min(), seeds.max())))
+        parts.append(
+            f"Of {len(seeds)} {ARMS[arm].label} run{'s' if len(seeds) > 1 else ''} the MIG was {reach}: {written}."
+        )
+    return " ".join(parts)
+
+
+def goes_with(results: pd.DataFrame) -> str:
+    """With what the MIG goes, by rank, over all arms that have a likelihood; empty where they are fewer than five."""
+    arms = [arm for arm in results.index if not ARMS[arm].sampler]
+    if len(arms) < 5:
+        return ""
+    ranks = results.loc[arms].astype(float).rank()
+    names = {"kl": "KL", "total_correlation": "total correlation", "reconstruction": "reconstruction loss"}
+    found = {name: ranks["mig_four"].corr(ranks[column]) for column, name in names.items()}
+    strong = [
+        f"a {'larger' if rank > 0 else 'smaller'} {name}" for name, rank in found.items() if abs(rank) >= GOES_WITH
+    ]
+    written = joined(f"with the {name} {number('+.2f')(rank)}" for name, rank in found.items())
+    return (
+        f"Over the {len(arms)} arms with a likelihood, one run each, the rank correlation of the MIG is {written}: "
+        + (f"a higher MIG goes with {joined(strong)}." if strong else "it goes with none of them.")
+    )
 
 
 def bound(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> str:
@@ -93,8 +130,8 @@ def how_to_train(missing: Sequence[str], parameters: Mapping[str, object]) -> st
     )
 
 
-def table(results: pd.DataFrame, precisions: Mapping[str, str]) -> pd.DataFrame:
-    """The results as text for a reader, one row per arm, its sentence last; precisions: by arm."""
+def table(results: pd.DataFrame) -> pd.DataFrame:
+    """The results as text for a reader, one row per arm, its sentence last."""
     rows = {
         "MIG, four factors": ("mig_four", number(".3f")),
         "reconstruction": ("reconstruction", number(".2f")),
@@ -107,6 +144,5 @@ def table(results: pd.DataFrame, precisions: Mapping[str, str]) -> pd.DataFrame:
     arms = list(results.index)
     shown = pd.DataFrame({name: results[column].map(write) for name, (column, write) in rows.items()})
     shown.insert(0, "cited", [ARMS[arm].cited for arm in arms])
-    shown["precision"] = [precisions[arm] for arm in arms]
     shown["in words"] = [in_words(arm, results) for arm in arms]
     return shown.set_axis(labels(arms))

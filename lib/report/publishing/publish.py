@@ -38,7 +38,7 @@ def publish(profile: Profile) -> Path:
     """
     if profile.only_published:
         raise ValueError(f"No run of {profile.name} is here; run make report PROFILE={profile.name} first.")
-    runs = trained_runs(profile)
+    runs, once = trained_runs(profile), profile.once()
     wanted = [profile.directory / name for name in ("report.html", "table.csv", "findings.json", "dataset.json")]
     notebook = profile.directory / "notebooks" / "04_analysis.ipynb"
     missing = [path for path in (*wanted, notebook) if not path.exists()]
@@ -51,7 +51,9 @@ def publish(profile: Profile) -> Path:
         raise ValueError(
             f"The page was made by more than one state of the code; run make render PROFILE={profile.name}."
         )
-    if not all(_measured_as_set(run, profile.evaluation_config()) for run in runs):
+    if unmeasured := [run.name for run in once if not (run.complete and (run.path / "evaluation.json").exists())]:
+        raise ValueError(f"{unmeasured[0]} is not trained and measured; run make report PROFILE={profile.name} first.")
+    if not all(_measured_as_set(run, profile.evaluation_config()) for run in (*runs, *once)):
         raise ValueError(
             f"A run was not measured with the settings of profiles.toml; run make render PROFILE={profile.name} first."
         )
@@ -69,7 +71,7 @@ def publish(profile: Profile) -> Path:
         shutil.copytree(profile.directory / "figures", fresh / "figures", ignore=pictures)
         if (target / "progress.csv").exists():  # of the trainings (lib/training/progress.py)
             shutil.copy2(target / "progress.csv", fresh)
-        for run in runs:
+        for run in (*runs, *once):
             config = run.config()
             shown = config.seed == profile.seeds[0] and config.arm in COMPARED  # by the report's figures
             _publish_run(run, fresh / run.name, weights=shown)

@@ -36,10 +36,10 @@ FULL = 1e-3  # relative or absolute, of weights evaluated anew: other machines r
 def check(profile: Profile) -> Iterator[str]:
     """One sentence for everything in a profile's published results that does not follow."""
     folder = profile.published
-    runs = [Run(folder / run.name) for run in profile.runs()]
+    runs, once = ([Run(folder / run.name) for run in part] for part in (profile.runs(), profile.once()))
     yield from _tried(_hashes, folder)
     entropy = read_json(folder / "dataset.json", ("sha256", "entropy_nats"))
-    for run in runs:
+    for run in (*runs, *once):
         for one in (check_record, check_evaluation, check_scores, check_snapshots):
             yield from _tried(one, run)
         config = run.config()
