@@ -1,5 +1,5 @@
 # make report [PROFILE=laptop]               train what is missing, evaluate, write the report, print its path
-# make render [PROFILE=...]                  draw all figures and the report again, loading complete runs
+# make render [PROFILE=...]                  draw all figures and the report again, loading complete or published runs
 # make publish [PROFILE=...]                 copy a finished profile's results to results/published, update README
 # make verify [RUN=results/published/...]    whether the published results follow from one another; evaluate RUN's weights
 # make status [PROFILE=...]                   which runs of a profile stand, train or failed, and the time left
@@ -27,7 +27,7 @@ report: $(BIN)/.installed
 	@echo "The report: $(abspath $(REPORT))"
 
 render: $(BIN)/.installed
-	$(SNAKEMAKE) --forcerun dataset training analysis report
+	$(SNAKEMAKE) read=published --forcerun dataset training analysis report
 	@echo "The report: $(abspath $(REPORT))"
 
 publish: $(BIN)/.installed

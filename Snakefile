@@ -18,9 +18,11 @@ except ValueError as error:
     sys.exit(str(error))
 RUNS = f"results/runs/{PROFILE.name}"
 NOTEBOOKS = f"{RUNS}/notebooks"
+# With `read=published` runs that were not trained here are shown as they were published, without training notebooks.
+PUBLISHED = config.get("read") == "published" and PROFILE.only_published
 # The appendices of the report: one training notebook per arm, of the first seed.
 APPENDICES = ["01_dataset"] + [
-    f"training-{arm}-seed{PROFILE.seeds[0]}" for arm in PROFILE.arms
+    f"training-{arm}-seed{PROFILE.seeds[0]}" for arm in PROFILE.arms if not PUBLISHED
 ]
 # --log-output lets the lines of progress through, on stderr; cells and their other output stay in the notebook.
 PAPERMILL = f"{sys.executable} -m papermill --log-output --log-level WARNING --no-progress-bar"
@@ -84,7 +86,7 @@ rule analysis:
     input:
         notebook="notebooks/04_analysis.ipynb",
         dataset=f"{RUNS}/dataset.json",
-        measured=[f"{RUNS}/{arm}-seed{seed}/{name}" for arm, seed in PROFILE.planned() for name in MEASURED],
+        measured=[] if PUBLISHED else [f"{RUNS}/{arm}-seed{seed}/{name}" for arm, seed in PROFILE.planned() for name in MEASURED],
     output:
         f"{NOTEBOOKS}/04_analysis.ipynb",
     shell:

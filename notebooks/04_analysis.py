@@ -332,7 +332,8 @@ paper.table(
 # ### The controls
 
 # %%
-if any(ARMS[arm].beside for arm in analysis.profile.arms):
+controls = any(ARMS[arm].beside for arm in analysis.profile.arms)
+if controls:
     paper.figure(
         runs.controls(analysis.by_arm(analysis.traces)),
         "controls",
@@ -341,15 +342,41 @@ if any(ARMS[arm].beside for arm in analysis.profile.arms):
 paper.text("{apart}")
 
 # %% [markdown]
-# ### Every method the report leans on
+# ## Discussion
+#
+# ### The report's claims
+
+# %%
+paper.table(
+    claims_table(claims(analysis)),
+    """**Table 11.** What the report claims, found and wished for, against these runs; differences are adaptive − linear.""",
+)
+paper.text("{public_logs}")
+
+# %% [markdown]
+# ### Does C follow the information?
+
+# %%
+paper.text(
+    """{followed} Neither rule sees $I_q(x; z)$: one sees the clock, the other the KL, through the controller.
+
+### Where does KL above the entropy go?
+
+$I_q(x; z)$ cannot exceed the entropy of the images, {entropy} nats, {above} below the report's $C_{\\max}$. {beyond} Table 9 shows where the rest goes: into
+total correlation and dimension-wise KL."""
+)
+
+# %% [markdown]
+# ## Every method the report leans on
 #
 # The same harness takes the methods that the report argues with: one row of `lib/arms.py` each, on the images, network, initial weights, batches and noise of
 # the first seed. Each adds a pressure $P(t)$ of its own to the reconstruction loss, $L = D + P(t)$; notebook 05 trains one of them and shows its equation.
 
 # %%
 others = compare_arms(
-    chosen.name, pair["linear"].config(), chosen.evaluation_config(), images, analysis.folder, figure=11, table=11
-)
+    chosen.name, pair["linear"].config(), chosen.evaluation_config(), images, analysis.folder,
+    figure=11 if controls else 10, table=12,
+)  # fmt: skip
 
 # %%
 show_arms(others)
@@ -372,31 +399,6 @@ show_rate_distortion(others)
 
 # %%
 show_estimates(others)
-
-# %% [markdown]
-# ## Discussion
-#
-# ### The report's claims
-
-# %%
-paper.table(
-    claims_table(claims(analysis)),
-    """**Table 12.** What the report claims, found and wished for, against these runs; differences are adaptive − linear.""",
-)
-paper.text("{public_logs}")
-
-# %% [markdown]
-# ### Does C follow the information?
-
-# %%
-paper.text(
-    """{followed} Neither rule sees $I_q(x; z)$: one sees the clock, the other the KL, through the controller.
-
-### Where does KL above the entropy go?
-
-$I_q(x; z)$ cannot exceed the entropy of the images, {entropy} nats, {above} below the report's $C_{\\max}$. {beyond} Table 9 shows where the rest goes: into
-total correlation and dimension-wise KL."""
-)
 
 # %% [markdown]
 # ## References

@@ -113,6 +113,7 @@ def results(measured: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
 
     in_use: the number of latents with a KL above IN_USE.
     """
+    columns = ("mig_four", "reconstruction", "kl", *PARTS, "in_use")
     return pd.DataFrame(
         {
             arm: {
@@ -123,7 +124,8 @@ def results(measured: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
                 "in_use": int((np.array(content["kl_latents"]) > IN_USE).sum()),
             }
             for arm, content in measured.items()
-        }
+        },
+        index=columns,
     ).T
 
 

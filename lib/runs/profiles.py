@@ -83,7 +83,13 @@ class Profile:
 
     def runs_to_read(self) -> list[Run]:
         """The profile's own runs, or the published ones where none was begun here; these are read only."""
-        runs = self.runs()
+        return self._to_read(self.runs())
+
+    def once_to_read(self) -> list[Run]:
+        """Likewise of the runs in `once`."""
+        return self._to_read(self.once())
+
+    def _to_read(self, runs: list[Run]) -> list[Run]:
         return [Run(self.published / run.name) for run in runs] if self.only_published else runs
 
 

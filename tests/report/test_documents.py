@@ -108,6 +108,11 @@ def test_a_report_is_published_with_notebook_and_pdf_and_follows(tmp_path, monke
     assert {"report.html", "report.ipynb", "table.csv", "findings.json", "hashes.json"} <= names
     assert ("report.pdf" in names) == (capsys.readouterr().err == "")
     assert list(verify.check(profile)) == []
+    kept = {path: path.read_bytes() for path in folder.glob("*-seed1/*")}
+    with monkeypatch.context() as patch:  # as if nothing had been trained here: what is rendered is published again
+        patch.setattr("lib.runs.profiles.Profile.only_published", True)
+        assert publish(profile) == folder and list(verify.check(profile)) == []
+    assert kept and {path: path.read_bytes() for path in folder.glob("*-seed1/*")} == kept
     with monkeypatch.context() as patch, pytest.raises(ValueError, match="more than one state of the code; run make"):
         patch.setattr("lib.report.publishing.publish.states_of_code", lambda paths: {path.name for path in paths})
         publish(profile)

@@ -250,6 +250,15 @@ def test_the_command_names_what_is_missing():
     assert findings.how_to_train([], {"profile": "smoke"}) == ""
 
 
+def test_without_a_run_of_the_same_settings_only_the_command_is_shown(smoke, grid_images, shown, tmp_path):
+    config = smoke.training_config("linear", 1)
+    found = calls.compare_arms("smoke", config, smoke.evaluation_config(), grid_images, tmp_path, 4, 2)
+    for show in (calls.show_arms, calls.show_at_kl, calls.show_rate_distortion, calls.show_estimates):
+        show(found)
+    assert len(shown) == 1 and "-p profile smoke -p seed 1 -p arm ARM`" in shown[0]
+    assert findings.goes_with(other_arms.results({})) == ""
+
+
 @pytest.fixture
 def shown(monkeypatch) -> list[str]:
     """All that is displayed, as text."""

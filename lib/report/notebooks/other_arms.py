@@ -1,6 +1,8 @@
 """All arms trained with the settings of one run, side by side: what notebook 05 ends in, and a part of the paper."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 
 import pandas as pd
@@ -58,6 +60,18 @@ def compare_arms(
     return Comparison(compared, config, folder, figure, table)
 
 
+def _unless_empty(show: Callable[[Comparison], None]) -> Callable[[Comparison], None]:
+    """Nothing is shown where no run stands measured with these settings, as some published by older code do not."""
+
+    @wraps(show)
+    def guarded(shown: Comparison) -> None:
+        if shown.compared.runs:
+            show(shown)
+
+    return guarded
+
+
+@_unless_empty
 def show_arms(shown: Comparison) -> None:
     """The table: one row per arm, its sentence at the end."""
     with pd.option_context("display.max_colwidth", None):
@@ -73,6 +87,7 @@ def show_arms(shown: Comparison) -> None:
     )
 
 
+@_unless_empty
 def show_at_kl(shown: Comparison) -> None:
     """The first two figures: MIG and reconstruction loss against the KL."""
     snapshots = {arm: [frame] for arm, frame in shown.compared.snapshots.items()}
@@ -90,6 +105,7 @@ def show_at_kl(shown: Comparison) -> None:
         )
 
 
+@_unless_empty
 def show_rate_distortion(shown: Comparison) -> None:
     """The third figure: D against R, and by how much the arms stay above the bound."""
     compared = shown.compared
@@ -103,6 +119,7 @@ def show_rate_distortion(shown: Comparison) -> None:
     display(Markdown(findings.bound(compared.snapshots, compared.entropy)))
 
 
+@_unless_empty
 def show_estimates(shown: Comparison) -> None:
     """The fourth figure, where an arm steers by it: the information as estimated in training, and exact."""
     compared = shown.compared

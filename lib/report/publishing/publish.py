@@ -33,17 +33,19 @@ TRACE_ROWS = 1_000  # of a published trace
 def publish(profile: Profile) -> Path:
     """Publish the profile's runs, figures and report, as page, notebook and PDF; returns the directory.
 
+    Where none of its runs was begun here, the published ones stay, and what was rendered of them is published anew.
+
     Raises ValueError where something is missing or the published results would exceed 30 MB, and then leaves what was
     published before as it is.
     """
-    if profile.only_published:
-        raise ValueError(f"No run of {profile.name} is here; run make report PROFILE={profile.name} first.")
-    runs, once = trained_runs(profile), profile.once()
+    again = profile.only_published
+    runs, once = trained_runs(profile), profile.once_to_read()
     wanted = [profile.directory / name for name in ("report.html", "table.csv", "findings.json", "dataset.json")]
     notebook = profile.directory / "notebooks" / "04_analysis.ipynb"
     missing = [path for path in (*wanted, notebook) if not path.exists()]
     if missing:
-        raise ValueError(f"{missing[0]} is missing; run make report PROFILE={profile.name} first.")
+        make = f"make {'render' if again else 'report'} PROFILE={profile.name}"
+        raise ValueError(f"{missing[0]} is missing; run {make} first.")
     first = profile.seeds[0]
     appendices = ("01_dataset", *(f"training-{arm}-seed{first}" for arm in profile.arms))
     made = [notebook, *(notebook.with_name(f"{name}.ipynb") for name in appendices)]
@@ -53,7 +55,7 @@ def publish(profile: Profile) -> Path:
         )
     if unmeasured := [run.name for run in once if not (run.complete and (run.path / "evaluation.json").exists())]:
         raise ValueError(f"{unmeasured[0]} is not trained and measured; run make report PROFILE={profile.name} first.")
-    if not all(_measured_as_set(run, profile.evaluation_config()) for run in (*runs, *once)):
+    if not again and not all(_measured_as_set(run, profile.evaluation_config()) for run in (*runs, *once)):
         raise ValueError(
             f"A run was not measured with the settings of profiles.toml; run make render PROFILE={profile.name} first."
         )
@@ -74,7 +76,10 @@ def publish(profile: Profile) -> Path:
         for run in (*runs, *once):
             config = run.config()
             shown = config.seed == profile.seeds[0] and config.arm in COMPARED  # by the report's figures
-            _publish_run(run, fresh / run.name, weights=shown)
+            if again:
+                shutil.copytree(run.path, fresh / run.name)
+            else:
+                _publish_run(run, fresh / run.name, weights=shown)
         slim_notebook(notebook, fresh / "report.ipynb")
         if not_printed := print_page(fresh / "report.html", fresh / "report.pdf"):
             print(not_printed, file=sys.stderr)
