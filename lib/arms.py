@@ -53,6 +53,7 @@ class Arm:
     drawn_from: str | None = None  # the arm whose share of advancing steps, of the same seed, it draws its own with
     of_next_seed: bool = False  # it takes those steps themselves, of the next seed (lib/runs/recorded.py)
     least_batch: int = 1  # images; 2 where those of a batch are compared
+    beyond_bound: bool = True  # whether it ever presses harder than the evidence lower bound, of beta 1, does
     sampler: bool = False  # trained as one, without a likelihood (lib/training/gan.py); its samples are measured
 
 
@@ -86,13 +87,14 @@ _ROWS = (
         beside="adaptive", drawn_from="adaptive", of_next_seed=True),
     # Weighted KL: the clock alone decides beta.
     Arm("vae", vae, None, "VAE", "#000000", "-", "[1]", "05_other_arms",
-        "β stays 1: no pressure beyond the evidence lower bound's own."),
+        "β stays 1: no pressure beyond the evidence lower bound's own.", beyond_bound=False),
     Arm("beta_vae", beta_vae, None, "beta-VAE", "#000000", "--", "[4]", "05_other_arms",
         "β stays above 1: the same pressure from the first step to the last."),
     Arm("kl_annealing", kl_annealing, None, "KL annealing", "#000000", "-.", "[2]", "05_other_arms",
-        "β rises from 0 to 1 and stays there: no pressure at first, then the evidence lower bound's own."),
+        "β rises from 0 to 1 and stays there: no pressure at first, then the evidence lower bound's own.",
+        beyond_bound=False),
     Arm("cyclical", cyclical, None, "cyclical annealing", "#000000", ":", "[3]", "05_other_arms",
-        "β rises from 0 to 1 again and again: the pressure is let go several times."),
+        "β rises from 0 to 1 again and again: the pressure is let go several times.", beyond_bound=False),
     # The KL held at a capacity by other means than ControlVAE's, and at once.
     Arm("capacity", capacity, LinearCapacity, "capacity, linear rule", "#009E73", "-", "[6]", "05_other_arms",
         "The KL is pressed down to C from above and lifted to it from below; the clock raises C."),

@@ -380,7 +380,7 @@ others = compare_arms(
 
 # %%
 show_arms(others)
-paper.text("{beside_seeds} {goes_with}")
+paper.text("{with_more_pressure} {beside_seeds} {goes_with}")
 
 # %%
 show_at_kl(others)

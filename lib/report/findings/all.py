@@ -49,6 +49,7 @@ def findings(a: Analysis) -> dict[str, str]:
         "loss_goes_with": encoding.loss_goes_with(a.measured, a.table["reconstruction"]),
         "order": factor_order.order(a.snapshots),
         "beside_seeds": other_arms.beside_seeds(a.every_arm, a.table),
+        "with_more_pressure": other_arms.with_more_pressure(a.every_arm),
         "goes_with": other_arms.goes_with(a.every_arm),
         "public_logs": public_logs(),
         **information.findings(a),

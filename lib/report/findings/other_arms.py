@@ -46,11 +46,37 @@ def beside_seeds(results: pd.DataFrame, table: pd.DataFrame) -> str:
         sides = {"above": once.index[once > seeds.max()], "below": once.index[once < seeds.min()]}
         sides["among"] = [other for other in once.index if not any(other in side for side in sides.values())]
         written = "; ".join(f"{side} them {joined(labels(arms))}" for side, arms in sides.items() if len(arms))
-        reach = " to ".join(f"{value:.3f}" for value in dict.fromkeys((seeds.min(), seeds.max())))
-        parts.append(
-            f"Of {len(seeds)} {ARMS[arm].label} run{'s' if len(seeds) > 1 else ''} the MIG was {reach}: {written}."
-        )
+        runs = f"{len(seeds)} {ARMS[arm].label} run{'s' if len(seeds) > 1 else ''}"
+        parts.append(f"Of {runs} the MIG was {_range(seeds, '.3f')}: {written}.")
     return " ".join(parts)
+
+
+def with_more_pressure(results: pd.DataFrame) -> str:
+    """Whether arms that press harder than the evidence lower bound have the higher MIG; empty without both kinds."""
+    arms = [arm for arm in results.index if not ARMS[arm].sampler]
+    harder = results.loc[[arm for arm in arms if ARMS[arm].beyond_bound]].astype(float)
+    bound = results.loc[[arm for arm in arms if not ARMS[arm].beyond_bound]].astype(float)
+    if harder.empty or bound.empty:
+        return ""
+    above = int((harder["mig_four"] > bound["mig_four"].max()).sum())
+    if above == len(harder):
+        verdict = (
+            "In these runs more pressure goes with a higher MIG without exception; one run each does not tell why."
+        )
+    else:
+        verdict = (
+            f"In these runs more pressure alone does not decide: {above} of {len(harder)} lie above all of the former."
+        )
+    return (
+        f"Never more pressure than the evidence lower bound's own had {joined(labels(bound.index))}: MIG "
+        f"{_range(bound['mig_four'], '.3f')}, at a KL of {_range(bound['kl'], '.1f')} nats. The other {len(harder)} "
+        f"arms with a likelihood: MIG {_range(harder['mig_four'], '.3f')}, at a KL of {_range(harder['kl'], '.1f')} nats. "
+        + verdict
+    )
+
+
+def _range(values: pd.Series, form: str) -> str:
+    return " to ".join(dict.fromkeys(number(form)(value) for value in (values.min(), values.max())))
 
 
 def goes_with(results: pd.DataFrame) -> str:
