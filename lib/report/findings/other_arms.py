@@ -70,8 +70,8 @@ def with_more_pressure(results: pd.DataFrame) -> str:
     return (
         f"Never more pressure than the evidence lower bound's own had {joined(labels(bound.index))}: MIG "
         f"{_range(bound['mig_four'], '.3f')}, at a KL of {_range(bound['kl'], '.1f')} nats. The other {len(harder)} "
-        f"arms with a likelihood: MIG {_range(harder['mig_four'], '.3f')}, at a KL of {_range(harder['kl'], '.1f')} nats. "
-        + verdict
+        f"arms with a likelihood: MIG {_range(harder['mig_four'], '.3f')}, at a KL of {_range(harder['kl'], '.1f')} "
+        f"nats. {verdict}"
     )
 
 
