@@ -30,7 +30,7 @@ NAMES = sorted(path.parent.name for path in PUBLISHED.glob("*/table.csv"))
 @pytest.mark.parametrize("name", NAMES)
 def test_published_results_are_complete_and_small(name):
     directory = load_profile(name).published
-    for run in load_profile(name).runs():
+    for run in (*load_profile(name).runs(), *load_profile(name).once()):
         for file in ("config.json", "run.json", "evaluation.json", "scores.json", "snapshots.csv", "trace.csv.gz"):
             assert (directory / run.name / file).exists()
     assert (directory / "report.html").exists()

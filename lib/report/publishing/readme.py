@@ -59,9 +59,10 @@ def _found(profile: Profile, table: pd.DataFrame) -> dict[str, str]:
 
 
 def _answer(profile: Profile, table: pd.DataFrame) -> list[str]:
-    """The five sentences that the report of a published profile begins with, each a line of a list."""
+    """The five sentences that the report of a published profile begins with, and what other methods say to it."""
     found = _found(profile, table)
-    listed = [f"- {found[name]}" for name in ("asked", "differences", "brackets", "controls", "untested")]
+    names = ("asked", "differences", "brackets", "controls", "with_more_pressure", "untested")
+    listed = [f"- {found[name]}" for name in names if found.get(name)]
     return [f"The runs that tell most, those of the profile `{profile.name}`:", "", *listed]
 
 
