@@ -45,7 +45,14 @@ from lib.report.findings.encoding import encoding_table
 from lib.report.findings.factor_order import order_table
 from lib.report.latents import latent_labels, latent_table
 from lib.report.notebooks import paper_tables
-from lib.report.notebooks.other_arms import compare_arms, show_arms, show_at_kl, show_estimates, show_rate_distortion
+from lib.report.notebooks.other_arms import (
+    compare_arms,
+    show_arms,
+    show_at_kl,
+    show_encoded,
+    show_estimates,
+    show_rate_distortion,
+)
 from lib.report.notebooks.paper import write_paper
 from lib.report.tables import REPORTED
 
@@ -381,6 +388,9 @@ others = compare_arms(
 # %%
 show_arms(others)
 paper.text("{with_more_pressure} {beside_seeds} {goes_with}")
+
+# %%
+show_encoded(others)
 
 # %%
 show_at_kl(others)

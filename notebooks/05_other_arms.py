@@ -120,12 +120,22 @@ show_information(run, data, evaluation)
 # this one, also those of the linear and the adaptive arm. With one run per arm no difference is told from chance.
 
 # %%
-from lib.report.notebooks.other_arms import compare_arms, show_arms, show_at_kl, show_estimates, show_rate_distortion
+from lib.report.notebooks.other_arms import (
+    compare_arms,
+    show_arms,
+    show_at_kl,
+    show_encoded,
+    show_estimates,
+    show_rate_distortion,
+)
 
 others = compare_arms(profile, config, evaluation, data, run.path / "figures", figure=4, table=2)
 
 # %%
 show_arms(others)
+
+# %%
+show_encoded(others)
 
 # %%
 show_at_kl(others)

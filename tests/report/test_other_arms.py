@@ -24,6 +24,8 @@ from lib.runs.run import Run, write_trace
 
 STEPS = [50, 100, 200]
 ENTROPY = 8.0
+INFORMATION = [[0.0] * 10, [0.3, *[0.0] * 9], [0.02] * 10, [0.2, 1.25, *[0.0] * 8], [0.0, 0.4, *[0.0] * 8]]
+SHOWN = (calls.show_arms, calls.show_encoded, calls.show_at_kl, calls.show_rate_distortion, calls.show_estimates)
 
 
 @pytest.fixture
@@ -59,7 +61,8 @@ def invented(profile: Profile, arm: str, mig: float, reconstruction: float, **ch
     evaluation = profile.evaluation_config()
     parts = {"mutual_information": 5.4, "total_correlation": 0.4, "dimension_wise_kl": 0.2}
     measured = {
-        "config": evaluation.only(EVALUATED), "images": 2880, "factor_sizes": [], "information": [], "factor_gaps": {},
+        "config": evaluation.only(EVALUATED), "images": 2880, "factor_sizes": [], "factor_gaps": {},
+        "information": INFORMATION,
         "reconstruction": reconstruction, "reconstruction_standard_error": 0.1, "kl": 6.0, "mig_five": {},
         "kl_latents": [3.0, 2.9, 0.11, 0.09] + [0.0] * 6, "mig_four": {"quadrature": mig}, "decomposition": parts,
     }  # fmt: skip
@@ -269,7 +272,7 @@ def test_the_command_names_what_is_missing():
 def test_without_a_run_of_the_same_settings_only_the_command_is_shown(smoke, grid_images, shown, tmp_path):
     config = smoke.training_config("linear", 1)
     found = calls.compare_arms("smoke", config, smoke.evaluation_config(), grid_images, tmp_path, 4, 2)
-    for show in (calls.show_arms, calls.show_at_kl, calls.show_rate_distortion, calls.show_estimates):
+    for show in SHOWN:
         show(found)
     assert len(shown) == 1 and "-p profile smoke -p seed 1 -p arm ARM`" in shown[0]
     assert findings.goes_with(other_arms.results({})) == ""
@@ -294,7 +297,7 @@ def test_the_notebook_ends_in_all_arms(arms, smoke, grid_images, shown):
         run = invented(smoke, arm, 0.2, 30.0, latents=12)
     config, evaluation = run.config(), smoke.evaluation_config()
     found = calls.compare_arms("smoke", config, evaluation, grid_images, run.path / "figures", 4, 2)
-    for show in (calls.show_arms, calls.show_at_kl, calls.show_rate_distortion, calls.show_estimates):
+    for show in SHOWN:
         show(found)
     text = "".join(str(each) for each in shown)
     assert list(found.compared.runs) == list(arms)
@@ -303,8 +306,13 @@ def test_the_notebook_ends_in_all_arms(arms, smoke, grid_images, shown):
     assert "β stays 1: no pressure beyond the evidence lower bound's own." in text  # and nothing of it left out
     captions = [each for each in shown if isinstance(each, str) and each.startswith(("**Table", "**Figure"))]
     assert [caption.split("*")[2] for caption in captions] == [
-        "Table 2.", "Figure 4.", "Figure 5.", "Figure 6.", *(["Figure 7."] if "information" in arms else [])
+        "Table 2.", "Table 3.", "Figure 4.", "Figure 5.", "Figure 6.", *(["Figure 7."] if "information" in arms else [])
     ]  # fmt: skip
     assert all("**reduced, n = 1** run per arm: 200 steps" in caption for caption in captions)
+    for cell in ("0.30 (z0)", "0.02 (–)", "1.25 (z1*)", "0.40 (z1*)"):
+        assert text.count(cell) == len(arms)
+    n = len(arms)
+    alone = f"shape in 0, scale in {n}, orientation in 0, position x in 0 and position y in 0."
+    assert f"Of {n} runs a factor has a latent that leads for it alone: {alone}" in text
     assert ("information is free +0.50 nats on average over 3 snapshots" in text) == ("information" in arms)
-    assert len(list((run.path / "figures").glob("all_arms_*.png"))) == len(captions) - 1
+    assert len(list((run.path / "figures").glob("all_arms_*.png"))) == len(captions) - 2

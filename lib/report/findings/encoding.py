@@ -77,6 +77,18 @@ def what_is_encoded(measured: Mapping[str, Mapping[str, Any]], arms: pd.Series) 
     )
 
 
+def latents_of_their_own(measured: Mapping[str, Mapping[str, Any]]) -> str:
+    """In how many runs each factor has a latent that knows it and leads for no other; measured: evaluation.json."""
+    frames = [encoded(np.array(content["information"])) for content in measured.values()]
+    own = {
+        factor: sum(bool(pd.notna(latent) and not shared) for latent, shared in
+                    (frame.loc[factor, ["latent", "shared"]] for frame in frames))
+        for factor in FACTOR_NAMES
+    }  # fmt: skip
+    written = joined(f"{NAMES[factor]} in {count}" for factor, count in own.items())
+    return f"Of {len(frames)} runs a factor has a latent that leads for it alone: {written}."
+
+
 def loss_goes_with(measured: Mapping[str, Mapping[str, Any]], reconstruction: pd.Series) -> str:
     """The factor whose information goes along with a low reconstruction loss, over all runs.
 

@@ -16,6 +16,7 @@ from lib.report.figures.style import show
 from lib.report.figures.tradeoff import at_kl
 from lib.report.findings import other_arms as findings
 from lib.report.findings.contrast import MIG, RECONSTRUCTION
+from lib.report.findings.encoding import encoding_table, latents_of_their_own
 from lib.report.latents import IN_USE
 from lib.report.notebooks.shared import arms_of, label, paper_steps
 from lib.report.other_arms import Compared, compare, results
@@ -25,7 +26,7 @@ from lib.runs.settings import EvaluationConfig, TrainingConfig
 
 @dataclass(frozen=True)
 class Comparison:
-    """Arms to be shown, and where: the folder of the figures, the numbers of the first one and of the table."""
+    """Arms to be shown, and where: the folder of the figures, the numbers of the first one and of the first table."""
 
     compared: Compared
     config: TrainingConfig  # of one of them; the others have its settings
@@ -73,7 +74,7 @@ def _unless_empty(show: Callable[[Comparison], None]) -> Callable[[Comparison], 
 
 @_unless_empty
 def show_arms(shown: Comparison) -> None:
-    """The table: one row per arm, its sentence at the end."""
+    """The first table: one row per arm, its sentence at the end."""
     with pd.option_context("display.max_colwidth", None):
         display(findings.table(results(shown.compared.measured)))
     display(
@@ -85,6 +86,22 @@ def show_arms(shown: Comparison) -> None:
             "chance."
         )
     )
+
+
+@_unless_empty
+def show_encoded(shown: Comparison) -> None:
+    """The second table: what each arm's code knows about each factor."""
+    measured = shown.compared.measured
+    arms = pd.Series(list(measured), list(measured), name="arm")
+    display(encoding_table(measured, arms.to_frame()).T)
+    display(
+        Markdown(
+            f"**Table {shown.table + 1}.** Nats that the best latent holds about each factor; in brackets that latent, "
+            f"starred where it leads for another factor too; – where no single latent holds {IN_USE:g} nats, though "
+            f"several together may. {shown.size}."
+        )
+    )
+    display(Markdown(latents_of_their_own(measured)))
 
 
 @_unless_empty
