@@ -46,7 +46,7 @@ from lib.report.findings.factor_order import order_table
 from lib.report.latents import latent_labels, latent_table
 from lib.report.notebooks import paper_tables
 from lib.report.notebooks.other_arms import (
-    compare_arms,
+    compare_profile,
     show_arms,
     show_at_kl,
     show_encoded,
@@ -374,41 +374,40 @@ total correlation and dimension-wise KL."""
 )
 
 # %% [markdown]
-# ## Every method the report leans on
+# ## Other methods
 #
-# The same harness takes the methods that the report argues with: one row of `lib/arms.py` each, on the images, network, initial weights, batches and noise of
-# the first seed. Each adds a pressure $P(t)$ of its own to the reconstruction loss, $L = D + P(t)$; notebook 05 trains one of them and shows its equation.
+# The report argues with methods that it did not run. The same harness takes them, one row of `lib/arms.py` each, on the images, network, initial weights,
+# batches and noise of the first seed; notebook 05 trains one, and shows what it adds to the loss.
 
 # %%
-others = compare_arms(
-    chosen.name, pair["linear"].config(), chosen.evaluation_config(), images, analysis.folder,
-    figure=11 if controls else 10, table=12,
-)  # fmt: skip
+others = compare_profile(analysis, images, figure=11 if controls else 10, table=12)
 
 # %%
-show_arms(others)
-paper.text("{with_more_pressure} {beside_seeds} {goes_with}")
+if others:
+    show_arms(others)
+    paper.text("{with_more_pressure} {beside_seeds} {goes_with}")
 
 # %%
-show_encoded(others)
+if others:
+    show_encoded(others)
 
 # %%
-show_at_kl(others)
-
-# %% [markdown]
-# The information bottleneck [5] asks how little of $x$ a code may keep for what it must tell. Here it must tell $x$ itself: the rate $R$ is what the code
-# costs, the distortion $D$ what is still to be said. The images are binary, so $D$ is a code length, and
-#
-# $$ D + \mathrm{KL} \ge D + I_q(x; z) \ge H(x \mid z) + I_q(x; z) = H(x). \tag{8} $$
+if others:
+    show_at_kl(others)
 
 # %%
-show_rate_distortion(others)
+if others:
+    paper.text(
+        r"""The information bottleneck [5] asks how little of $x$ a code may keep for what it must tell. Here it must tell $x$ itself: the rate $R$ is what
+the code costs, the distortion $D$ what is still to be said. The images are binary, so $D$ is a code length, and
 
-# %% [markdown]
-# Two arms carry out the report's wish, to leave the information free: they steer by an estimate of $I_q(x; z)$.
+$$ D + \mathrm{KL} \ge D + I_q(x; z) \ge H(x \mid z) + I_q(x; z) = H(x). \tag{8} $$"""
+    )
+    show_rate_distortion(others)
 
 # %%
-show_estimates(others)
+if others:
+    show_estimates(others)
 
 # %% [markdown]
 # ## References

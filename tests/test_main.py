@@ -47,18 +47,28 @@ def test_settings_take_their_types():
 
 def test_a_plan_follows_the_profile_unless_told_otherwise(results):
     configs, runs, evaluation = plan("smoke", None, None, {})
-    assert [(config.arm, config.seed) for config in configs] == [("linear", 1), ("adaptive", 1)]
-    assert [run.path for run in runs] == [run.path for run in load_profile("smoke").runs()]
+    assert [(config.arm, config.seed) for config in configs] == [("linear", 1), ("adaptive", 1), ("vae", 1)]
+    smoke = load_profile("smoke")
+    assert [run.path for run in runs] == [run.path for run in (*smoke.runs(), *smoke.once())]
     assert evaluation == load_profile("smoke").evaluation_config()
     configs, runs, _ = plan("smoke", ["linear_full"], [2, 3], {"steps": 20})
     assert [run.name for run in runs] == ["linear_full-seed2-steps=20", "linear_full-seed3-steps=20"]
+    for arms, seeds, planned in (
+        (None, [1], [("linear", 1), ("adaptive", 1)]),
+        (["vae", "linear"], None, [("vae", 1), ("linear", 1)]),
+        (["vae"], [2], [("vae", 2)]),
+    ):
+        assert [(config.arm, config.seed) for config in plan("smoke", arms, seeds, {})[0]] == planned
+    several = replace(load_profile("smoke"), seeds=(3, 4))
+    assert several.planned(["vae", "linear"]) == [("vae", 3), ("linear", 3), ("linear", 4)]
+    assert several.planned()[-1] == ("vae", 3) and len(several.planned()) == 5
     with pytest.raises(ValueError, match="steps is 0"):
         plan("smoke", None, None, {"steps": 0})
 
 
 def test_runs_are_trained_measured_and_found_again(results, few_images, monkeypatch, capsys):
     planned = plan("smoke", None, None, changed_settings(SMALL))
-    assert [run.complete for run in train_profile(*planned, minutes=0)] == [False, False]
+    assert not any(run.complete for run in train_profile(*planned, minutes=0))
     assert train_profile(*planned, minutes=1) == []
     assert "adaptive-seed1-" in capsys.readouterr().out
     for run in planned[1]:

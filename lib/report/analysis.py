@@ -19,7 +19,7 @@ from lib.model import VAE
 from lib.refusal import Refusal
 from lib.report.controller_tables import information_gaps, rule_counts
 from lib.report.effects import COMPARED
-from lib.report.other_arms import results, siblings
+from lib.report.other_arms import results
 from lib.report.tables import run_table
 from lib.report.tradeoff import at_like_kl, pressures, settled_windows, with_reconstruction
 from lib.runs.profiles import Profile, published_profiles
@@ -40,6 +40,7 @@ class Analysis:
 
     profile: Profile
     runs: list[Run]
+    once: list[Run]  # of other arms, the first seed alone
     published: bool  # whether these are published results, read where they lie
     table: pd.DataFrame
     snapshots: dict[str, pd.DataFrame]
@@ -104,10 +105,9 @@ class Analysis:
 
     @cached_property
     def every_arm(self) -> pd.DataFrame:
-        """`lib.report.other_arms.results` of every arm that stands measured with the first seed and these settings."""
-        config, data = self.pair["linear"].config(), self.runs[0].record()["provenance"]["data_sha256"]
-        found = siblings(self.profile, config, self.profile.evaluation_config(), data)
-        return results({arm: read_json(run.path / "evaluation.json") for arm, run in found.items()})
+        """`lib.report.other_arms.results` of all runs, those of other arms among them."""
+        once = {run.config().arm: [read_json(run.path / "evaluation.json")] for run in self.once}
+        return results(self.by_arm(self.measured) | once)
 
     @cached_property
     def done(self) -> pd.DataFrame:
@@ -134,24 +134,28 @@ def analyse(profile: Profile, images: Dataset) -> Analysis:
     was trained with other settings or on other data, or where the data set was not described.
     """
     runs, published = trained_runs(profile), profile.only_published
+    once = profile.once_to_read()
     entropy = dataset_entropy(profile)
-    for run in runs:
+    for run in (*runs, *once):
         check_measurable(run, images)
     if not published:
         config = profile.evaluation_config()
-        for run in runs:
+        for run in (*runs, *once):
             evaluate(run, images, config)
             measure_scores(run, config)
+        for run in once:
+            measure_snapshots(run, images, config)
     snapshots = {
         run.name: pd.read_csv(run.path / "snapshots.csv") if published else measure_snapshots(run, images, config)
         for run in runs
     }
-    return gather(profile, runs, snapshots, entropy, published)
+    return gather(profile, runs, once, snapshots, entropy, published)
 
 
 def gather(
-    profile: Profile, runs: list[Run], snapshots: dict[str, pd.DataFrame], entropy: float, published: bool
-) -> Analysis:
+    profile: Profile, runs: list[Run], once: list[Run], snapshots: dict[str, pd.DataFrame], entropy: float,
+    published: bool,
+) -> Analysis:  # fmt: skip
     """The analysis of measured runs, from their files alone; see `Analysis`."""
     read = {name: [read_json(run.path / name) for run in runs] for name in ("evaluation.json", "scores.json")}
     settings = [
@@ -159,16 +163,20 @@ def gather(
         read_json(runs[0].path / "snapshots.json")["config"],
     ]
     return Analysis(
-        profile, runs, published, run_table(runs), snapshots,
+        profile, runs, once, published, run_table(runs), snapshots,
         {run.name: content for run, content in zip(runs, read["evaluation.json"], strict=True)},
         {name: value for part in settings for name, value in part.items()}, entropy,
     )  # fmt: skip
 
 
 def trained_runs(profile: Profile) -> list[Run]:
-    """The runs to read; raises ValueError unless all are complete, evaluated, and have the profile's own settings."""
+    """The runs to read, arm by arm for every seed.
+
+    Raises ValueError unless these and those of the arms in `also` are complete, evaluated, and of the profile's own
+    settings.
+    """
     runs = profile.runs_to_read()
-    for run in runs:
+    for run in (*runs, *profile.once_to_read()):
         if not (run.complete and (run.path / "evaluation.json").exists()):
             others = ", ".join(other.name for other in published_profiles())
             raise Refusal(

@@ -1,9 +1,9 @@
-"""All arms trained so far with the settings of one run: gathered from their directories, with what is said of them.
+"""Runs that differ in their arm alone, gathered from their directories, with what is computed of them.
 
-The runs share seed, network, initial weights, batches, noise and measures, and differ in their arm alone.
+They share seed, network, initial weights, batches, noise and measures.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -59,7 +59,11 @@ class Compared:
 
 def compare(profile: Profile, config: TrainingConfig, evaluation: EvaluationConfig, data: Dataset) -> Compared:
     """The runs with `config`'s settings and seed, whatever their arm, that stand measured as `evaluation` says."""
-    runs = siblings(profile, config, evaluation, data.sha256)
+    return gathered(siblings(profile, config, evaluation, data.sha256), evaluation, data)
+
+
+def gathered(runs: dict[str, Run], evaluation: EvaluationConfig, data: Dataset) -> Compared:
+    """Measured runs by arm, compared."""
     wanted = evaluation.only(evaluate.SETTINGS)
     return Compared(
         runs,
@@ -108,25 +112,25 @@ def entropy_of_grid(data: Dataset, position_stride: int) -> float:
     return distinct_images(data.packed.cpu()[indices]).entropy
 
 
-def results(measured: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """One row per arm, from its evaluation.json: mig_four (quadrature), losses and information in nats, `in_use`.
+def results(measured: Mapping[str, Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
+    """One row per arm, means over its runs: mig_four (quadrature), losses and information in nats, in_use, n.
 
-    in_use: the number of latents with a KL above IN_USE.
+    measured: arm -> evaluation.json of each of its runs; in_use: latents with a KL above IN_USE; n: runs.
     """
-    columns = ("mig_four", "reconstruction", "kl", *PARTS, "in_use")
-    return pd.DataFrame(
+    rows = [
         {
-            arm: {
-                "mig_four": content["mig_four"]["quadrature"],
-                "reconstruction": content["reconstruction"],
-                "kl": content["kl"],
-                **{part: content["decomposition"][part] for part in PARTS},
-                "in_use": int((np.array(content["kl_latents"]) > IN_USE).sum()),
-            }
-            for arm, content in measured.items()
-        },
-        index=columns,
-    ).T
+            "arm": arm,
+            "mig_four": content["mig_four"]["quadrature"],
+            "reconstruction": content["reconstruction"],
+            "kl": content["kl"],
+            **{part: content["decomposition"][part] for part in PARTS},
+            "in_use": (np.array(content["kl_latents"]) > IN_USE).sum(),
+        }
+        for arm, contents in measured.items()
+        for content in contents
+    ]
+    groups = pd.DataFrame(rows).groupby("arm", sort=False)
+    return groups.mean().assign(n=groups.size())
 
 
 def above_bound(snapshots: pd.DataFrame, rate: str, entropy: float) -> tuple[float, int]:

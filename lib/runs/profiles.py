@@ -71,10 +71,16 @@ class Profile:
         return [self.run(self.training_config(arm, self.seeds[0])) for arm in self.also]
 
     def planned(self, arms: list[str] | None = None, seeds: list[int] | None = None) -> list[tuple[str, int]]:
-        """Arm and seed of all that is to be trained; with `arms` these alone, with `seeds` these alone."""
-        chosen = seeds or self.seeds
-        every = [(arm, seed) for seed in chosen for arm in arms or self.arms]
-        return every + [(arm, seed) for seed in chosen for arm in self.also if not arms and seed == self.seeds[0]]
+        """Arm and seed of all that is to be trained; with `arms` or `seeds` these alone.
+
+        Of an arm in `also` the first seed, unless `seeds` are given.
+        """
+        first = self.seeds[:1]
+        every = [
+            (arm, seed) for seed in seeds or self.seeds for arm in arms or self.arms
+            if seeds or arm not in self.also or seed in first
+        ]  # fmt: skip
+        return every if arms or seeds else every + [(arm, seed) for seed in first for arm in self.also]
 
     @property
     def only_published(self) -> bool:

@@ -41,7 +41,13 @@ def recorded(config: TrainingConfig, run: Run) -> Recorded | None:
     seed = config.seed
     if arm.of_next_seed:
         others = run.path.parent.glob(f"{arm.drawn_from}-seed*")
-        seed = next_seed(seed, (int(number) for other in others if (number := other.name.split("-seed")[1]).isdigit()))
+        seeds = [int(number) for other in others if (number := other.name.split("-seed")[1]).isdigit()]
+        if set(seeds) <= {seed}:
+            raise Refusal(
+                f"The arm {config.arm} advances C as the {arm.drawn_from} run of another seed did, and none is in "
+                f"{run.path.parent}; train one first."
+            )
+        seed = next_seed(seed, seeds)
     name = run.path.name.replace(config.arm, arm.drawn_from, 1).replace(f"seed{config.seed}", f"seed{seed}", 1)
     other = Run(run.path.with_name(name))
     if not (other.complete and other.config() == replace(config, arm=arm.drawn_from, seed=seed)):
@@ -52,4 +58,6 @@ def recorded(config: TrainingConfig, run: Run) -> Recorded | None:
     share = other.record()["summary"]["share_advanced"]
     if not arm.of_next_seed:
         return Recorded(share, None, {"drawn_share": share})
-    return Recorded(share, other.advanced(), {"curve_of": other.name, "curve_sha256": other.hashes()["trace.h5"]})
+    stated = other.record().get("files", {})  # where it is a copy of a published run, which has lost its whole trace
+    trace = stated["trace.h5"] if "trace.h5" in stated else other.hashes()["trace.h5"]
+    return Recorded(share, other.advanced(), {"curve_of": other.name, "curve_sha256": trace})

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,8 @@ import torch.nn.functional as F
 from lib.arms import schedule_of
 from lib.model import VAE
 from lib.runs.profiles import load_profile
-from lib.runs.recorded import Recorded
-from lib.runs.run import Run, read_advanced, read_trace
+from lib.runs.recorded import Recorded, recorded
+from lib.runs.run import Run, read_advanced, read_trace, write_trace
 from lib.schedules import replay
 from lib.training.device import reproducible
 from lib.training.engine import Engine, trace_columns
@@ -346,6 +347,23 @@ def test_a_matched_curve_is_what_the_next_seeds_adaptive_run_recorded(tiny_confi
     assert not torch.equal(weights(run.load_model()), weights(own.load_model()))
     origin = run.record()["provenance"]
     assert (origin["curve_of"], origin["curve_sha256"]) == (first.name, first.hashes()["trace.h5"])
+
+    copies = tmp_path / "copies"  # of published runs, which have no whole trace
+
+    def copy(whole: Run) -> None:
+        (copies / whole.name).mkdir(parents=True)
+        for name in ("config.json", "run.json"):
+            shutil.copy(whole.path / name, copies / whole.name)
+        write_trace(copies / whole.name / "advanced.h5", pd.DataFrame(), whole.advanced(), {})
+
+    with pytest.raises(ValueError, match="as the adaptive run of another seed did, and none is in"):
+        recorded(config, Run(copies / run.name))
+    copy(own)
+    with pytest.raises(ValueError, match="as the adaptive run of another seed did, and none is in"):
+        recorded(config, Run(copies / run.name))
+    copy(first)
+    taken = recorded(config, Run(copies / run.name))
+    assert taken.origin["curve_sha256"] == origin["curve_sha256"] and (taken.advanced == first.advanced()).all()
 
     (tmp_path / "adaptive-seed3").mkdir()
     with pytest.raises(ValueError, match="as the run adaptive-seed3 did, which is not complete"):

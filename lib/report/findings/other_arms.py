@@ -8,12 +8,13 @@ import pandas as pd
 from lib.arms import ARMS
 from lib.dsprites import N_IMAGES
 from lib.report.effects import COMPARED, number
-from lib.report.findings.contrast import PRIMARY
+from lib.report.findings.contrast import MIG, PRIMARY
 from lib.report.findings.wording import joined, labels
 from lib.report.other_arms import above_bound
 
 BASE = "linear"  # the arm that the others are compared with
 GOES_WITH = 0.5  # least rank correlation, in size, that is called one
+LEAST = 10  # arms of which it is computed
 RATES = {"KL": "kl", "$I_q(x; z)$": "mutual_information"}
 
 
@@ -25,21 +26,27 @@ def in_words(arm: str, results: pd.DataFrame) -> str:
     if BASE not in results.index:
         return f"{does} There is no {BASE} run of the same settings and seed to compare it with."
     differences = {what: results.loc[arm, what.column] - results.loc[BASE, what.column] for what in PRIMARY}
-    shows = [what.label for what, difference in differences.items() if abs(difference) > what.margin]
+    beyond = [what.label for what, difference in differences.items() if abs(difference) > what.margin]
     written = joined(
         f"{what.label} {number('+' + what.form)(difference)}{what.unit}" for what, difference in differences.items()
     )
-    return f"{does} Against {BASE} that {f'shows in the {joined(shows)}' if shows else 'does not show'}: {written}."
+    verdict = {
+        0: "neither beyond its margin",
+        1: f"the {joined(beyond)} beyond its margin",
+        2: "both beyond the margins",
+    }
+    return f"{does} Against {BASE}: {written}, {verdict[len(beyond)]}."
 
 
 def beside_seeds(results: pd.DataFrame, table: pd.DataFrame) -> str:
     """Where the MIG of arms that were run once lies among the seeds of the two that the report compared.
 
-    results: `lib.report.other_arms.results`; table: one row per run (`lib.report.tables.run_table`).
+    results: `lib.report.other_arms.results`; table: one row per run (`lib.report.tables.run_table`). Empty without
+    other arms.
     """
-    once = results.loc[[arm for arm in results.index if arm not in set(table["arm"])], "mig_four"].astype(float)
+    once = results.loc[[arm for arm in results.index if arm not in set(table["arm"])], "mig_four"]
     if once.empty:
-        return "No other method stands trained and measured with these settings; notebook 05 trains them."
+        return ""
     parts = []
     for arm in COMPARED:
         seeds = table.loc[table["arm"] == arm, "mig_four"]
@@ -54,24 +61,18 @@ def beside_seeds(results: pd.DataFrame, table: pd.DataFrame) -> str:
 def with_more_pressure(results: pd.DataFrame) -> str:
     """Whether arms that press harder than the evidence lower bound have the higher MIG; empty without both kinds."""
     arms = [arm for arm in results.index if not ARMS[arm].sampler]
-    harder = results.loc[[arm for arm in arms if ARMS[arm].beyond_bound]].astype(float)
-    bound = results.loc[[arm for arm in arms if not ARMS[arm].beyond_bound]].astype(float)
+    harder = results.loc[[arm for arm in arms if ARMS[arm].beyond_bound]]
+    bound = results.loc[[arm for arm in arms if not ARMS[arm].beyond_bound]]
     if harder.empty or bound.empty:
         return ""
-    above = int((harder["mig_four"] > bound["mig_four"].max()).sum())
-    if above == len(harder):
-        verdict = (
-            "In these runs more pressure goes with a higher MIG without exception; one run each does not tell why."
-        )
-    else:
-        verdict = (
-            f"In these runs more pressure alone does not decide: {above} of {len(harder)} lie above all of the former."
-        )
+    above = harder.index[harder["mig_four"] > bound["mig_four"].max() + MIG.margin]
+    once = int((results.loc[arms, "n"] == 1).sum())
     return (
-        f"Never more pressure than the evidence lower bound's own had {joined(labels(bound.index))}: MIG "
-        f"{_range(bound['mig_four'], '.3f')}, at a KL of {_range(bound['kl'], '.1f')} nats. The other {len(harder)} "
-        f"arms with a likelihood: MIG {_range(harder['mig_four'], '.3f')}, at a KL of {_range(harder['kl'], '.1f')} "
-        f"nats. {verdict}"
+        f"Pressure no harder than the evidence lower bound's own ({joined(labels(bound.index))}) gave a MIG of "
+        f"{_range(bound['mig_four'], '.3f')} at a KL of {_range(bound['kl'], '.1f')} nats. Of {len(harder)} arms that "
+        f"press harder, {len(above)} had a MIG higher than that by more than the margin of {MIG.margin:g}"
+        + (f": {joined(labels(above))}." if len(above) else ".")
+        + (f" {once} of these {len(arms)} arms were run once, with seed 1: a hint, no proof." if once else "")
     )
 
 
@@ -80,20 +81,21 @@ def _range(values: pd.Series, form: str) -> str:
 
 
 def goes_with(results: pd.DataFrame) -> str:
-    """With what the MIG goes, by rank, over all arms that have a likelihood; empty where they are fewer than five."""
+    """With what the MIG goes, by rank, over all arms that have a likelihood; empty where they are fewer than LEAST."""
     arms = [arm for arm in results.index if not ARMS[arm].sampler]
-    if len(arms) < 5:
+    if len(arms) < LEAST:
         return ""
-    ranks = results.loc[arms].astype(float).rank()
+    ranks = results.loc[arms].rank()
     names = {"kl": "KL", "total_correlation": "total correlation", "reconstruction": "reconstruction loss"}
     found = {name: ranks["mig_four"].corr(ranks[column]) for column, name in names.items()}
     strong = [
         f"a {'larger' if rank > 0 else 'smaller'} {name}" for name, rank in found.items() if abs(rank) >= GOES_WITH
     ]
     written = joined(f"with the {name} {number('+.2f')(rank)}" for name, rank in found.items())
+    verdict = f"here a higher MIG goes with {joined(strong)}" if strong else "here the MIG goes with none of them"
     return (
-        f"Over the {len(arms)} arms with a likelihood, one run each, the rank correlation of the MIG is {written}: "
-        + (f"a higher MIG goes with {joined(strong)}." if strong else "it goes with none of them.")
+        f"Over the {len(arms)} arms with a likelihood the rank correlation of the MIG is {written}: {verdict} "
+        f"(from {GOES_WITH:g} on; exploratory, and arms of one family are not independent)."
     )
 
 
@@ -159,13 +161,14 @@ def how_to_train(missing: Sequence[str], parameters: Mapping[str, object]) -> st
 def table(results: pd.DataFrame) -> pd.DataFrame:
     """The results as text for a reader, one row per arm, its sentence last."""
     rows = {
+        "n": ("n", number(".0f")),
         "MIG, four factors": ("mig_four", number(".3f")),
         "reconstruction": ("reconstruction", number(".2f")),
         "KL": ("kl", number(".2f")),
         "I(x; z)": ("mutual_information", number(".2f")),
         "total correlation": ("total_correlation", number(".2f")),
         "dimension-wise KL": ("dimension_wise_kl", number(".2f")),
-        "latents in use": ("in_use", number(".0f")),
+        "latents in use": ("in_use", number(".3g")),
     }
     arms = list(results.index)
     shown = pd.DataFrame({name: results[column].map(write) for name, (column, write) in rows.items()})

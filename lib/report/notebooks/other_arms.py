@@ -1,8 +1,6 @@
-"""All arms trained with the settings of one run, side by side: what notebook 05 ends in, and a part of the paper."""
+"""Arms side by side: what notebook 05 ends in, and the paper's last section."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +8,7 @@ from IPython.display import Markdown, display
 
 from lib.data.dataset import Dataset
 from lib.evaluation.snapshots import RECONSTRUCTED
+from lib.report.analysis import Analysis
 from lib.report.effects import COMPARED
 from lib.report.figures.bottleneck import estimated_information, rate_distortion
 from lib.report.figures.style import show
@@ -19,7 +18,7 @@ from lib.report.findings.contrast import MIG, RECONSTRUCTION
 from lib.report.findings.encoding import encoding_table, latents_of_their_own
 from lib.report.latents import IN_USE
 from lib.report.notebooks.shared import arms_of, label, paper_steps
-from lib.report.other_arms import Compared, compare, results
+from lib.report.other_arms import Compared, compare, gathered, results
 from lib.runs.profiles import load_profile
 from lib.runs.settings import EvaluationConfig, TrainingConfig
 
@@ -29,6 +28,7 @@ class Comparison:
     """Arms to be shown, and where: the folder of the figures, the numbers of the first one and of the first table."""
 
     compared: Compared
+    results: pd.DataFrame  # `lib.report.other_arms.results`, of some arms over several seeds
     config: TrainingConfig  # of one of them; the others have its settings
     folder: Path
     figure: int
@@ -36,14 +36,19 @@ class Comparison:
 
     @property
     def size(self) -> str:
-        """ "**reduced, n = 1** run per arm; ..." as the settings say."""
+        """ "**reduced, n = 1** run per arm: ..." of what shows one run of each."""
+        reduced = "reduced, " if self.config.steps < paper_steps() else ""
+        return f"**{reduced}n = 1** run per arm: {self.settings}"
+
+    @property
+    def settings(self) -> str:
+        """What the runs have in common, and which are longer."""
         runs = self.compared.runs
-        own = self.config.steps
-        longer = [f"{arm} {run.config().steps:,}" for arm, run in runs.items() if run.config().steps != own]
+        longer = [
+            f"{arm} {run.config().steps:,}" for arm, run in runs.items() if run.config().steps != self.config.steps
+        ]
         ordered = sorted(runs.values(), key=lambda run: run.config() != self.config)  # the label is the first one's
-        return f"**{'reduced, ' if own < paper_steps() else ''}n = 1** run per arm: {label(*ordered)}" + (
-            f"; longer: {', '.join(longer)} steps" if longer else ""
-        )
+        return label(*ordered) + (f"; longer: {', '.join(longer)} steps" if longer else "")
 
 
 def compare_arms(
@@ -58,37 +63,35 @@ def compare_arms(
     given = config.as_mapping() | evaluation.as_mapping()
     changed = {name: value for name, value in given.items() if value != own[name]}
     display(Markdown(findings.how_to_train(missing, {"profile": profile, "seed": config.seed} | changed)))
-    return Comparison(compared, config, folder, figure, table)
+    of_each = {arm: [content] for arm, content in compared.measured.items()}
+    return Comparison(compared, results(of_each), config, folder, figure, table)
 
 
-def _unless_empty(show: Callable[[Comparison], None]) -> Callable[[Comparison], None]:
-    """Nothing is shown where no run stands measured with these settings, as some published by older code do not."""
+def compare_profile(a: Analysis, data: Dataset, figure: int, table: int) -> Comparison | None:
+    """The runs of an analysis and of the profile's other arms; None, and a sentence, where it has no others."""
+    if not a.once:
+        display(Markdown(f"The profile `{a.profile.name}` trains none of them."))
+        return None
+    runs = a.first | {run.config().arm: run for run in a.once}
+    compared = gathered(runs, a.profile.evaluation_config(), data)
+    return Comparison(compared, a.every_arm, a.pair["linear"].config(), a.folder, figure, table)
 
-    @wraps(show)
-    def guarded(shown: Comparison) -> None:
-        if shown.compared.runs:
-            show(shown)
 
-    return guarded
-
-
-@_unless_empty
 def show_arms(shown: Comparison) -> None:
     """The first table: one row per arm, its sentence at the end."""
     with pd.option_context("display.max_colwidth", None):
-        display(findings.table(results(shown.compared.measured)))
+        display(findings.table(shown.results))
     display(
         Markdown(
-            f"**Table {shown.table}.** Every arm once ({shown.size}). MIG by quadrature; losses and information "
-            f"in nats per image; a latent with a KL above {IN_USE:g} nats is in use. In words: what the arm does, and "
-            f"whether the MIG is more than {MIG.margin:g}, or the reconstruction loss more than "
-            f"{RECONSTRUCTION.margin:g} nats, from that of the {findings.BASE} arm, which one seed does not tell from "
-            "chance."
+            f"**Table {shown.table}.** The arms side by side, means over n runs: {shown.settings}. MIG by quadrature; "
+            f"losses and information in nats per image; a latent with a KL above {IN_USE:g} nats is in use. In words: "
+            f"what the arm does, and whether it differs from {findings.BASE} by more than the margins, "
+            f"{MIG.margin:g} in the MIG and {RECONSTRUCTION.margin:g} nats in the reconstruction loss; where n = 1, "
+            "chance may explain either."
         )
     )
 
 
-@_unless_empty
 def show_encoded(shown: Comparison) -> None:
     """The second table: what each arm's code knows about each factor."""
     measured = shown.compared.measured
@@ -104,7 +107,6 @@ def show_encoded(shown: Comparison) -> None:
     display(Markdown(latents_of_their_own(measured)))
 
 
-@_unless_empty
 def show_at_kl(shown: Comparison) -> None:
     """The first two figures: MIG and reconstruction loss against the KL."""
     snapshots = {arm: [frame] for arm, frame in shown.compared.snapshots.items()}
@@ -122,7 +124,6 @@ def show_at_kl(shown: Comparison) -> None:
         )
 
 
-@_unless_empty
 def show_rate_distortion(shown: Comparison) -> None:
     """The third figure: D against R, and by how much the arms stay above the bound."""
     compared = shown.compared
@@ -136,7 +137,6 @@ def show_rate_distortion(shown: Comparison) -> None:
     display(Markdown(findings.bound(compared.snapshots, compared.entropy)))
 
 
-@_unless_empty
 def show_estimates(shown: Comparison) -> None:
     """The fourth figure, where an arm steers by it: the information as estimated in training, and exact."""
     compared = shown.compared

@@ -47,14 +47,13 @@ def publish(profile: Profile) -> Path:
         make = f"make {'render' if again else 'report'} PROFILE={profile.name}"
         raise ValueError(f"{missing[0]} is missing; run {make} first.")
     first = profile.seeds[0]
-    appendices = ("01_dataset", *(f"training-{arm}-seed{first}" for arm in profile.arms))
+    trainings = [] if again else [f"training-{arm}-seed{first}" for arm in profile.arms]
+    appendices = ("01_dataset", *trainings)
     made = [notebook, *(notebook.with_name(f"{name}.ipynb") for name in appendices)]
     if len(states_of_code(path for path in made if path.exists())) > 1:
         raise ValueError(
             f"The page was made by more than one state of the code; run make render PROFILE={profile.name}."
         )
-    if unmeasured := [run.name for run in once if not (run.complete and (run.path / "evaluation.json").exists())]:
-        raise ValueError(f"{unmeasured[0]} is not trained and measured; run make report PROFILE={profile.name} first.")
     if not again and not all(_measured_as_set(run, profile.evaluation_config()) for run in (*runs, *once)):
         raise ValueError(
             f"A run was not measured with the settings of profiles.toml; run make render PROFILE={profile.name} first."

@@ -9,6 +9,7 @@ import nbformat
 from bs4 import BeautifulSoup
 
 from lib.report.analysis import Analysis
+from lib.report.findings import other_arms
 from lib.report.notebooks import paper_tables
 
 _NUMBER = re.compile(r"[-+−]?\d[\d,]*(?:\.\d+)?")
@@ -41,7 +42,7 @@ def rows_derived(a: Analysis) -> dict[str, list[list[str]]]:
         paper_tables.headline(a.table), paper_tables.headline(a.table).T,  # which older pages show
         paper_tables.controller(a.table, done), paper_tables.contrasts(a.table),
         paper_tables.estimators(a.table), paper_tables.measures(a.table), paper_tables.split(a.table, a.snapshots),
-        paper_tables.gaps(a.gaps, a.table["arm"]),
+        paper_tables.gaps(a.gaps, a.table["arm"]), other_arms.table(a.every_arm),
     ]  # fmt: skip
     rows = defaultdict(list)
     for table in tables:

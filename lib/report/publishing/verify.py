@@ -48,7 +48,7 @@ def check(profile: Profile) -> Iterator[str]:
         data = {"provenance": {"data_sha256": entropy["sha256"]}}
         yield from differences(run.path / "run.json", run.record(), data, "dataset.json")
     snapshots = {run.name: pd.read_csv(run.path / "snapshots.csv") for run in runs}
-    a = gather(profile, runs, snapshots, entropy["entropy_nats"], published=True)
+    a = gather(profile, runs, once, snapshots, entropy["entropy_nats"], published=True)
     for one in (_table, _findings, _tables_shown):
         yield from _tried(one, a)
 
