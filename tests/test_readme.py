@@ -80,7 +80,15 @@ class Checkout:
         for name in ("lib", "notebooks"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         text = (ROOT / "profiles.toml").read_text()
-        lines = [text, "[tiny]", 'like = "smoke"', "[tiny.training]", "steps = 20", "checkpoint_every = 20"]
+        lines = [
+            text,
+            "[tiny]",
+            'like = "smoke"',
+            "also = []",
+            "[tiny.training]",
+            "steps = 20",
+            "checkpoint_every = 20",
+        ]
         lines += ["snapshots = 2", "[tiny.evaluation]", "position_stride = 16"]
         (folder / "profiles.toml").write_text("\n".join(lines))
         benchmarks = Path("results") / "benchmarks"  # notebook 04 shows what measuring costs
