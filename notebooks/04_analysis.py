@@ -394,6 +394,7 @@ if others:
 # %%
 if others:
     show_at_kl(others)
+    paper.text("{arms_at_like_kl}")
 
 # %%
 if others:

@@ -187,6 +187,20 @@ def test_more_pressure_is_judged_by_the_margin_over_arms_without():
     assert findings.with_more_pressure(results.loc[["linear", "info_gan"]]) == ""
 
 
+def test_arms_that_ended_at_like_kl_are_held_together():
+    results = pd.DataFrame(
+        {"mig_four": [0.1, 0.2, 0.11, 0.9, 0.9], "reconstruction": [30.0, 20, 40, 1, 1], "kl": [12, 12.9, 11.1, 13.1, 12]},
+        index=["linear", "vae", "beta_vae", "cyclical", "info_gan"],
+    )  # fmt: skip
+    assert findings.at_like_kl(results) == (
+        "3 arms ended within 1 nat of the KL of linear, 12.00 nats (linear, VAE and beta-VAE): MIG 0.100 to 0.200, "
+        "reconstruction loss 20.0 to 40.0 nats. So the KL alone does not decide the MIG."
+    )
+    close = results.assign(mig_four=[0.1, 0.13, 0.12, 0.9, 0.9])
+    assert findings.at_like_kl(close).endswith("Their MIG differs by less than the margin.")
+    assert findings.at_like_kl(results.drop(index="vae")) == findings.at_like_kl(results.drop(index="linear")) == ""
+
+
 def test_with_what_the_mig_goes_is_told_by_rank_and_without_samplers():
     arms = [
         "linear", "adaptive", "vae", "beta_vae", "cyclical", "capacity", "dynamic_vae", "beta_tcvae", "factor_vae",

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from lib.arms import ARMS
 from lib.objectives.seam import INFORMATION
-from lib.report.figures.style import REFERENCE_COLOUR, arm_legend, legend_height, logarithmic, steps_axis
+from lib.report.figures.style import MARKERS, REFERENCE_COLOUR, arm_legend, legend_height, logarithmic, steps_axis
 
 RATES = {"kl": "R = KL (nats per image)", "mutual_information": r"R = $I_q(x; z)$ (nats)"}
 
@@ -25,13 +25,14 @@ def rate_distortion(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> Fi
     bottom = min(lowest, entropy) / 2
     for axis, (column, label) in zip(axes, RATES.items(), strict=True):
         for arm, frame in snapshots.items():
-            style = {"color": ARMS[arm].colour, "alpha": 0.8}
+            style, marker = {"color": ARMS[arm].colour, "alpha": 0.8}, MARKERS[ARMS[arm].line]
             axis.plot(
-                frame[column], frame["reconstruction"], linestyle=ARMS[arm].line, marker="o", markersize=2.5,
+                frame[column], frame["reconstruction"], linestyle=ARMS[arm].line, marker=marker, markersize=2.5,
                 linewidth=0.9, **style,
             )  # fmt: skip
             axis.plot(
-                frame[column].iloc[-1], frame["reconstruction"].iloc[-1], "o", markersize=6, markeredgecolor="white",
+                frame[column].iloc[-1], frame["reconstruction"].iloc[-1], marker, markersize=6,
+                markeredgecolor="white",
                 **style,
             )  # fmt: skip
         rate = np.linspace(0, entropy, 200)
@@ -45,7 +46,7 @@ def rate_distortion(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> Fi
     axes[0].set_ylabel("D = reconstruction loss\n(nats per image)")
     logarithmic(axes[0].yaxis)
     axes[0].set_ylim(bottom=bottom)
-    arm_legend(figure, snapshots)
+    arm_legend(figure, snapshots, points=True)
     return figure
 
 

@@ -20,6 +20,7 @@ from lib.files import write_bytes
 REFERENCE_COLOUR = "#595959"  # what is not an arm: set points, bounds
 FACTOR_LABELS = ("shape", "scale", "orientation", "position x", "position y")
 DOTS_PER_INCH = 160
+MARKERS = {"-": "o", "--": "s", "-.": "^", ":": "D"}  # of an arm's points, by its line: a colour may have several
 
 sns.set_theme(context="paper", style="whitegrid", rc={
     "font.size": 9, "axes.titlesize": 9.5, "axes.labelsize": 9, "xtick.labelsize": 8, "ytick.labelsize": 8,
@@ -64,12 +65,18 @@ def steps_axis(axis: Axes) -> None:
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
 
 
-def arm_legend(figure: Figure, arms: Collection[str], solid: bool = False) -> None:
-    """One legend of the arms, above all panels; `solid` where lines are told apart by their colour alone."""
+def arm_legend(figure: Figure, arms: Collection[str], solid: bool = False, points: bool = False) -> None:
+    """One legend of the arms, above all panels; `solid` where lines are told apart by their colour alone.
+
+    points: whether the arms have points, of MARKERS, too.
+    """
     handles = [
-        plt.Line2D([], [], color=ARMS[arm].colour, linestyle="-" if solid else ARMS[arm].line, label=ARMS[arm].label)
+        plt.Line2D(
+            [], [], color=ARMS[arm].colour, linestyle="-" if solid else ARMS[arm].line, label=ARMS[arm].label,
+            marker=MARKERS[ARMS[arm].line] if points else "", markersize=4,
+        )
         for arm in arms
-    ]
+    ]  # fmt: skip
     figure.legend(handles=handles, loc="outside upper center", ncols=_columns(arms), handlelength=2.6)
 
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lib.arms import ARMS
-from lib.report.figures.style import REFERENCE_COLOUR, arm_legend, legend_height, logarithmic
+from lib.report.figures.style import MARKERS, REFERENCE_COLOUR, arm_legend, legend_height, logarithmic
 from lib.report.tradeoff import AT
 
 MEASURES = {"mig_four": "MIG, four factors", "reconstruction": "reconstruction loss\n(nats per image)"}
@@ -66,9 +66,10 @@ def at_kl(
             for every, settled in zip(frames, windows[arm], strict=True):
                 frame = every[every["step"] >= settled["step"].min()] if len(settled) else every
                 _by_kl(axis, settled if column in settled else frame, column, arm)
-                axis.plot(frame["kl"], frame[column], "o", color=ARMS[arm].colour, markersize=2.5)
+                marker = MARKERS[ARMS[arm].line]
+                axis.plot(frame["kl"], frame[column], marker, color=ARMS[arm].colour, markersize=2.5)
                 axis.plot(
-                    frame["kl"].iloc[-1], frame[column].iloc[-1], "o", color=ARMS[arm].colour, markersize=6,
+                    frame["kl"].iloc[-1], frame[column].iloc[-1], marker, color=ARMS[arm].colour, markersize=6,
                     markeredgecolor="white",
                 )  # fmt: skip
         axis.set_xlabel("KL (nats per image)")
@@ -77,7 +78,7 @@ def at_kl(
             logarithmic(axis.yaxis)
         else:
             axis.set_ylim(bottom=0)
-    arm_legend(figure, snapshots)
+    arm_legend(figure, snapshots, points=True)
     return figure
 
 

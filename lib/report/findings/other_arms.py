@@ -14,6 +14,7 @@ from lib.report.other_arms import above_bound
 
 BASE = "linear"  # the arm that the others are compared with
 GOES_WITH = 0.5  # least rank correlation, in size, that is called one
+ALIKE = 1.0  # nats of KL within which two arms ended at like KL
 LEAST = 10  # arms of which it is computed
 RATES = {"KL": "kl", "$I_q(x; z)$": "mutual_information"}
 
@@ -73,6 +74,23 @@ def with_more_pressure(results: pd.DataFrame) -> str:
         f"press harder, {len(above)} had a MIG higher than that by more than the margin of {MIG.margin:g}"
         + (f": {joined(labels(above))}." if len(above) else ".")
         + (f" {once} of these {len(arms)} arms were run once, with seed 1: a hint, no proof." if once else "")
+    )
+
+
+def at_like_kl(results: pd.DataFrame) -> str:
+    """How far apart arms are that ended at about `BASE`'s KL; empty where fewer than three did, it among them."""
+    arms = results.loc[[arm for arm in results.index if not ARMS[arm].sampler]]
+    if BASE not in arms.index:
+        return ""
+    alike = arms[(arms["kl"] - arms.loc[BASE, "kl"]).abs() <= ALIKE]
+    if len(alike) < 3:
+        return ""
+    apart = alike["mig_four"].max() - alike["mig_four"].min() > MIG.margin
+    return (
+        f"{len(alike)} arms ended within {ALIKE:g} nat of the KL of {BASE}, {arms.loc[BASE, 'kl']:.2f} nats "
+        f"({joined(labels(alike.index))}): MIG {_range(alike['mig_four'], '.3f')}, reconstruction loss "
+        f"{_range(alike['reconstruction'], '.1f')} nats. "
+        + ("So the KL alone does not decide the MIG." if apart else "Their MIG differs by less than the margin.")
     )
 
 
