@@ -189,7 +189,8 @@ def test_more_pressure_is_judged_by_the_margin_over_arms_without():
 
 def test_arms_that_ended_at_like_kl_are_held_together():
     results = pd.DataFrame(
-        {"mig_four": [0.1, 0.2, 0.11, 0.9, 0.9], "reconstruction": [30.0, 20, 40, 1, 1], "kl": [12, 12.9, 11.1, 13.1, 12]},
+        {"mig_four": [0.1, 0.2, 0.11, 0.9, 0.9], "reconstruction": [30.0, 20, 40, 1, 1],
+         "kl": [12.0, 12.9, 11.1, 13.1, 12.0]},
         index=["linear", "vae", "beta_vae", "cyclical", "info_gan"],
     )  # fmt: skip
     assert findings.at_like_kl(results) == (
