@@ -25,6 +25,7 @@ from lib.runs.profiles import Profile, published_profiles
 from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig, TrainingConfig
 
+HOLD_INFORMATION = ("total_correlation",)  # arms in which the information is to follow C, and not the KL
 PARTS = ("mutual_information", "total_correlation", "dimension_wise_kl")
 
 
@@ -71,6 +72,16 @@ def gathered(runs: dict[str, Run], evaluation: EvaluationConfig, data: Dataset) 
         {arm: measured_rows(run, evaluation) for arm, run in runs.items()},
         entropy_of_grid(data, evaluation.snapshot_position_stride),
     )
+
+
+def last_capacity_and_kl(compared: Compared) -> dict[str, tuple[float | None, float]]:
+    """Arm -> the C at which training ended, None where the KL was not to follow one, and the KL of all images; nats."""
+    ended = {}
+    for arm, run in compared.runs.items():
+        summary = run.record()["summary"]
+        follows = summary["mean_kl_to_set_point"] is not None and arm not in HOLD_INFORMATION
+        ended[arm] = (summary["final_capacity"] if follows else None, compared.measured[arm]["kl"])
+    return ended
 
 
 def siblings(

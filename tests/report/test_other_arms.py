@@ -78,7 +78,14 @@ def invented(profile: Profile, arm: str, mig: float, reconstruction: float, **ch
     write_trace(run.path / "trace.h5", trace, np.ones(0, dtype=bool), {})
     hardware = {"accelerator": None, "processor": "an invented processor"}
     origin = {"hardware": hardware, "data_sha256": "0" * 64}
-    (run.path / "run.json").write_text(json.dumps({"provenance": origin, "summary": {"steps": config.steps}}))
+    (run.path / "run.json").write_text(
+        json.dumps(
+            {
+                "provenance": origin,
+                "summary": {"steps": config.steps, "mean_kl_to_set_point": 0.3, "final_capacity": 6.5},
+            }
+        )
+    )
     return run
 
 
@@ -155,6 +162,17 @@ def test_whether_an_arm_differs_is_judged_by_the_margins(mig, reconstruction, se
     assert text.startswith("β stays 1: no pressure") and text.endswith(f" Against linear: {sentence}")
     assert findings.in_words("linear", results).endswith("raises. The others are compared with it.")
     assert "There is no linear run" in findings.in_words("vae", results.loc[["vae"]])
+
+
+def test_a_kl_that_left_its_target_is_named():
+    ended = {"linear": (12.0, 12.4), "vae": (None, 26.0), "dynamic_vae": (12.0, 40.85)}
+    assert findings.off_target(ended) == (
+        "Of 2 arms whose KL is to follow a C it ended more than 1 nat from it in DynamicVAE (KL 40.85, C 12.00): there "
+        "their MIG and loss are those of another KL than was asked for."
+    )
+    del ended["dynamic_vae"]
+    assert findings.off_target(ended) == "In all 1 arms whose KL is to follow a C it ended within 1 nat of it."
+    assert findings.off_target({"vae": (None, 26.0)}) == ""
 
 
 def test_arms_that_were_run_once_are_held_against_the_seeds():
@@ -322,6 +340,7 @@ def test_the_notebook_ends_in_all_arms(arms, smoke, grid_images, shown):
     assert "means over n runs: 200 steps of 32 images (a reduced run" in captions[0]
     for cell in ("0.30 (z0)", "0.02 (–)", "1.25 (z1*)", "0.40 (z1*)"):
         assert text.count(cell) == len(arms)
+    assert f"In all {len(arms)} arms whose KL is to follow a C it ended within 1 nat of it." in text
     n = len(arms)
     alone = f"shape in 0, scale in {n}, orientation in 0, position x in 0 and position y in 0."
     assert f"Of {n} runs a factor has a latent that leads for it alone: {alone}" in text

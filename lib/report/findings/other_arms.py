@@ -39,6 +39,20 @@ def in_words(arm: str, results: pd.DataFrame) -> str:
     return f"{does} Against {BASE}: {written}, {verdict[len(beyond)]}."
 
 
+def off_target(ended: Mapping[str, tuple[float | None, float]]) -> str:
+    """In which arms the KL ended away from the C that it was to follow; ended: arm -> last C (None without one), KL."""
+    asked = {arm: (c, kl) for arm, (c, kl) in ended.items() if c is not None}
+    away = [f"{ARMS[arm].label} (KL {kl:.2f}, C {c:.2f})" for arm, (c, kl) in asked.items() if abs(kl - c) > ALIKE]
+    if not asked:
+        return ""
+    if not away:
+        return f"In all {len(asked)} arms whose KL is to follow a C it ended within {ALIKE:g} nat of it."
+    return (
+        f"Of {len(asked)} arms whose KL is to follow a C it ended more than {ALIKE:g} nat from it in {joined(away)}: "
+        "there their MIG and loss are those of another KL than was asked for."
+    )
+
+
 def beside_seeds(results: pd.DataFrame, table: pd.DataFrame) -> str:
     """Where the MIG of arms that were run once lies among the seeds of the two that the report compared.
 

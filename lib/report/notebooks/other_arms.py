@@ -18,7 +18,7 @@ from lib.report.findings.contrast import MIG, RECONSTRUCTION
 from lib.report.findings.encoding import encoding_table, latents_of_their_own
 from lib.report.latents import IN_USE
 from lib.report.notebooks.shared import arms_of, label, paper_steps
-from lib.report.other_arms import Compared, compare, gathered, results
+from lib.report.other_arms import Compared, compare, gathered, last_capacity_and_kl, results
 from lib.runs.profiles import load_profile
 from lib.runs.settings import EvaluationConfig, TrainingConfig
 
@@ -90,6 +90,7 @@ def show_arms(shown: Comparison) -> None:
             "chance may explain either."
         )
     )
+    display(Markdown(findings.off_target(last_capacity_and_kl(shown.compared))))
 
 
 def show_encoded(shown: Comparison) -> None:
