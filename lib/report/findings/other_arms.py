@@ -39,6 +39,11 @@ def in_words(arm: str, results: pd.DataFrame) -> str:
     return f"{does} Against {BASE}: {written}, {verdict[len(beyond)]}."
 
 
+def every_arm_in_words(results: pd.DataFrame) -> str:
+    """`in_words` of every arm, as a list."""
+    return "\n".join(f"- **{ARMS[arm].label}.** {in_words(arm, results)}" for arm in results.index)
+
+
 def off_target(ended: Mapping[str, tuple[float | None, float]]) -> str:
     """In which arms the KL ended away from the C that it was to follow; ended: arm -> last C (None without one), KL."""
     asked = {arm: (c, kl) for arm, (c, kl) in ended.items() if c is not None}
@@ -191,7 +196,7 @@ def how_to_train(missing: Sequence[str], parameters: Mapping[str, object]) -> st
 
 
 def table(results: pd.DataFrame) -> pd.DataFrame:
-    """The results as text for a reader, one row per arm, its sentence last."""
+    """The results as text for a reader, one row per arm."""
     rows = {
         "n": ("n", number(".0f")),
         "MIG, four factors": ("mig_four", number(".3f")),
@@ -205,5 +210,4 @@ def table(results: pd.DataFrame) -> pd.DataFrame:
     arms = list(results.index)
     shown = pd.DataFrame({name: results[column].map(write) for name, (column, write) in rows.items()})
     shown.insert(0, "cited", [ARMS[arm].cited for arm in arms])
-    shown["in words"] = [in_words(arm, results) for arm in arms]
     return shown.set_axis(labels(arms))

@@ -78,16 +78,19 @@ def compare_profile(a: Analysis, data: Dataset, figure: int, table: int) -> Comp
 
 
 def show_arms(shown: Comparison) -> None:
-    """The first table: one row per arm, its sentence at the end."""
-    with pd.option_context("display.max_colwidth", None):
-        display(findings.table(shown.results))
+    """The first table, one row per arm, and below it a sentence of each."""
+    display(findings.table(shown.results))
     display(
         Markdown(
             f"**Table {shown.table}.** The arms side by side, means over n runs: {shown.settings}. MIG by quadrature; "
-            f"losses and information in nats per image; a latent with a KL above {IN_USE:g} nats is in use. In words: "
-            f"what the arm does, and whether it differs from {findings.BASE} by more than the margins, "
-            f"{MIG.margin:g} in the MIG and {RECONSTRUCTION.margin:g} nats in the reconstruction loss; where n = 1, "
-            "chance may explain either."
+            f"losses and information in nats per image; a latent with a KL above {IN_USE:g} nats is in use."
+        )
+    )
+    display(
+        Markdown(
+            f"What each arm does, and whether it differs from {findings.BASE} by more than the margins, {MIG.margin:g} "
+            f"in the MIG and {RECONSTRUCTION.margin:g} nats in the reconstruction loss; where n = 1, chance may explain "
+            f"either:\n\n{findings.every_arm_in_words(shown.results)}"
         )
     )
     display(Markdown(findings.off_target(last_capacity_and_kl(shown.compared))))
