@@ -89,8 +89,8 @@ def show_arms(shown: Comparison) -> None:
     display(
         Markdown(
             f"What each arm does, and whether it differs from {findings.BASE} by more than the margins, {MIG.margin:g} "
-            f"in the MIG and {RECONSTRUCTION.margin:g} nats in the reconstruction loss; where n = 1, chance may explain "
-            f"either:\n\n{findings.every_arm_in_words(shown.results)}"
+            f"in the MIG and {RECONSTRUCTION.margin:g} nats in the reconstruction loss; where n = 1, chance may "
+            f"explain either:\n\n{findings.every_arm_in_words(shown.results)}"
         )
     )
     display(Markdown(findings.off_target(last_capacity_and_kl(shown.compared))))
