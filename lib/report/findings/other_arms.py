@@ -1,12 +1,14 @@
 """What all arms say beside one another, in sentences. With one run of most of them, those are not told from chance."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lib.arms import ARMS
 from lib.dsprites import N_IMAGES
+from lib.evaluation.samples import TOLERANCE
 from lib.report.effects import COMPARED, number
 from lib.report.findings.contrast import MIG, PRIMARY
 from lib.report.findings.wording import joined, labels
@@ -133,6 +135,17 @@ def goes_with(results: pd.DataFrame) -> str:
     return (
         f"Over the {len(arms)} arms with a likelihood the rank correlation of the MIG is {written}: {verdict} "
         f"(from {GOES_WITH:g} on; exploratory, and arms of one family are not independent)."
+    )
+
+
+def sampled(measured: Mapping[str, Any]) -> str:
+    """Whether a sampler draws sprites; measured: samples.json."""
+    share, count = measured["sprites"], len(measured["nearest"])
+    return (
+        f"{'A sampler of sprites' if share >= 0.5 else 'This is no sampler of sprites, at least not yet'}: {share:.0%} "
+        f"of {count} samples are one (at most {TOLERANCE:.0%} of the nearest image's pixels off), the median sample is "
+        f"{np.median(measured['pixels_off']):.0f} pixels off, and {measured['distinct']} images are the nearest of "
+        "some sample."
     )
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import Markdown, display
 
+from lib.arms import ARMS
 from lib.data.dataset import Dataset
 from lib.evaluation.snapshots import RECONSTRUCTED
+from lib.files import read_json
 from lib.report.analysis import Analysis
 from lib.report.effects import COMPARED
 from lib.report.figures.bottleneck import estimated_information, rate_distortion
@@ -93,6 +95,9 @@ def show_arms(shown: Comparison) -> None:
             f"explain either:\n\n{findings.every_arm_in_words(shown.results)}"
         )
     )
+    for arm, run in shown.compared.runs.items():
+        if ARMS[arm].sampler:
+            display(Markdown(f"{ARMS[arm].label}: {findings.sampled(read_json(run.path / 'samples.json'))}"))
     display(Markdown(findings.off_target(last_capacity_and_kl(shown.compared))))
 
 
@@ -111,9 +116,14 @@ def show_encoded(shown: Comparison) -> None:
     display(Markdown(latents_of_their_own(measured)))
 
 
+def _with_likelihood(shown: Comparison) -> dict[str, pd.DataFrame]:
+    """The snapshots of the arms that have one: a sampler's loss is measured, but nothing made it small."""
+    return {arm: frame for arm, frame in shown.compared.snapshots.items() if not ARMS[arm].sampler}
+
+
 def show_at_kl(shown: Comparison) -> None:
     """The first two figures: MIG and reconstruction loss against the KL."""
-    snapshots = {arm: [frame] for arm, frame in shown.compared.snapshots.items()}
+    snapshots = {arm: [frame] for arm, frame in _with_likelihood(shown).items()}
     windows = {arm: [frame] for arm, frame in shown.compared.windows.items()}
     words = {
         "mig_four": "MIG (quadrature) against the KL",
@@ -130,15 +140,15 @@ def show_at_kl(shown: Comparison) -> None:
 
 def show_rate_distortion(shown: Comparison) -> None:
     """The third figure: D against R, and by how much the arms stay above the bound."""
-    compared = shown.compared
+    compared, snapshots = shown.compared, _with_likelihood(shown)
     show(
-        rate_distortion(compared.snapshots, compared.entropy),
+        rate_distortion(snapshots, compared.entropy),
         shown.folder / "all_arms_rate_distortion",
         f"**Figure {shown.figure + 2}.** Distortion against rate of every measured snapshot, the last one larger: rate "
         f"on all images of the grid, distortion on {RECONSTRUCTED:,} of them at most. Below D + R = H(x), grey, "
         f"nothing can lie. {shown.size}.",
     )
-    display(Markdown(findings.bound(compared.snapshots, compared.entropy)))
+    display(Markdown(findings.bound(snapshots, compared.entropy)))
 
 
 def show_estimates(shown: Comparison) -> None:

@@ -15,7 +15,7 @@ from lib.arms import ARMS, objective_of, schedule_of
 from lib.data import dataset
 from lib.data.dataset import Dataset
 from lib.evaluation.evaluate import evaluate
-from lib.evaluation.samples import TOLERANCE, draw, measure_samples
+from lib.evaluation.samples import draw, measure_samples
 from lib.evaluation.scores import measure_scores
 from lib.evaluation.snapshots import measure_snapshots
 from lib.objectives import Controlled
@@ -25,6 +25,7 @@ from lib.report.figures.montages import montage
 from lib.report.figures.runs import toy_plant, traces
 from lib.report.figures.style import show
 from lib.report.findings.controller import linear_arrival
+from lib.report.findings.other_arms import sampled
 from lib.report.notebooks.live import Live
 from lib.report.notebooks.shared import label
 from lib.report.tables import run_table
@@ -156,18 +157,17 @@ def show_samples(run: Run, data: Dataset, evaluation: EvaluationConfig) -> None:
     if not ARMS[run.config().arm].sampler:
         return
     measured = measure_samples(run, data, evaluation)
+    if not (run.path / "weights.safetensors").exists():  # a published run: what was measured is left of it
+        display(Markdown(f"{sampled(measured)} n = 1 run; {label(run)}."))
+        return
     drawn = draw(run, evaluation.evaluation_seed)[:20, 0].numpy()
     nearest = data.images(torch.tensor(measured["nearest"][:20]))[:, 0].cpu().numpy()
     rows = [part[row : row + 10] for row in (0, 10) for part in (drawn, nearest)]
-    share, count = measured["sprites"], len(measured["nearest"])
     show(
         montage(np.concatenate(rows), 10, ["drawn", "nearest"] * 2),
         run.path / "figures" / "samples",
         f"**Figure 8.** Samples, and below each, once cut at 0.5, the nearest of {measured['images']:,} images. "
-        f"{'A sampler of sprites' if share >= 0.5 else 'This is no sampler of sprites, at least not yet'}: {share:.0%} "
-        f"of {count} samples are one (at most {TOLERANCE:.0%} of the nearest image's pixels off), the median sample is "
-        f"{np.median(measured['pixels_off']):.0f} pixels off, and {measured['distinct']} images are the nearest of "
-        f"some sample. n = 1 run; {label(run)}.",
+        f"{sampled(measured)} n = 1 run; {label(run)}.",
     )
 
 
