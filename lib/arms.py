@@ -9,7 +9,7 @@ from functools import partial
 
 from torch import Tensor
 
-from lib.objectives import Objective, ObjectiveSettings, controlled
+from lib.objectives import Objective, ObjectiveSettings, controlled, controlled_as_published
 from lib.objectives.capacity import capacity
 from lib.objectives.clocks import EarlyRamp, Staircase, always_at_maximum
 from lib.objectives.dynamic import dynamic_vae
@@ -106,6 +106,10 @@ _ROWS = (
         "a control", "05_other_arms",
         "A controller holds the KL at C, which is at its maximum from the first step.",
         beside="linear"),
+    Arm("locked", controlled_as_published, always_at_maximum, "C fixed, locks", "#56B4E9", "-.",
+        "[9]", "05_other_arms",
+        "C is at its maximum from the first step, and the anti-windup as published, which can lock β at its least.",
+        beside="linear", beyond_bound=False),  # the first error is C_max: beyond kp / ki in every profile
     # The total correlation alone under pressure.
     Arm("beta_tcvae", beta_tcvae, None, "beta-TCVAE", "#CC79A7", "-", "[12]", "05_other_arms",
         "The KL has weight 1; more pressure is on the total correlation alone, estimated from the batch.",

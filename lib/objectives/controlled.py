@@ -1,7 +1,7 @@
 """ControlVAE's objective: the KL, weighted by a controller that holds it at a set point."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -50,3 +50,9 @@ def controlled(settings: ObjectiveSettings, schedule: Callable[..., Schedule]) -
     gains = settings.kp, settings.ki, settings.kd
     controller = PIDController(*gains, settings.beta_min, settings.anti_windup)
     return Controlled(controller, schedule(settings.c_start, settings.c_max, settings.steps))
+
+
+def controlled_as_published(settings: ObjectiveSettings, schedule: Callable[..., Schedule]) -> Controlled:
+    """`controlled` with ControlVAE's own anti-windup whatever the settings say: one error of kp / ki nats locks it."""
+    made = controlled(settings, schedule)
+    return replace(made, controller=replace(made.controller, anti_windup="published"))

@@ -46,6 +46,12 @@ class Compared:
     def traces(self) -> dict[str, pd.DataFrame]:
         return {arm: run.trace() for arm, run in self.runs.items()}
 
+    @property
+    def locked_at(self) -> dict[str, int]:
+        """The step at which the controller locked, of the arms in which it did."""
+        steps = {arm: run.record()["summary"]["locked_at"] for arm, run in self.runs.items()}
+        return {arm: step for arm, step in steps.items() if step is not None}
+
     @cached_property
     def windows(self) -> dict[str, pd.DataFrame]:
         """`settled_windows` of the traces."""

@@ -82,7 +82,12 @@ def invented(profile: Profile, arm: str, mig: float, reconstruction: float, **ch
         json.dumps(
             {
                 "provenance": origin,
-                "summary": {"steps": config.steps, "mean_kl_to_set_point": 0.3, "final_capacity": 6.5},
+                "summary": {
+                    "steps": config.steps,
+                    "mean_kl_to_set_point": 0.3,
+                    "final_capacity": 6.5,
+                    "locked_at": None,
+                },
             }
         )
     )
@@ -166,13 +171,22 @@ def test_whether_an_arm_differs_is_judged_by_the_margins(mig, reconstruction, se
 
 def test_a_kl_that_left_its_target_is_named():
     ended = {"linear": (12.0, 12.4), "vae": (None, 26.0), "dynamic_vae": (12.0, 40.85)}
-    assert findings.off_target(ended) == (
-        "Of 2 arms whose KL is to follow a C it ended more than 1 nat from it in DynamicVAE (KL 40.85, C 12.00): there "
-        "their MIG and loss are those of another KL than was asked for."
+    assert findings.off_target(ended, 1) == (
+        "Of 2 arms whose KL is to follow a C, with seed 1, it ended more than 1 nat from it in DynamicVAE (KL 40.85, C "
+        "12.00): there MIG and loss are those of another KL than was asked for."
     )
     del ended["dynamic_vae"]
-    assert findings.off_target(ended) == "In all 1 arms whose KL is to follow a C it ended within 1 nat of it."
-    assert findings.off_target({"vae": (None, 26.0)}) == ""
+    assert findings.off_target(ended, 1).startswith("In all 1 arms whose KL is to follow a C, with seed 1, it ended")
+    assert findings.off_target({"vae": (None, 26.0)}, 1) == ""
+
+
+def test_a_controller_that_locked_is_named_and_known_as_a_vae():
+    measured = {arm: {"posterior_sha256": arm[0]} for arm in ("vae", "dynamic_vae")}
+    assert findings.locked({}, measured) == ""
+    text = findings.locked({"dynamic_vae": 1200}, measured)
+    assert text.startswith("The controller of DynamicVAE locked at step 1,200") and text.endswith("KL does.")
+    text = findings.locked({"locked": 1}, measured | {"locked": {"posterior_sha256": "v"}})
+    assert text.endswith("does. Its posteriors are those of VAE, bit for bit.")
 
 
 def test_arms_that_were_run_once_are_held_against_the_seeds():
@@ -336,11 +350,11 @@ def test_the_notebook_ends_in_all_arms(arms, smoke, grid_images, shown):
     assert [caption.split("*")[2] for caption in captions] == [
         "Table 2.", "Table 3.", "Figure 4.", "Figure 5.", "Figure 6.", *(["Figure 7."] if "information" in arms else [])
     ]  # fmt: skip
-    assert all("**reduced, n = 1** run per arm: 200 steps" in caption for caption in captions[1:])
+    assert all("**One run per arm, reduced** (n = 1): 200 steps" in caption for caption in captions[1:])
     assert "means over n runs: 200 steps of 32 images (a reduced run" in captions[0]
     for cell in ("0.30 (z0)", "0.02 (–)", "1.25 (z1*)", "0.40 (z1*)"):
         assert text.count(cell) == len(arms)
-    assert f"In all {len(arms)} arms whose KL is to follow a C it ended within 1 nat of it." in text
+    assert f"In all {len(arms)} arms whose KL is to follow a C, with seed 1, it ended within 1 nat of it." in text
     n = len(arms)
     alone = f"shape in 0, scale in {n}, orientation in 0, position x in 0 and position y in 0."
     assert f"Of {n} runs a factor has a latent that leads for it alone: {alone}" in text

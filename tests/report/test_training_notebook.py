@@ -7,6 +7,7 @@ import torch
 
 from lib.arms import ARMS
 from lib.data import dataset
+from lib.objectives import controlled_as_published
 from lib.objectives.clocks import Staircase
 from lib.objectives.factor import FactorKL
 from lib.objectives.posterior_bank import mutual_information
@@ -67,6 +68,7 @@ def test_the_rule_is_shown_by_the_functions_that_a_step_calls(tiny_config, const
     assert calls.functions_of_the_rule(tiny_config("linear")) == [linear.set_point, step, linear.advance]
     assert calls.functions_of_the_rule(tiny_config("linear_full"))[0] is linear_full_length
     assert calls.functions_of_the_rule(tiny_config("adaptive_hold"))[-1] == AdaptiveCapacity.advance
+    assert calls.functions_of_the_rule(tiny_config("locked"))[0] is controlled_as_published
     expected = [constant.objective, Constant.control, Constant.penalty]
     assert calls.functions_of_the_rule(tiny_config("constant")) == expected
     calls.show_rule(tiny_config("linear"))

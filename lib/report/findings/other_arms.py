@@ -46,18 +46,37 @@ def every_arm_in_words(results: pd.DataFrame) -> str:
     return "\n".join(f"- **{ARMS[arm].label}.** {in_words(arm, results)}" for arm in results.index)
 
 
-def off_target(ended: Mapping[str, tuple[float | None, float]]) -> str:
-    """In which arms the KL ended away from the C that it was to follow; ended: arm -> last C (None without one), KL."""
+def off_target(ended: Mapping[str, tuple[float | None, float]], seed: int) -> str:
+    """In which arms the KL ended away from the C that it was to follow.
+
+    ended: arm -> last C (None without one) and KL of its run with this seed, nats.
+    """
     asked = {arm: (c, kl) for arm, (c, kl) in ended.items() if c is not None}
     away = [f"{ARMS[arm].label} (KL {kl:.2f}, C {c:.2f})" for arm, (c, kl) in asked.items() if abs(kl - c) > ALIKE]
     if not asked:
         return ""
+    which = f"{len(asked)} arms whose KL is to follow a C, with seed {seed}"
     if not away:
-        return f"In all {len(asked)} arms whose KL is to follow a C it ended within {ALIKE:g} nat of it."
+        return f"In all {which}, it ended within {ALIKE:g} nat of it."
     return (
-        f"Of {len(asked)} arms whose KL is to follow a C it ended more than {ALIKE:g} nat from it in {joined(away)}: "
-        "there their MIG and loss are those of another KL than was asked for."
+        f"Of {which}, it ended more than {ALIKE:g} nat from it in {joined(away)}: there MIG and loss are those of "
+        "another KL than was asked for."
     )
+
+
+def locked(locked_at: Mapping[str, int], measured: Mapping[str, Mapping[str, Any]]) -> str:
+    """Which controllers locked, and whether the posteriors became those of VAE bit for bit; empty where none did.
+
+    locked_at: arm -> step; measured: arm -> evaluation.json, whose posterior_sha256 is of all images' posteriors.
+    """
+    parts = []
+    for arm, step in locked_at.items():
+        same = "vae" in measured and measured[arm]["posterior_sha256"] == measured["vae"]["posterior_sha256"]
+        parts.append(
+            f"The controller of {ARMS[arm].label} locked at step {step:,}: from there on β stands at its least value, "
+            "whatever the KL does." + (" Its posteriors are those of VAE, bit for bit." if same else "")
+        )
+    return " ".join(parts)
 
 
 def beside_seeds(results: pd.DataFrame, table: pd.DataFrame) -> str:
@@ -124,7 +143,7 @@ def goes_with(results: pd.DataFrame) -> str:
     arms = [arm for arm in results.index if not ARMS[arm].sampler]
     if len(arms) < LEAST:
         return ""
-    ranks = results.loc[arms].rank()
+    ranks = results.loc[arms].drop_duplicates().rank()  # a locked controller's arm may be another one's twin
     names = {"kl": "KL", "total_correlation": "total correlation", "reconstruction": "reconstruction loss"}
     found = {name: ranks["mig_four"].corr(ranks[column]) for column, name in names.items()}
     strong = [
@@ -133,7 +152,7 @@ def goes_with(results: pd.DataFrame) -> str:
     written = joined(f"with the {name} {number('+.2f')(rank)}" for name, rank in found.items())
     verdict = f"here a higher MIG goes with {joined(strong)}" if strong else "here the MIG goes with none of them"
     return (
-        f"Over the {len(arms)} arms with a likelihood the rank correlation of the MIG is {written}: {verdict} "
+        f"Over the {len(ranks)} arms with a likelihood the rank correlation of the MIG is {written}: {verdict} "
         f"(from {GOES_WITH:g} on; exploratory, and arms of one family are not independent)."
     )
 

@@ -38,9 +38,9 @@ class Comparison:
 
     @property
     def size(self) -> str:
-        """ "**reduced, n = 1** run per arm: ..." of what shows one run of each."""
-        reduced = "reduced, " if self.config.steps < paper_steps() else ""
-        return f"**{reduced}n = 1** run per arm: {self.settings}"
+        """ "**One run per arm, reduced**: ..." of what shows one of each."""
+        reduced = ", reduced" if self.config.steps < paper_steps() else ""
+        return f"**One run per arm{reduced}** (n = 1): {self.settings}"
 
     @property
     def settings(self) -> str:
@@ -98,7 +98,8 @@ def show_arms(shown: Comparison) -> None:
     for arm, run in shown.compared.runs.items():
         if ARMS[arm].sampler:
             display(Markdown(f"{ARMS[arm].label}: {findings.sampled(read_json(run.path / 'samples.json'))}"))
-    display(Markdown(findings.off_target(last_capacity_and_kl(shown.compared))))
+    display(Markdown(findings.off_target(last_capacity_and_kl(shown.compared), shown.config.seed)))
+    display(Markdown(findings.locked(shown.compared.locked_at, shown.compared.measured)))
 
 
 def show_encoded(shown: Comparison) -> None:

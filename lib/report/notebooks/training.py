@@ -5,6 +5,7 @@ A caption takes what its cell displayed above it (lib/report/page), so that pros
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from textwrap import dedent
 
 import numpy as np
@@ -18,7 +19,7 @@ from lib.evaluation.evaluate import evaluate
 from lib.evaluation.samples import draw, measure_samples
 from lib.evaluation.scores import measure_scores
 from lib.evaluation.snapshots import measure_snapshots
-from lib.objectives import Controlled
+from lib.objectives import Controlled, controlled
 from lib.pid import PIDController
 from lib.report.figures.information import over_training
 from lib.report.figures.montages import montage
@@ -67,7 +68,7 @@ of the latents and the mismatch of each alone add up to the KL.
 def functions_of_the_rule(config: TrainingConfig) -> list[Callable]:
     """The functions that compute what the run's arm adds to the loss, in the order in which a step calls them.
 
-    Where the objective is not ControlVAE's, the function that binds its constants stands before them, and what they
+    Where the objective is not `controlled`, the function that binds its constants stands before them, and what they
     rest on behind.
     """
     objective, make_schedule = objective_of(config.arm, config), ARMS[config.arm].schedule
@@ -77,30 +78,33 @@ def functions_of_the_rule(config: TrainingConfig) -> list[Callable]:
         rule = [type(objective.schedule).set_point] if hasattr(objective, "schedule") else []
         return [*own, *rule, *getattr(objective, "rests_on", ())]
     schedule = type(objective.schedule)
+    own = [] if ARMS[config.arm].objective is controlled else [ARMS[config.arm].objective]
     control = [] if make_schedule is schedule else [make_schedule]  # gives a rule another t_max
-    return [*control, schedule.set_point, PIDController.step, schedule.advance]
+    return [*own, *control, schedule.set_point, PIDController.step, schedule.advance]
 
 
 def show_rule(config: TrainingConfig) -> None:
     """The controller's equation, the functions that compute the rule as they stand in lib, and when C is C_max."""
-    controlled = isinstance(objective_of(config.arm, config), Controlled)
-    if controlled:
+    has_controller = isinstance(objective_of(config.arm, config), Controlled)
+    if has_controller:
         display(Markdown(CONTROLLER))
     display(Markdown(f"This is what computes it, for the arm `{config.arm}` in the order in which a step calls it:"))
     for function in functions_of_the_rule(config):
         where = f"{function.__module__.replace('.', '/')}.py"
         display(Markdown(f"`{function.__qualname__}` ({where})\n\n```python\n{dedent(inspect.getsource(function))}```"))
-    if controlled:
+    if has_controller:
         display(Markdown(linear_arrival(config.c_start, config.c_max, config.steps)))
         display(Markdown(TOY_PLANT))
 
 
 def show_toy_plant(config: TrainingConfig, run: Run, what_to_see: str) -> None:
     """Figure 1: the arm's rule on the toy plant, always in the same setting; only ControlVAE's controller has one."""
-    if not isinstance(objective_of(config.arm, config), Controlled):
+    objective = objective_of(config.arm, replace(config, anti_windup="conditional"))  # unless the arm has its own
+    if not isinstance(objective, Controlled):
         display(Markdown(f"The toy plant is one for ControlVAE's controller; the arm `{config.arm}` has another rule."))
         return
-    controller, arm, advances = PIDController(ki=1.0, anti_windup="conditional"), ARMS[config.arm], None
+    anti_windup = objective.controller.anti_windup
+    controller, arm, advances = PIDController(ki=1.0, anti_windup=anti_windup), ARMS[config.arm], None
     if arm.drawn_from is not None:
         other = simulate(controller, schedule_of(arm.drawn_from, 0.5, 16.0, 6_000), steps=6_000, lag=100)["capacity"]
         advanced = (other.diff() > 0).to_numpy()
@@ -111,7 +115,7 @@ def show_toy_plant(config: TrainingConfig, run: Run, what_to_see: str) -> None:
         toy_plant(simulate(controller, schedule, steps=6_000, lag=100), config.arm),
         run.path / "figures" / "toy_plant",
         "**Figure 1.** The rule on the toy plant, a simulation without a network (6,000 steps, ki = 1, lag 100, "
-        f"conditional anti-windup). {what_to_see}",
+        f"{anti_windup} anti-windup). {what_to_see}",
     )
 
 
