@@ -64,7 +64,14 @@ dci_samples: int = None  # evaluation: images that the trees of DCI learn from; 
 # %%
 from lib.files import ROOT
 from lib.report.notebooks.shared import arms_of, configure_training
-from lib.report.notebooks.training import show_information, show_measures, show_rule, show_toy_plant, train_and_show
+from lib.report.notebooks.training import (
+    show_information,
+    show_measures,
+    show_rule,
+    show_toy_plant,
+    show_traversals,
+    train_and_show,
+)
 
 config, evaluation, run = configure_training(globals(), arms=arms_of("03_adaptive_training"))
 print(f"{config}\n-> {run.path.relative_to(ROOT)}")
@@ -112,3 +119,6 @@ show_measures(run, data, evaluation)
 
 # %%
 show_information(run, data, evaluation)
+
+# %%
+show_traversals(run, data)

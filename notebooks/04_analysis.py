@@ -52,6 +52,7 @@ from lib.report.notebooks.other_arms import (
     show_encoded,
     show_estimates,
     show_rate_distortion,
+    show_traversals_of_all,
 )
 from lib.report.notebooks.paper import write_paper
 from lib.report.tables import REPORTED
@@ -390,6 +391,10 @@ if others:
 # %%
 if others:
     show_encoded(others)
+
+# %%
+if others:
+    show_traversals_of_all(others, images)
 
 # %%
 if others:

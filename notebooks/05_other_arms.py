@@ -69,6 +69,7 @@ from lib.report.notebooks.training import (
     show_rule,
     show_samples,
     show_toy_plant,
+    show_traversals,
     train_and_show,
 )
 
@@ -113,6 +114,9 @@ show_measures(run, data, evaluation)
 # %%
 show_information(run, data, evaluation)
 
+# %%
+show_traversals(run, data)
+
 # %% [markdown]
 # ## All arms trained so far
 #
@@ -127,15 +131,19 @@ from lib.report.notebooks.other_arms import (
     show_encoded,
     show_estimates,
     show_rate_distortion,
+    show_traversals_of_all,
 )
 
-others = compare_arms(profile, config, evaluation, data, run.path / "figures", figure=4, table=2)
+others = compare_arms(profile, config, evaluation, data, run.path / "figures", figure=5, table=2)
 
 # %%
 show_arms(others)
 
 # %%
 show_encoded(others)
+
+# %%
+show_traversals_of_all(others, data)
 
 # %%
 show_at_kl(others)

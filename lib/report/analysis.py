@@ -104,10 +104,14 @@ class Analysis:
         return at_like_kl(self.along, self.table)
 
     @cached_property
+    def measured_once(self) -> dict[str, dict[str, Any]]:
+        """Other arm -> evaluation.json of its one run."""
+        return {run.config().arm: read_json(run.path / "evaluation.json") for run in self.once}
+
+    @cached_property
     def every_arm(self) -> pd.DataFrame:
         """`lib.report.other_arms.results` of all runs, those of other arms among them."""
-        once = {run.config().arm: [read_json(run.path / "evaluation.json")] for run in self.once}
-        return results(self.by_arm(self.measured) | once)
+        return results(self.by_arm(self.measured) | {arm: [content] for arm, content in self.measured_once.items()})
 
     @cached_property
     def done(self) -> pd.DataFrame:

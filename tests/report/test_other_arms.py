@@ -19,6 +19,7 @@ from lib.report.figures.bottleneck import rate_distortion
 from lib.report.figures.style import png
 from lib.report.findings import other_arms as findings
 from lib.report.notebooks import other_arms as calls
+from lib.report.traversals import FILE, _png
 from lib.runs.profiles import Profile, load_profile
 from lib.runs.run import Run, write_trace
 
@@ -242,13 +243,14 @@ def test_with_what_the_mig_goes_is_told_by_rank_and_without_samplers():
     rising, mixed = np.arange(10.0), np.array([0, 9, 1, 8, 2, 7, 3, 6, 4, 5.0])
     results = pd.DataFrame(
         {"mig_four": rising, "kl": -(rising**3), "total_correlation": np.exp(rising), "reconstruction": mixed}, arms
-    )
+    ).assign(in_use=mixed)
     rank = 1 - 6 * ((rising - mixed) ** 2).sum() / (10 * 99)  # Spearman's formula
     text = findings.goes_with(results)
     assert text == (
         "Over the 10 arms with a likelihood the rank correlation of the MIG is with the KL −1.00, with the total "
-        f"correlation +1.00 and with the reconstruction loss {rank:+.2f}: here a higher MIG goes with a smaller KL and "
-        "a larger total correlation (from 0.5 on; exploratory, and arms of one family are not independent)."
+        f"correlation +1.00, with the reconstruction loss {rank:+.2f} and with the number of latents in use {rank:+.2f}: "
+        "here a higher MIG goes with a smaller KL and a larger total correlation (from 0.5 on; exploratory, and arms of "
+        "one family are not independent)."
     )
     sampler = pd.DataFrame({name: [100.0] for name in results}, index=["info_gan"])
     assert findings.goes_with(pd.concat([results, sampler])) == text
@@ -339,8 +341,10 @@ def test_the_notebook_ends_in_all_arms(arms, smoke, grid_images, shown):
         run = invented(smoke, arm, 0.2, 30.0, latents=12)
     config, evaluation = run.config(), smoke.evaluation_config()
     found = calls.compare_arms("smoke", config, evaluation, grid_images, run.path / "figures", 4, 2)
+    (run.path / FILE).write_bytes(_png(np.zeros((12, 7, 64, 64), np.uint8)))  # of the last one alone
     for show in SHOWN:
         show(found)
+    calls.show_traversals_of_all(found, grid_images)
     text = "".join(str(each) for each in shown)
     assert list(found.compared.runs) == list(arms)
     assert "-p profile smoke -p seed 1 -p latents 12 -p arm ARM`" in text and "`adaptive` (NOTEBOOK" in text
@@ -348,8 +352,11 @@ def test_the_notebook_ends_in_all_arms(arms, smoke, grid_images, shown):
     assert "β stays 1: no pressure beyond the evidence lower bound's own." in text  # and nothing of it left out
     captions = [each for each in shown if isinstance(each, str) and each.startswith(("**Table", "**Figure"))]
     assert [caption.split("*")[2] for caption in captions] == [
-        "Table 2.", "Table 3.", "Figure 4.", "Figure 5.", "Figure 6.", *(["Figure 7."] if "information" in arms else [])
+        "Table 2.", "Table 3.", "Figure 5.", "Figure 6.", "Figure 7.",
+        *(["Figure 8."] if "information" in arms else []),
+        "Figure 4.",
     ]  # fmt: skip
+    assert ("weights were not kept: linear, VAE and capacity, linear rule." in text) == (len(arms) > 1)
     assert all("**One run per arm, reduced** (n = 1): 200 steps" in caption for caption in captions[1:])
     assert "means over n runs: 200 steps of 32 images (a reduced run" in captions[0]
     for cell in ("0.30 (z0)", "0.02 (–)", "1.25 (z1*)", "0.40 (z1*)"):

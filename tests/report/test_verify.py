@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 
 from lib.files import ROOT, read_json, write_json
@@ -12,7 +13,9 @@ from lib.report.analysis import gather
 from lib.report.findings.all import findings
 from lib.report.publishing import readme, verify
 from lib.report.publishing.publish import HASHES, write_hashes
+from lib.report.publishing.rederived import check_curve
 from lib.runs.profiles import load_profile, published_profiles
+from lib.runs.run import Run, write_trace
 
 
 @pytest.fixture
@@ -73,12 +76,29 @@ def test_an_altered_number_is_found(kind, published):
 
 
 def test_other_weights_or_a_lost_file_are_found_by_their_hash(published):
-    weights, page = published / "linear-seed1" / "weights.safetensors", published / "figures" / "traces.png"
+    weights, page = published / "linear-seed1" / "weights.safetensors", published / "figures" / "traversal.gif"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
     page.unlink()
     assert [sentence.split(" is not ")[0] for sentence in found()] == [str(page), str(weights)]
+
+
+def test_a_matched_curve_holds_the_steps_of_the_run_that_it_names(tmp_path):
+    """In a folder where it stands, once beside that run and once beside nothing."""
+    runs = {name: Run(tmp_path / name) for name in ("matched_curve-seed1", "adaptive-seed2")}
+    for run, origin in zip(runs.values(), ({"curve_of": "adaptive-seed2"}, {}), strict=True):
+        run.path.mkdir()
+        write_json(run.path / "run.json", {"provenance": origin, "summary": {}})
+        write_trace(run.path / "advanced.h5", verify.pd.DataFrame(), np.array([True, False, True]), {})
+    matched, other = runs.values()
+    assert list(check_curve(matched)) == list(check_curve(other)) == []
+    write_trace(other.path / "advanced.h5", verify.pd.DataFrame(), np.array([True, True, True]), {})
+    (sentence,) = check_curve(matched)
+    assert "advanced.h5 does not hold the steps of adaptive-seed2" in sentence
+    (other.path / "run.json").unlink()
+    (sentence,) = check_curve(matched)
+    assert "its C(t) is that of adaptive-seed2, which is not published" in sentence
 
 
 def test_an_altered_trace_is_found(published):

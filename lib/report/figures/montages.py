@@ -70,6 +70,26 @@ def traversals(
     return figure
 
 
+def first_latents(pictures: dict[str, np.ndarray], labels: dict[str, list[str]], most: int) -> Figure:
+    """Traversals of many arms, three panels to a row, with at most `most` latents each.
+
+    pictures: arm -> pixel values [n, S, 64, 64], n >= 1 of its latents; labels: arm -> what stands left of each [n].
+    """
+    rows = -(-len(pictures) // 3)
+    figure, axes = plt.subplots(rows, 3, figsize=(7.2, 0.3 * rows * (most + 1)), squeeze=False)
+    for axis in axes.flat:
+        _blank_axes(axis)
+    for axis, (arm, images) in zip(axes.flat, pictures.items(), strict=False):
+        shown = images[:most]
+        picture = _montage(shown.reshape(-1, *shown.shape[2:]), shown.shape[1])
+        axis.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="antialiased")
+        axis.set_ylim(66 * most - 2, 0)  # all panels at one scale
+        axis.set_title(ARMS[arm].label, color=ARMS[arm].colour, fontsize=8)
+        axis.set_yticks(np.arange(len(shown)) * 66 + 32, labels[arm][:most], fontsize=6)
+        axis.tick_params(left=False, pad=1)
+    return figure
+
+
 def montage(images: np.ndarray, columns: int, row_labels: list[str] | None = None) -> Figure:
     """Images [n, 64, 64] in [0, 1], row by row, `columns` to a row, each row labelled where labels are given."""
     rows = -(-len(images) // columns)

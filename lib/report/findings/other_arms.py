@@ -144,7 +144,10 @@ def goes_with(results: pd.DataFrame) -> str:
     if len(arms) < LEAST:
         return ""
     ranks = results.loc[arms].drop_duplicates().rank()  # a locked controller's arm may be another one's twin
-    names = {"kl": "KL", "total_correlation": "total correlation", "reconstruction": "reconstruction loss"}
+    names = {
+        "kl": "KL", "total_correlation": "total correlation", "reconstruction": "reconstruction loss",
+        "in_use": "number of latents in use",
+    }  # fmt: skip
     found = {name: ranks["mig_four"].corr(ranks[column]) for column, name in names.items()}
     strong = [
         f"a {'larger' if rank > 0 else 'smaller'} {name}" for name, rank in found.items() if abs(rank) >= GOES_WITH
@@ -166,6 +169,11 @@ def sampled(measured: Mapping[str, Any]) -> str:
         f"{np.median(measured['pixels_off']):.0f} pixels off, and {measured['distinct']} images are the nearest of "
         "some sample."
     )
+
+
+def not_drawn(arms: Sequence[str]) -> str:
+    """Of which arms no picture can be made; empty where there is one of each."""
+    return f"Not drawn, as their weights were not kept: {joined(labels(arms))}." if arms else ""
 
 
 def bound(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> str:

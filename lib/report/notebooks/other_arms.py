@@ -13,16 +13,20 @@ from lib.files import read_json
 from lib.report.analysis import Analysis
 from lib.report.effects import COMPARED
 from lib.report.figures.bottleneck import estimated_information, rate_distortion
+from lib.report.figures.montages import first_latents
 from lib.report.figures.style import show
 from lib.report.figures.tradeoff import at_kl
 from lib.report.findings import other_arms as findings
 from lib.report.findings.contrast import MIG, RECONSTRUCTION
 from lib.report.findings.encoding import encoding_table, latents_of_their_own
-from lib.report.latents import IN_USE
+from lib.report.latents import IN_USE, latent_labels, latent_table
 from lib.report.notebooks.shared import arms_of, label, paper_steps
 from lib.report.other_arms import Compared, compare, gathered, last_capacity_and_kl, results
+from lib.report.traversals import kept_traversals
 from lib.runs.profiles import load_profile
 from lib.runs.settings import EvaluationConfig, TrainingConfig
+
+MOST = 5  # latents of an arm that are drawn: as many as the data set has factors
 
 
 @dataclass(frozen=True)
@@ -117,20 +121,42 @@ def show_encoded(shown: Comparison) -> None:
     display(Markdown(latents_of_their_own(measured)))
 
 
+def show_traversals_of_all(shown: Comparison, data: Dataset) -> None:
+    """The first figure: what the latents of every arm draw, as far as its weights or its pictures are there."""
+    found = {arm: kept_traversals(run, data) for arm, run in shown.compared.runs.items()}
+    tables = {arm: latent_table(shown.compared.runs[arm]) for arm, pictures in found.items() if pictures is not None}
+    used = {
+        arm: table[table["kl"] > IN_USE] if (table["kl"] > IN_USE).any() else table[:1] for arm, table in tables.items()
+    }
+    if used:
+        show(
+            first_latents(
+                {arm: found[arm][table["latent"]] for arm, table in used.items()},
+                {arm: latent_labels(table) for arm, table in used.items()},
+                MOST,
+            ),
+            shown.folder / "all_arms_traversals",
+            f"**Figure {shown.figure}.** The latents of each arm from −2 to 2, largest KL first, {MOST} at most; the "
+            "others stay where a large heart in the middle is coded. Beside a row its latent, KL in nats and the "
+            f"factor that it knows most about. {shown.size}.",
+        )
+    display(Markdown(findings.not_drawn([arm for arm in found if arm not in used])))
+
+
 def _with_likelihood(shown: Comparison) -> dict[str, pd.DataFrame]:
     """The snapshots of the arms that have one: a sampler's loss is measured, but nothing made it small."""
     return {arm: frame for arm, frame in shown.compared.snapshots.items() if not ARMS[arm].sampler}
 
 
 def show_at_kl(shown: Comparison) -> None:
-    """The first two figures: MIG and reconstruction loss against the KL."""
+    """The second and third figure: MIG and reconstruction loss against the KL."""
     snapshots = {arm: [frame] for arm, frame in _with_likelihood(shown).items()}
     windows = {arm: [frame] for arm, frame in shown.compared.windows.items()}
     words = {
         "mig_four": "MIG (quadrature) against the KL",
         "reconstruction": "Reconstruction loss against the KL; lines are means over 1/200 of training",
     }
-    for number, (measure, what) in enumerate(words.items(), start=shown.figure):
+    for number, (measure, what) in enumerate(words.items(), start=shown.figure + 1):
         show(
             at_kl(snapshots, windows, [measure]),
             shown.folder / f"all_arms_{measure}",
@@ -140,12 +166,12 @@ def show_at_kl(shown: Comparison) -> None:
 
 
 def show_rate_distortion(shown: Comparison) -> None:
-    """The third figure: D against R, and by how much the arms stay above the bound."""
+    """The fourth figure: D against R, and by how much the arms stay above the bound."""
     compared, snapshots = shown.compared, _with_likelihood(shown)
     show(
         rate_distortion(snapshots, compared.entropy),
         shown.folder / "all_arms_rate_distortion",
-        f"**Figure {shown.figure + 2}.** Distortion against rate of every measured snapshot, the last one larger: rate "
+        f"**Figure {shown.figure + 3}.** Distortion against rate of every measured snapshot, the last one larger: rate "
         f"on all images of the grid, distortion on {RECONSTRUCTED:,} of them at most. Below D + R = H(x), grey, "
         f"nothing can lie. {shown.size}.",
     )
@@ -153,7 +179,7 @@ def show_rate_distortion(shown: Comparison) -> None:
 
 
 def show_estimates(shown: Comparison) -> None:
-    """The fourth figure, where an arm steers by it: the information as estimated in training, and exact."""
+    """The fifth figure, where an arm steers by it: the information as estimated in training, and exact."""
     compared = shown.compared
     estimates = {arm: frame for arm, frame in compared.estimates.items() if len(frame)}
     if estimates:
@@ -161,7 +187,7 @@ def show_estimates(shown: Comparison) -> None:
         show(
             estimated_information(compared.traces, estimates, images),
             shown.folder / "all_arms_estimate",
-            f"**Figure {shown.figure + 3}.** The smoothed estimate of $I_q(x; z)$ that the training steered by, and "
+            f"**Figure {shown.figure + 4}.** The smoothed estimate of $I_q(x; z)$ that the training steered by, and "
             f"the exact value at the weight snapshots. {shown.size}.",
         )
     display(Markdown(findings.bias(estimates, compared.snapshots)))

@@ -22,14 +22,17 @@ from lib.evaluation.snapshots import measure_snapshots
 from lib.objectives import Controlled, controlled
 from lib.pid import PIDController
 from lib.report.figures.information import over_training
-from lib.report.figures.montages import montage
+from lib.report.figures.montages import montage, traversals
+from lib.report.figures.pictures import middle_heart
 from lib.report.figures.runs import toy_plant, traces
 from lib.report.figures.style import show
 from lib.report.findings.controller import linear_arrival
 from lib.report.findings.other_arms import sampled
+from lib.report.latents import IN_USE, latent_labels, latent_table
 from lib.report.notebooks.live import Live
 from lib.report.notebooks.shared import label
 from lib.report.tables import run_table
+from lib.report.traversals import VALUES, kept_traversals
 from lib.runs.recorded import Recorded
 from lib.runs.reuse import take_over
 from lib.runs.run import Run
@@ -156,8 +159,24 @@ def show_measures(run: Run, data: Dataset, evaluation: EvaluationConfig) -> None
     display(Markdown(MEASURES))
 
 
+def show_traversals(run: Run, data: Dataset) -> None:
+    """What the latents in use draw, Figure 4; of a published run without weights what was kept, or a sentence."""
+    arm, table, pictures = run.config().arm, latent_table(run), kept_traversals(run, data)
+    used = table[table["kl"] > IN_USE]
+    if pictures is None or used.empty:
+        why = "Its weights are not there" if pictures is None else f"No latent has a KL above {IN_USE:g} nats"
+        display(Markdown(f"{why}: no traversals are drawn."))
+        return
+    show(
+        traversals({arm: pictures[used["latent"]]}, VALUES, {arm: latent_labels(used)}, middle_heart(data)[0].numpy()),
+        run.path / "figures" / "traversals",
+        "**Figure 4.** Each latent in use from −2 to 2, the others at the posterior mean of the image above. Beside a "
+        f"row its latent, KL in nats and the factor that it knows most about. n = 1 run; {label(run)}.",
+    )
+
+
 def show_samples(run: Run, data: Dataset, evaluation: EvaluationConfig) -> None:
-    """Of an arm that is trained as a sampler: measure its samples, or read what was measured; Figure 8."""
+    """Of an arm that is trained as a sampler: measure its samples, or read what was measured; Figure 10."""
     if not ARMS[run.config().arm].sampler:
         return
     measured = measure_samples(run, data, evaluation)
@@ -170,7 +189,7 @@ def show_samples(run: Run, data: Dataset, evaluation: EvaluationConfig) -> None:
     show(
         montage(np.concatenate(rows), 10, ["drawn", "nearest"] * 2),
         run.path / "figures" / "samples",
-        f"**Figure 8.** Samples, and below each, once cut at 0.5, the nearest of {measured['images']:,} images. "
+        f"**Figure 10.** Samples, and below each, once cut at 0.5, the nearest of {measured['images']:,} images. "
         f"{sampled(measured)} n = 1 run; {label(run)}.",
     )
 

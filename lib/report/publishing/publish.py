@@ -16,6 +16,7 @@ from lib.evaluation import evaluate as evaluation
 from lib.evaluation import scores, snapshots
 from lib.evaluation.records import kept
 from lib.files import sha256, write_sealed
+from lib.report import traversals
 from lib.report.analysis import trained_runs
 from lib.report.effects import COMPARED
 from lib.report.page.origin import states_of_code
@@ -68,8 +69,8 @@ def publish(profile: Profile) -> Path:
         fresh.mkdir(parents=True)
         for path in wanted:
             shutil.copy2(path, fresh)
-        pictures = shutil.ignore_patterns("*.svg")  # that older code has left
-        shutil.copytree(profile.directory / "figures", fresh / "figures", ignore=pictures)
+        (fresh / "figures").mkdir()  # the others are in page and notebook
+        shutil.copy2(profile.directory / "figures" / "traversal.gif", fresh / "figures")
         if (target / "progress.csv").exists():  # of the trainings (lib/training/progress.py)
             shutil.copy2(target / "progress.csv", fresh)
         for run in (*runs, *once):
@@ -117,8 +118,9 @@ def _publish_run(run: Run, target: Path, weights: bool) -> None:
     target.mkdir()
     for name in ("config.json", "run.json", "evaluation.json", "scores.json", "snapshots.json", "snapshots.csv"):
         shutil.copy2(run.path / name, target)
-    if (run.path / "samples.json").exists():  # of an arm that is trained as a sampler
-        shutil.copy2(run.path / "samples.json", target)
+    for name in ("samples.json", traversals.FILE):  # of an arm that is trained as a sampler; of the first seed
+        if (run.path / name).exists():
+            shutil.copy2(run.path / name, target)
     if weights:
         shutil.copy2(run.path / "weights.safetensors", target)
     write_trace(target / "advanced.h5", pd.DataFrame(), run.advanced(), {})
@@ -131,6 +133,8 @@ def _publish_run(run: Run, target: Path, weights: bool) -> None:
     )  # a third of it
     thin = trace.iloc[every - 1 :: every].reset_index(drop=True)
     thin[means] = trace[means].groupby(trace.index // every).mean().iloc[: len(thin)].to_numpy()
+    latents = [name for name in means if name.startswith("kl_") and name != "kl_mean"]
+    thin[latents] = thin[latents].map(lambda value: float(f"{value:.4g}"))  # two thirds of their bytes
     thin.to_csv(target / "trace.csv.gz", index=False, float_format="%.6g", compression={"method": "gzip", "mtime": 0})
 
 

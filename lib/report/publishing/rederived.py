@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -64,6 +65,18 @@ def check_record(run: Run) -> Iterator[str]:
             schedule = schedule_of(config.arm, config.c_start, config.c_max, config.steps, torch.from_numpy(advanced))
             exact["final_capacity"] = replay(schedule, advanced)[-1]
         yield from differences(run.path / "run.json", run.record(), {"summary": exact}, "advanced.h5")
+
+
+def check_curve(run: Run) -> Iterator[str]:
+    """The steps at which C advanced against those of the run that they were taken from, where they were."""
+    name = run.record()["provenance"].get("curve_of")
+    if name is None:
+        return
+    other = Run(run.path.with_name(name))
+    if not other.complete:
+        yield f"{run.path / 'run.json'}: its C(t) is that of {name}, which is not published."
+    elif not np.array_equal(run.advanced(), other.advanced()):
+        yield f"{run.path / 'advanced.h5'} does not hold the steps of {name}, whose C(t) the run is to have."
 
 
 def check_evaluation(run: Run) -> Iterator[str]:

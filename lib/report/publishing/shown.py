@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 from bs4 import BeautifulSoup
 
 from lib.report.analysis import Analysis
 from lib.report.findings import other_arms
+from lib.report.findings.encoding import encoding_table
 from lib.report.notebooks import paper_tables
 
 _NUMBER = re.compile(r"[-+−]?\d[\d,]*(?:\.\d+)?")
@@ -38,11 +40,14 @@ def rows_derived(a: Analysis) -> dict[str, list[list[str]]]:
     Those that count single steps are left out where the traces are thinned.
     """
     done = a.done.iloc[:0] if a.thinned else a.done
+    of_first = {arm: a.measured[run.name] for arm, run in a.first.items()} | a.measured_once
+    arms = list(of_first)
     tables = [
         paper_tables.headline(a.table), paper_tables.headline(a.table).T,  # which older pages show
         paper_tables.controller(a.table, done), paper_tables.contrasts(a.table),
         paper_tables.estimators(a.table), paper_tables.measures(a.table), paper_tables.split(a.table, a.snapshots),
         paper_tables.gaps(a.gaps, a.table["arm"]), other_arms.table(a.every_arm),
+        encoding_table(a.measured, a.table), encoding_table(of_first, pd.DataFrame({"arm": arms}, arms)).T,
     ]  # fmt: skip
     rows = defaultdict(list)
     for table in tables:

@@ -25,7 +25,14 @@ from lib.report.analysis import Analysis, gather
 from lib.report.findings.all import findings
 from lib.report.publishing import readme, shown
 from lib.report.publishing.publish import HASHES
-from lib.report.publishing.rederived import check_evaluation, check_record, check_scores, check_snapshots, differences
+from lib.report.publishing.rederived import (
+    check_curve,
+    check_evaluation,
+    check_record,
+    check_scores,
+    check_snapshots,
+    differences,
+)
 from lib.runs.profiles import Profile, load_profile, published_profiles
 from lib.runs.run import Run
 
@@ -40,7 +47,7 @@ def check(profile: Profile) -> Iterator[str]:
     yield from _tried(_hashes, folder)
     entropy = read_json(folder / "dataset.json", ("sha256", "entropy_nats"))
     for run in (*runs, *once):
-        for one in (check_record, check_evaluation, check_scores, check_snapshots):
+        for one in (check_record, check_curve, check_evaluation, check_scores, check_snapshots):
             yield from _tried(one, run)
         config = run.config()
         settings = profile.training_config(config.arm, config.seed).as_mapping()
