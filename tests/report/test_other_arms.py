@@ -248,9 +248,9 @@ def test_with_what_the_mig_goes_is_told_by_rank_and_without_samplers():
     text = findings.goes_with(results)
     assert text == (
         "Over the 10 arms with a likelihood the rank correlation of the MIG is with the KL −1.00, with the total "
-        f"correlation +1.00, with the reconstruction loss {rank:+.2f} and with the number of latents in use {rank:+.2f}: "
-        "here a higher MIG goes with a smaller KL and a larger total correlation (from 0.5 on; exploratory, and arms of "
-        "one family are not independent)."
+        f"correlation +1.00, with the reconstruction loss {rank:+.2f} and with the number of latents in use "
+        f"{rank:+.2f}: here a higher MIG goes with a smaller KL and a larger total correlation (from 0.5 on; "
+        "exploratory, and arms of one family are not independent)."
     )
     sampler = pd.DataFrame({name: [100.0] for name in results}, index=["info_gan"])
     assert findings.goes_with(pd.concat([results, sampler])) == text
