@@ -16,7 +16,7 @@ import torch
 from torch import Generator, Tensor
 
 from lib import mig
-from lib.arms import arrival
+from lib.arms import arrival, objective_of
 from lib.data.dataset import Dataset
 from lib.dsprites import FACTOR_NAMES
 from lib.evaluation.posteriors import check_measurable, encode_images, evaluation_grid, measure_images
@@ -24,6 +24,7 @@ from lib.evaluation.records import kept
 from lib.files import reading, sha256, write_sealed, write_text
 from lib.information import decompose
 from lib.model import kl_per_latent
+from lib.objectives.seam import INFORMATION
 from lib.progress import Progress
 from lib.refusal import Refusal
 from lib.runs.provenance import provenance
@@ -42,13 +43,15 @@ BEST = {name: f"information_{name}" for name in FACTOR_NAMES}
 def chosen_snapshots(run: Run, config: EvaluationConfig) -> dict[int, Path]:
     """Step -> weight file of the snapshots to measure: evenly spaced in their order, the last always among them.
 
-    One more is that of the step at which C arrived at C_max, where it was kept.
-    A run that kept no snapshots has its final weights.
+    One more is that of the step at which C arrived at C_max, where it was kept. Of an arm that steers by an estimate of
+    the information all are measured, to see how far off it was. A run that kept no snapshots has its final weights.
     """
-    files = run.snapshots() or {run.config().steps: run.path / "weights.safetensors"}
-    count = min(config.snapshots_measured, len(files))
+    training = run.config()
+    files = run.snapshots() or {training.steps: run.path / "weights.safetensors"}
+    estimated = INFORMATION in objective_of(training.arm, training).columns
+    count = len(files) if estimated else min(config.snapshots_measured, len(files))
     places = len(files) - 1 - np.linspace(0, len(files) - 1, count).round().astype(int)
-    arrived = arrival(run.config())
+    arrived = arrival(training)
     return {step: path for place, (step, path) in enumerate(files.items()) if place in places or step == arrived}
 
 

@@ -232,6 +232,15 @@ def test_eight_of_twenty_are_spread_over_all(tiny_config, tmp_path):
     assert set(np.diff(steps)) <= {2, 3}
 
 
+@pytest.mark.parametrize("arm", ["random_hold", "information", "total_correlation"])
+def test_all_are_measured_where_an_estimate_of_the_information_steers(arm, tiny_config, tmp_path):
+    Run(tmp_path).claim(tiny_config(arm, steps=300))
+    (tmp_path / "snapshots").mkdir()
+    for step in range(20):
+        (tmp_path / "snapshots" / f"step_{step:07d}.safetensors").touch()
+    assert len(chosen_snapshots(Run(tmp_path), settings(snapshots_measured=8))) == (8 if arm == "random_hold" else 20)
+
+
 def test_a_run_without_snapshots_has_its_final_weights(all_images, tiny_config, tmp_path):
     run = train(tiny_config(steps=2, snapshots=0), Run(tmp_path / "run"), all_images, progress=False)
     measured = evaluate(run, all_images, settings(), progress=False)
