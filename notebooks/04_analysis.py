@@ -386,7 +386,7 @@ others = compare_profile(analysis, images, figure=11 if controls else 10, table=
 # %%
 if others:
     show_arms(others)
-    paper.text("{with_more_pressure} {beside_seeds} {goes_with}")
+    paper.text("{with_more_pressure} {beside_seeds} {curve_alone} {goes_with}")
 
 # %%
 if others:

@@ -17,6 +17,7 @@ from lib.evaluation.snapshots import BEST, SETTINGS
 from lib.report import other_arms
 from lib.report.figures.bottleneck import rate_distortion
 from lib.report.figures.style import png
+from lib.report.findings import bottleneck
 from lib.report.findings import other_arms as findings
 from lib.report.notebooks import other_arms as calls
 from lib.report.traversals import FILE, _png
@@ -190,6 +191,18 @@ def test_a_controller_that_locked_is_named_and_known_as_a_vae():
     assert text.endswith("does. Its posteriors are those of VAE, bit for bit.")
 
 
+@pytest.mark.parametrize(("mig", "verdict"), [(0.3, "It lies among them"), (0.5, "It does not lie among them")])
+def test_a_curve_without_feedback_is_held_against_the_runs_that_had_it(mig, verdict):
+    table = pd.DataFrame(
+        {"arm": ["linear", "adaptive", "adaptive"], "mig_four": [0.9, 0.2, 0.35], "reconstruction": [9.0, 40.0, 44.0]}
+    )
+    results = pd.DataFrame({"mig_four": [0.2, mig], "reconstruction": [9.0, 42.0]}, index=["linear", "matched_curve"])
+    text = findings.curve_alone(results, table)
+    assert f"β: MIG {mig:.3f} and reconstruction loss 42.0 nats; the 2 adaptive runs have MIG 0.200 to 0.350" in text
+    assert "reconstruction loss 40.0 to 44.0 nats. " in text and verdict in text
+    assert findings.curve_alone(results.iloc[:1], table) == ""
+
+
 def test_arms_that_were_run_once_are_held_against_the_seeds():
     table = pd.DataFrame(
         {"arm": ["linear"] * 3 + ["adaptive"] * 2, "mig_four": [0.2, 0.3, 0.25, 0.35, 0.1]}, index=list("abcde")
@@ -280,12 +293,12 @@ def test_no_code_lies_below_the_bound_and_the_best_decoder_lies_on_it(rate):
 
 def test_points_below_the_bound_are_seen():
     fine = {"linear": snapshots(), "vae": snapshots(kl=10.0, above=0.5 + 1.0)}  # I is 1 nat less than the KL there
-    text = findings.bound(fine, ENTROPY)
+    text = bottleneck.bound(fine, ENTROPY)
     assert "H(x) of the N = 2,880 measured images is 8.00 nats." in text
     assert "The least D + KL − H(x) over an arm's snapshots, in nats: linear 30.00; VAE 1.50." in text
     assert "The least D + $I_q(x; z)$ − H(x) over an arm's snapshots, in nats: linear 29.40; VAE 0.50." in text
     assert text.endswith("No snapshot lies below the bound.")
-    text = findings.bound(fine | {"vae": snapshots(kl=10.0, above=0.25)}, ENTROPY)
+    text = bottleneck.bound(fine | {"vae": snapshots(kl=10.0, above=0.25)}, ENTROPY)
     assert "linear 30.00; VAE 0.25." in text and "linear 29.40; VAE -0.75." in text
     assert text.endswith("measure is wrong: VAE by 0.75 nats with R = $I_q(x; z)$ at step 200.")
 
@@ -307,12 +320,12 @@ def test_an_estimate_is_held_against_the_exact_value_at_its_snapshot():
     frame = snapshots().assign(mutual_information=[0.0, 2.25, 3.0])
     pairs = other_arms.estimates(trace, frame)
     assert pairs["step"].tolist() == [100, 200] and pairs["bias"].tolist() == [-0.25, 1.0]  # none yet at step 50
-    text = findings.bias({"information": pairs}, {"information": frame})
+    text = bottleneck.bias({"information": pairs}, {"information": frame})
     assert "information is free +0.38 nats on average over 2 snapshots, and the largest +1.00 nats (step 200)." in text
     assert "N = 2,880 images of the snapshots' grid, and bounded by log N = 7.97 nats" in text
-    low = findings.bias({"information": pairs.assign(bias=[-3.0, 1.0])}, {"information": frame})
+    low = bottleneck.bias({"information": pairs.assign(bias=[-3.0, 1.0])}, {"information": frame})
     assert "−1.00 nats on average over 2 snapshots, and the largest −3.00 nats (step 100)" in low
-    assert findings.bias({}, {}).startswith("No arm that steers")
+    assert bottleneck.bias({}, {}).startswith("No arm that steers")
 
 
 def test_the_command_names_what_is_missing():

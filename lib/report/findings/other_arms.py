@@ -3,22 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from lib.arms import ARMS
-from lib.dsprites import N_IMAGES
-from lib.evaluation.samples import TOLERANCE
 from lib.report.effects import COMPARED, number
 from lib.report.findings.contrast import MIG, PRIMARY
 from lib.report.findings.wording import joined, labels
-from lib.report.other_arms import above_bound
 
 BASE = "linear"  # the arm that the others are compared with
 GOES_WITH = 0.5  # least rank correlation, in size, that is called one
 ALIKE = 1.0  # nats of KL within which two arms ended at like KL
 LEAST = 10  # arms of which it is computed
-RATES = {"KL": "kl", "$I_q(x; z)$": "mutual_information"}
 
 
 def in_words(arm: str, results: pd.DataFrame) -> str:
@@ -99,6 +94,37 @@ def beside_seeds(results: pd.DataFrame, table: pd.DataFrame) -> str:
     return " ".join(parts)
 
 
+def curve_alone(results: pd.DataFrame, table: pd.DataFrame) -> str:
+    """Whether the run that follows another run's C(t), blind to β, lies among those that found theirs; else empty.
+
+    results, table: as in `beside_seeds`.
+    """
+    arm = next((arm for arm in results.index if ARMS[arm].of_next_seed), None)
+    if arm is None or arm in set(table["arm"]):
+        return ""
+    source = ARMS[arm].drawn_from
+    seeds = table[table["arm"] == source]
+    own, of_seeds = (
+        joined(f"{what.label} {values[what.column]}{what.unit}" for what in PRIMARY)
+        for values in (
+            {what.column: number(what.form)(results.loc[arm, what.column]) for what in PRIMARY},
+            {what.column: _range(seeds[what.column], what.form) for what in PRIMARY},
+        )
+    )
+    among = all(
+        seeds[what.column].min() <= results.loc[arm, what.column] <= seeds[what.column].max() for what in PRIMARY
+    )
+    return (
+        f"{ARMS[arm].label.capitalize()} takes its C(t) from another seed's {ARMS[source].label} run and never looks "
+        f"at β: {own}; the {len(seeds)} {ARMS[source].label} runs have {of_seeds}. "
+        + (
+            "It lies among them: this one run gives no sign that the feedback does more than its curve."
+            if among
+            else "It does not lie among them: in this one run curve and feedback may not be the same."
+        )
+    )
+
+
 def with_more_pressure(results: pd.DataFrame) -> str:
     """Whether arms that press harder than the evidence lower bound have the higher MIG; empty without both kinds."""
     arms = [arm for arm in results.index if not ARMS[arm].sampler]
@@ -160,60 +186,9 @@ def goes_with(results: pd.DataFrame) -> str:
     )
 
 
-def sampled(measured: Mapping[str, Any]) -> str:
-    """Whether a sampler draws sprites; measured: samples.json."""
-    share, count = measured["sprites"], len(measured["nearest"])
-    return (
-        f"{'A sampler of sprites' if share >= 0.5 else 'This is no sampler of sprites, at least not yet'}: {share:.0%} "
-        f"of {count} samples are one (at most {TOLERANCE:.0%} of the nearest image's pixels off), the median sample is "
-        f"{np.median(measured['pixels_off']):.0f} pixels off, and {measured['distinct']} images are the nearest of "
-        "some sample."
-    )
-
-
 def not_drawn(arms: Sequence[str]) -> str:
     """Of which arms no picture can be made; empty where there is one of each."""
     return f"Not drawn, as their weights were not kept: {joined(labels(arms))}." if arms else ""
-
-
-def bound(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> str:
-    """By how much each arm stays above D + R = H(x), at the snapshot where that is least, for both rates."""
-    images = next(iter(snapshots.values()))["images"].iloc[0]
-    parts = [f"H(x) of the N = {images:,} measured images is {entropy:.2f} nats."]
-    below = []
-    for rate, column in RATES.items():
-        least = {arm: above_bound(frame, column, entropy) for arm, frame in snapshots.items()}
-        written = "; ".join(f"{ARMS[arm].label} {distance:.2f}" for arm, (distance, _) in least.items())
-        parts.append(f"The least D + {rate} − H(x) over an arm's snapshots, in nats: {written}.")
-        below += [
-            f"{ARMS[arm].label} by {-distance:.2f} nats with R = {rate} at step {step:,}"
-            for arm, (distance, step) in least.items() if distance < 0
-        ]  # fmt: skip
-    if below:
-        parts.append(f"BELOW the bound, where nothing can be, so that a measure is wrong: {'; '.join(below)}.")
-    else:
-        parts.append("No snapshot lies below the bound.")
-    return " ".join(parts)
-
-
-def bias(estimates: Mapping[str, pd.DataFrame], snapshots: Mapping[str, pd.DataFrame]) -> str:
-    """Mean and largest bias of the estimates that steered; estimates: `lib.report.other_arms.estimates`, by arm."""
-    known = {arm: frame for arm, frame in estimates.items() if len(frame)}
-    if not known:
-        return "No arm that steers by an estimate of $I_q(x; z)$ has a snapshot with one yet."
-    parts = []
-    for arm, frame in known.items():
-        largest = frame.loc[frame["bias"].abs().idxmax()]
-        parts.append(
-            f"{ARMS[arm].label} {number('+.2f')(frame['bias'].mean())} nats on average over {len(frame)} snapshots, "
-            f"and the largest {number('+.2f')(largest['bias'])} nats (step {largest['step']:,.0f})"
-        )
-    images = snapshots[next(iter(known))]["images"].iloc[0]
-    return (
-        f"The estimate less the exact $I_q(x; z)$: {'; '.join(parts)}. The exact value is that of the "
-        f"N = {images:,} images of the snapshots' grid, and bounded by log N = {np.log(images):.2f} nats; the estimate "
-        f"is of all {N_IMAGES:,} images, and smoothed from 0 on, so that it lags."
-    )
 
 
 def how_to_train(missing: Sequence[str], parameters: Mapping[str, object]) -> str:

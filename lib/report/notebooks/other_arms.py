@@ -16,6 +16,7 @@ from lib.report.figures.bottleneck import estimated_information, rate_distortion
 from lib.report.figures.montages import first_latents
 from lib.report.figures.style import show
 from lib.report.figures.tradeoff import at_kl
+from lib.report.findings import bottleneck
 from lib.report.findings import other_arms as findings
 from lib.report.findings.contrast import MIG, RECONSTRUCTION
 from lib.report.findings.encoding import encoding_table, latents_of_their_own
@@ -101,7 +102,7 @@ def show_arms(shown: Comparison) -> None:
     )
     for arm, run in shown.compared.runs.items():
         if ARMS[arm].sampler:
-            display(Markdown(f"{ARMS[arm].label}: {findings.sampled(read_json(run.path / 'samples.json'))}"))
+            display(Markdown(f"{ARMS[arm].label}: {bottleneck.sampled(read_json(run.path / 'samples.json'))}"))
     display(Markdown(findings.off_target(last_capacity_and_kl(shown.compared), shown.config.seed)))
     display(Markdown(findings.locked(shown.compared.locked_at, shown.compared.measured)))
 
@@ -175,7 +176,7 @@ def show_rate_distortion(shown: Comparison) -> None:
         f"on all images of the grid, distortion on {RECONSTRUCTED:,} of them at most. Below D + R = H(x), grey, "
         f"nothing can lie. {shown.size}.",
     )
-    display(Markdown(findings.bound(snapshots, compared.entropy)))
+    display(Markdown(bottleneck.bound(snapshots, compared.entropy)))
 
 
 def show_estimates(shown: Comparison) -> None:
@@ -190,4 +191,4 @@ def show_estimates(shown: Comparison) -> None:
             f"**Figure {shown.figure + 4}.** The smoothed estimate of $I_q(x; z)$ that the training steered by, and "
             f"the exact value at the weight snapshots. {shown.size}.",
         )
-    display(Markdown(findings.bias(estimates, compared.snapshots)))
+    display(Markdown(bottleneck.bias(estimates, compared.snapshots)))

@@ -26,8 +26,8 @@ from lib.report.figures.montages import montage, traversals
 from lib.report.figures.pictures import middle_heart
 from lib.report.figures.runs import toy_plant, traces
 from lib.report.figures.style import show
+from lib.report.findings.bottleneck import sampled
 from lib.report.findings.controller import linear_arrival
-from lib.report.findings.other_arms import sampled
 from lib.report.latents import IN_USE, latent_labels, latent_table
 from lib.report.notebooks.live import Live
 from lib.report.notebooks.shared import label

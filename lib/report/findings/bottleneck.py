@@ -1,0 +1,66 @@
+"""What each bottleneck let through, in sentences: the bound, the estimates that steered, the images of a sampler."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lib.arms import ARMS
+from lib.dsprites import N_IMAGES
+from lib.evaluation.samples import TOLERANCE
+from lib.report.effects import number
+from lib.report.other_arms import above_bound
+
+RATES = {"KL": "kl", "$I_q(x; z)$": "mutual_information"}
+
+
+def sampled(measured: Mapping[str, Any]) -> str:
+    """Whether a sampler draws sprites; measured: samples.json."""
+    share, count = measured["sprites"], len(measured["nearest"])
+    return (
+        f"{'A sampler of sprites' if share >= 0.5 else 'This is no sampler of sprites, at least not yet'}: {share:.0%} "
+        f"of {count} samples are one (at most {TOLERANCE:.0%} of the nearest image's pixels off), the median sample is "
+        f"{np.median(measured['pixels_off']):.0f} pixels off, and {measured['distinct']} images are the nearest of "
+        "some sample."
+    )
+
+
+def bound(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> str:
+    """By how much each arm stays above D + R = H(x), at the snapshot where that is least, for both rates."""
+    images = next(iter(snapshots.values()))["images"].iloc[0]
+    parts = [f"H(x) of the N = {images:,} measured images is {entropy:.2f} nats."]
+    below = []
+    for rate, column in RATES.items():
+        least = {arm: above_bound(frame, column, entropy) for arm, frame in snapshots.items()}
+        written = "; ".join(f"{ARMS[arm].label} {distance:.2f}" for arm, (distance, _) in least.items())
+        parts.append(f"The least D + {rate} − H(x) over an arm's snapshots, in nats: {written}.")
+        below += [
+            f"{ARMS[arm].label} by {-distance:.2f} nats with R = {rate} at step {step:,}"
+            for arm, (distance, step) in least.items() if distance < 0
+        ]  # fmt: skip
+    if below:
+        parts.append(f"BELOW the bound, where nothing can be, so that a measure is wrong: {'; '.join(below)}.")
+    else:
+        parts.append("No snapshot lies below the bound.")
+    return " ".join(parts)
+
+
+def bias(estimates: Mapping[str, pd.DataFrame], snapshots: Mapping[str, pd.DataFrame]) -> str:
+    """Mean and largest bias of the estimates that steered; estimates: `lib.report.other_arms.estimates`, by arm."""
+    known = {arm: frame for arm, frame in estimates.items() if len(frame)}
+    if not known:
+        return "No arm that steers by an estimate of $I_q(x; z)$ has a snapshot with one yet."
+    parts = []
+    for arm, frame in known.items():
+        largest = frame.loc[frame["bias"].abs().idxmax()]
+        parts.append(
+            f"{ARMS[arm].label} {number('+.2f')(frame['bias'].mean())} nats on average over {len(frame)} snapshots, "
+            f"and the largest {number('+.2f')(largest['bias'])} nats (step {largest['step']:,.0f})"
+        )
+    images = snapshots[next(iter(known))]["images"].iloc[0]
+    return (
+        f"The estimate less the exact $I_q(x; z)$: {'; '.join(parts)}. The exact value is that of the "
+        f"N = {images:,} images of the snapshots' grid, and bounded by log N = {np.log(images):.2f} nats; the estimate "
+        f"is of all {N_IMAGES:,} images, and smoothed from 0 on, so that it lags."
+    )
