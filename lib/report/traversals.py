@@ -12,7 +12,7 @@ from lib.runs.run import Run
 
 FILE = "traversals.png"
 VALUES = np.linspace(-2, 2, 7, dtype=np.float32)  # in standard deviations of the prior
-_GREYS, _SIDE = 16, 64
+_GREYS, _STEP, _SIDE = 16, 17, 64  # greys and the steps between them, of 255; pixels of a side
 
 
 def kept_traversals(run: Run, images: Dataset) -> np.ndarray | None:
@@ -28,18 +28,18 @@ def kept_traversals(run: Run, images: Dataset) -> np.ndarray | None:
         levels = np.rint((_GREYS - 1) * traverse(run.load_model(), middle_heart(images), VALUES)).astype(np.uint8)
         if not run.is_published:
             write_bytes(path, _png(levels))
-        return levels / (_GREYS - 1)
+        return levels * _STEP / 255
     with reading(path, "delete it"):
-        levels = np.asarray(Image.open(path))
-        rows = levels.reshape(run.config().latents, _SIDE, len(VALUES), _SIDE)
-    return rows.transpose(0, 2, 1, 3) / (_GREYS - 1)
+        greys = np.asarray(Image.open(path).convert("L"))
+        rows = greys.reshape(run.config().latents, _SIDE, len(VALUES), _SIDE)
+    return rows.transpose(0, 2, 1, 3) / 255
 
 
 def _png(levels: np.ndarray) -> bytes:
     """Grey levels uint8 [J, S, 64, 64] as one picture: a row per latent, its number from above, a column per value."""
     latents, steps = levels.shape[:2]
     picture = Image.fromarray(levels.transpose(0, 2, 1, 3).reshape(latents * _SIDE, steps * _SIDE)).convert("P")
-    picture.putpalette([level * 255 // (_GREYS - 1) for level in range(_GREYS) for _ in "RGB"])
+    picture.putpalette([level * _STEP for level in range(_GREYS) for _ in "RGB"])
     content = io.BytesIO()
     picture.save(content, "png", bits=4, optimize=True)
     return content.getvalue()

@@ -57,7 +57,12 @@ def test_a_panel_shows_the_first_latents_of_its_arm():
     figure = first_latents(pictures, labels, 5)
     figure.canvas.draw()
     panels = [axis for axis in figure.axes if axis.images]
-    assert [axis.get_title() for axis in panels] == ["linear", "VAE", "capacity, linear rule", "beta-VAE"]
+    assert [axis.get_title() for axis in panels] == [
+        "linear (5 of 6)",
+        "VAE (2)",
+        "capacity, linear rule (1)",
+        "beta-VAE (3)",
+    ]
     assert [len(axis.get_yticklabels()) for axis in panels] == [5, 2, 1, 3]
     assert {axis.get_ylim() for axis in panels} == {(328.0, 0.0)}
     plt.close(figure)

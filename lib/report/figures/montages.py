@@ -84,7 +84,8 @@ def first_latents(pictures: dict[str, np.ndarray], labels: dict[str, list[str]],
         picture = _montage(shown.reshape(-1, *shown.shape[2:]), shown.shape[1])
         axis.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="antialiased")
         axis.set_ylim(66 * most - 2, 0)  # all panels at one scale
-        axis.set_title(ARMS[arm].label, color=ARMS[arm].colour, fontsize=8)
+        count = f"{len(shown)} of {len(images)}" if len(images) > most else f"{len(images)}"
+        axis.set_title(f"{ARMS[arm].label} ({count})", color=ARMS[arm].colour, fontsize=8)
         axis.set_yticks(np.arange(len(shown)) * 66 + 32, labels[arm][:most], fontsize=6)
         axis.tick_params(left=False, pad=1)
     return figure

@@ -49,7 +49,9 @@ def findings(a: Analysis) -> dict[str, str]:
         "loss_goes_with": encoding.loss_goes_with(a.measured, a.table["reconstruction"]),
         "order": factor_order.order(a.snapshots),
         "beside_seeds": other_arms.beside_seeds(a.every_arm, a.table),
-        "curve_alone": other_arms.curve_alone(a.every_arm, a.table),
+        "curve_alone": " ".join(
+            other_arms.curve_alone(run, a.every_arm, a.table) for run in a.once if ARMS[run.config().arm].of_next_seed
+        ),
         "with_more_pressure": other_arms.with_more_pressure(a.every_arm),
         "arms_at_like_kl": other_arms.at_like_kl(a.every_arm),
         "goes_with": other_arms.goes_with(a.every_arm),

@@ -47,20 +47,29 @@ def bound(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> str:
 
 
 def bias(estimates: Mapping[str, pd.DataFrame], snapshots: Mapping[str, pd.DataFrame]) -> str:
-    """Mean and largest bias of the estimates that steered; estimates: `lib.report.other_arms.estimates`, by arm."""
+    """How far off the estimates that steered were, in the last two thirds of training and before, apart.
+
+    estimates: `lib.report.other_arms.estimates`, by arm.
+    """
     known = {arm: frame for arm, frame in estimates.items() if len(frame)}
     if not known:
         return "No arm that steers by an estimate of $I_q(x; z)$ has a snapshot with one yet."
     parts = []
     for arm, frame in known.items():
-        largest = frame.loc[frame["bias"].abs().idxmax()]
+        late = frame["step"] > frame["step"].max() / 3
+        worst = frame.loc[frame["bias"].abs().idxmax()]
         parts.append(
-            f"{ARMS[arm].label} {number('+.2f')(frame['bias'].mean())} nats on average over {len(frame)} snapshots, "
-            f"and the largest {number('+.2f')(largest['bias'])} nats (step {largest['step']:,.0f})"
+            f"{ARMS[arm].label} {number('+.2f')(frame.loc[late, 'bias'].mean())} nats on average over the {late.sum()} "
+            f"snapshots of the last two thirds of training ({_range(frame.loc[late, 'bias'])}), and at its worst "
+            f"{number('+.2f')(worst['bias'])} nats (step {worst['step']:,.0f})"
         )
     images = snapshots[next(iter(known))]["images"].iloc[0]
     return (
         f"The estimate less the exact $I_q(x; z)$: {'; '.join(parts)}. The exact value is that of the "
         f"N = {images:,} images of the snapshots' grid, and bounded by log N = {np.log(images):.2f} nats; the estimate "
-        f"is of all {N_IMAGES:,} images, and smoothed from 0 on, so that it lags."
+        f"is of all {N_IMAGES:,} images, and smoothed from 0 on, so that it lags at the start."
     )
+
+
+def _range(values: pd.Series) -> str:
+    return " to ".join(dict.fromkeys(number("+.2f")(value) for value in (values.min(), values.max())))

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lib.arms import ARMS
 from lib.report.effects import COMPARED, number
 from lib.report.findings.contrast import MIG, PRIMARY
 from lib.report.findings.wording import joined, labels
+from lib.runs.run import Run
 
 BASE = "linear"  # the arm that the others are compared with
 GOES_WITH = 0.5  # least rank correlation, in size, that is called one
@@ -66,7 +68,8 @@ def locked(locked_at: Mapping[str, int], measured: Mapping[str, Mapping[str, Any
     """
     parts = []
     for arm, step in locked_at.items():
-        same = "vae" in measured and measured[arm]["posterior_sha256"] == measured["vae"]["posterior_sha256"]
+        hashes = {measured[each].get("posterior_sha256") for each in (arm, "vae") if each in measured}
+        same = "vae" in measured and len(hashes) == 1 and None not in hashes  # older records have none
         parts.append(
             f"The controller of {ARMS[arm].label} locked at step {step:,}: from there on β stands at its least value, "
             "whatever the KL does." + (" Its posteriors are those of VAE, bit for bit." if same else "")
@@ -94,34 +97,29 @@ def beside_seeds(results: pd.DataFrame, table: pd.DataFrame) -> str:
     return " ".join(parts)
 
 
-def curve_alone(results: pd.DataFrame, table: pd.DataFrame) -> str:
-    """Whether the run that follows another run's C(t), blind to β, lies among those that found theirs; else empty.
+def curve_alone(run: Run, results: pd.DataFrame, table: pd.DataFrame) -> str:
+    """Whether a run that follows the C(t) of another seed, blind to β, ended where runs that found theirs did.
 
-    results, table: as in `beside_seeds`.
+    Those are the one of its own seed, with which it shares initial weights, batches and noise, and the one whose curve
+    it follows. results, table: as in `beside_seeds`.
     """
-    arm = next((arm for arm in results.index if ARMS[arm].of_next_seed), None)
-    if arm is None or arm in set(table["arm"]):
-        return ""
-    source = ARMS[arm].drawn_from
-    seeds = table[table["arm"] == source]
-    own, of_seeds = (
-        joined(f"{what.label} {values[what.column]}{what.unit}" for what in PRIMARY)
-        for values in (
-            {what.column: number(what.form)(results.loc[arm, what.column]) for what in PRIMARY},
-            {what.column: _range(seeds[what.column], what.form) for what in PRIMARY},
-        )
-    )
-    among = all(
-        seeds[what.column].min() <= results.loc[arm, what.column] <= seeds[what.column].max() for what in PRIMARY
-    )
+    arm, seed = ARMS[run.config().arm], run.config().seed
+    same, curve_of = f"{arm.drawn_from}-seed{seed}", run.record()["provenance"]["curve_of"]
+    own, seeds = results.loc[arm.name], table[table["arm"] == arm.drawn_from]
+    reached = joined(f"{what.label} {number(what.form)(own[what.column])}{what.unit}" for what in PRIMARY)
+    less, within = [], True
+    for name in (same, curve_of):
+        differences = {what: own[what.column] - table.loc[name, what.column] for what in PRIMARY}
+        within &= all(abs(difference) <= what.margin for what, difference in differences.items())
+        written = (f"{number('+' + what.form)(value)}{what.unit}" for what, value in differences.items())
+        less.append(f"{joined(written)} less {name}")
+    apart = joined(f"{number(what.form)(np.ptp(seeds[what.column]))}{what.unit}" for what in PRIMARY)
     return (
-        f"{ARMS[arm].label.capitalize()} takes its C(t) from another seed's {ARMS[source].label} run and never looks "
-        f"at β: {own}; the {len(seeds)} {ARMS[source].label} runs have {of_seeds}. "
-        + (
-            "It lies among them: this one run gives no sign that the feedback does more than its curve."
-            if among
-            else "It does not lie among them: in this one run curve and feedback may not be the same."
-        )
+        f"{arm.label.capitalize()} follows the C(t) of {curve_of}, with seed {seed}, and never looks at β: {reached}; "
+        f"{' and '.join(less)}. "
+        + ("All of it is within the margins" if within else "Not all of it is within the margins")
+        + (": in this run the curve did without feedback what it does with it. " if within else ". ")
+        + f"One run is no proof: those of {ARMS[arm.drawn_from].label} lie up to {apart} apart."
     )
 
 
@@ -169,7 +167,8 @@ def goes_with(results: pd.DataFrame) -> str:
     arms = [arm for arm in results.index if not ARMS[arm].sampler]
     if len(arms) < LEAST:
         return ""
-    ranks = results.loc[arms].drop_duplicates().rank()  # a locked controller's arm may be another one's twin
+    apart = results.loc[arms].round(6).drop_duplicates()
+    ranks, twins = apart.rank(), len(arms) - len(apart)
     names = {
         "kl": "KL", "total_correlation": "total correlation", "reconstruction": "reconstruction loss",
         "in_use": "number of latents in use",
@@ -180,8 +179,9 @@ def goes_with(results: pd.DataFrame) -> str:
     ]
     written = joined(f"with the {name} {number('+.2f')(rank)}" for name, rank in found.items())
     verdict = f"here a higher MIG goes with {joined(strong)}" if strong else "here the MIG goes with none of them"
+    once = " (twins counted once)" if twins else ""
     return (
-        f"Over the {len(ranks)} arms with a likelihood the rank correlation of the MIG is {written}: {verdict} "
+        f"Over the {len(ranks)} arms with a likelihood{once} the rank correlation of the MIG is {written}: {verdict} "
         f"(from {GOES_WITH:g} on; exploratory, and arms of one family are not independent)."
     )
 

@@ -137,9 +137,9 @@ def show_traversals_of_all(shown: Comparison, data: Dataset) -> None:
                 MOST,
             ),
             shown.folder / "all_arms_traversals",
-            f"**Figure {shown.figure}.** The latents of each arm from −2 to 2, largest KL first, {MOST} at most; the "
-            "others stay where a large heart in the middle is coded. Beside a row its latent, KL in nats and the "
-            f"factor that it knows most about. {shown.size}.",
+            f"**Figure {shown.figure}.** The latents in use of each arm from −2 to 2, largest KL first, {MOST} at most "
+            "(in the title how many there are); the others stay where a large heart in the middle is coded. Beside a "
+            f"row its latent, KL in nats and the factor that it knows most about. {shown.size}.",
         )
     display(Markdown(findings.not_drawn([arm for arm in found if arm not in used])))
 

@@ -42,8 +42,9 @@ def publish(profile: Profile) -> Path:
     again = profile.only_published
     runs, once = trained_runs(profile), profile.once_to_read()
     wanted = [profile.directory / name for name in ("report.html", "table.csv", "findings.json", "dataset.json")]
+    animation = profile.directory / "figures" / "traversal.gif"
     notebook = profile.directory / "notebooks" / "04_analysis.ipynb"
-    missing = [path for path in (*wanted, notebook) if not path.exists()]
+    missing = [path for path in (*wanted, animation, notebook) if not path.exists()]
     if missing:
         make = f"make {'render' if again else 'report'} PROFILE={profile.name}"
         raise ValueError(f"{missing[0]} is missing; run {make} first.")
@@ -70,7 +71,7 @@ def publish(profile: Profile) -> Path:
         for path in wanted:
             shutil.copy2(path, fresh)
         (fresh / "figures").mkdir()  # the others are in page and notebook
-        shutil.copy2(profile.directory / "figures" / "traversal.gif", fresh / "figures")
+        shutil.copy2(animation, fresh / "figures")
         if (target / "progress.csv").exists():  # of the trainings (lib/training/progress.py)
             shutil.copy2(target / "progress.csv", fresh)
         for run in (*runs, *once):
