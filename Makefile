@@ -15,7 +15,7 @@ BIN := .venv/bin
 REPORT := results/runs/$(PROFILE)/report.html
 # One at a time per profile: a second one waits and says so. The lock ends with its process, where Snakemake's own would stay.
 SNAKEMAKE := $(BIN)/python -m lib.locks results/runs/$(PROFILE)/.report.lock \
-	$(BIN)/snakemake --nolock --cores $(CORES) --quiet rules --config profile=$(PROFILE)
+	$(BIN)/snakemake --nolock --rerun-incomplete --cores $(CORES) --quiet rules --config profile=$(PROFILE)
 # What JupyterLab adds to a notebook that it saves, beside outputs, counts and widgets.
 STRIPPED := metadata.language_info cell.metadata.editable cell.metadata.slideshow cell.metadata.jupyter
 
