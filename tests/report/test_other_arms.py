@@ -26,6 +26,7 @@ from lib.runs.run import Run, write_trace
 
 STEPS = [50, 100, 200]
 ENTROPY = 8.0
+OLD = "That is not long ago only in trainings of many epochs, so here most of it is of an earlier code."
 INFORMATION = [[0.0] * 10, [0.3, *[0.0] * 9], [0.02] * 10, [0.2, 1.25, *[0.0] * 8], [0.0, 0.4, *[0.0] * 8]]
 SHOWN = (calls.show_arms, calls.show_encoded, calls.show_at_kl, calls.show_rate_distortion, calls.show_estimates)
 
@@ -168,6 +169,8 @@ def test_whether_an_arm_differs_is_judged_by_the_margins(mig, reconstruction, se
     text = findings.in_words("vae", results)
     assert text.startswith("β stays 1: no pressure") and text.endswith(f" Against linear: {sentence}")
     assert findings.in_words("linear", results).endswith("raises. The others are compared with it.")
+    gan = findings.in_words("info_gan", results.set_axis(["linear", "info_gan"]))
+    assert "reconstruction" not in gan and gan.endswith(" beyond its margin.")
     assert "There is no linear run" in findings.in_words("vae", results.loc[["vae"]])
 
 
@@ -330,14 +333,16 @@ def test_an_estimate_is_held_against_the_exact_value_at_its_snapshot():
     frame = snapshots().assign(mutual_information=[0.0, 2.25, 3.0])
     pairs = other_arms.estimates(trace, frame)
     assert pairs["step"].tolist() == [100, 200] and pairs["bias"].tolist() == [-0.25, 1.0]  # none yet at step 50
-    text = bottleneck.bias({"information": pairs}, {"information": frame})
+    text = bottleneck.bias({"information": pairs}, {"information": frame}, 1.04)
     known = "on average over the 2 snapshots of the last two thirds of training"
     assert f"information is free +0.38 nats {known} (−0.25 to +1.00), and at its worst +1.00 nats (step 200)." in text
     assert "N = 2,880 images of the snapshots' grid, and bounded by log N = 7.97 nats" in text
     early = pd.concat([pairs, pairs.iloc[:1].assign(step=30, bias=-9.0)], ignore_index=True)
-    text = bottleneck.bias({"information": early}, {"information": frame})
+    assert text.endswith("up to an epoch ago, of 1.04 in all. " + OLD)
+    text = bottleneck.bias({"information": early}, {"information": frame}, 130.0)
+    assert text.endswith("of 130 in all.")
     assert f"+0.38 nats {known} (−0.25 to +1.00), and at its worst −9.00 nats (step 30)." in text
-    assert bottleneck.bias({}, {}).startswith("No arm that steers")
+    assert bottleneck.bias({}, {}, 1.0).startswith("No arm that steers")
 
 
 def test_the_command_names_what_is_missing():
@@ -381,8 +386,10 @@ def test_the_notebook_ends_in_all_arms(arms, smoke, grid_images, shown):
         *(["Figure 8."] if "information" in arms else []),
         "Figure 4.",
     ]  # fmt: skip
-    assert ("weights were not kept: linear, VAE and capacity, linear rule." in text) == (len(arms) > 1)
-    assert all("**One run per arm, reduced** (n = 1): 200 steps" in caption for caption in captions[1:])
+    assert ("weights were not kept: linear, VAE and capacity (linear rule)." in text) == (len(arms) > 1)
+    assert all(
+        "**One run per arm, reduced** (n = 1, seed 1; Table 2 has the settings)" in caption for caption in captions[1:]
+    )
     assert "means over n runs: 200 steps of 32 images (a reduced run" in captions[0]
     for cell in ("0.30 (z0)", "0.02 (–)", "1.25 (z1*)", "0.40 (z1*)"):
         assert text.count(cell) == len(arms)

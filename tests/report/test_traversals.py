@@ -60,7 +60,7 @@ def test_a_panel_shows_the_first_latents_of_its_arm():
     assert [axis.get_title() for axis in panels] == [
         "linear (5 of 6)",
         "VAE (2)",
-        "capacity, linear rule (1)",
+        "capacity (linear rule) (1)",
         "beta-VAE (3)",
     ]
     assert [len(axis.get_yticklabels()) for axis in panels] == [5, 2, 1, 3]

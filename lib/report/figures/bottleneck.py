@@ -18,7 +18,7 @@ def rate_distortion(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> Fi
     """D against R of every snapshot, R the KL (left) and I_q(x; z) (right); the last snapshot's point is larger.
 
     snapshots: arm -> rows of snapshots.csv; entropy: H(x) in nats of the images that they were measured on. Nothing can
-    lie in the grey area below D + R = H(x). D is on a logarithmic scale.
+    lie in the grey area below D + R = H(x). D is on a logarithmic scale; R ends a tenth beyond the largest last one.
     """
     figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.4 + legend_height(snapshots)), sharey=True)
     lowest = min(frame["reconstruction"].min() for frame in snapshots.values())
@@ -39,7 +39,7 @@ def rate_distortion(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> Fi
         axis.plot(rate, entropy - rate, color=REFERENCE_COLOUR, linestyle="--", linewidth=1.2)
         axis.fill_between(rate, entropy - rate, bottom / 10, color=REFERENCE_COLOUR, alpha=0.15, linewidth=0)
         axis.set_xlabel(label)
-        axis.set_xlim(left=0)
+        axis.set_xlim(0, 1.1 * max(frame[column].iloc[-1] for frame in snapshots.values()))
     axes[0].annotate(
         "D + R = H(x)", (0, entropy), xytext=(4, 4), textcoords="offset points", color=REFERENCE_COLOUR, fontsize=8
     )

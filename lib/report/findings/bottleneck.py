@@ -12,6 +12,7 @@ from lib.evaluation.samples import TOLERANCE
 from lib.report.effects import number
 from lib.report.other_arms import above_bound
 
+MANY = 20  # epochs from which on a posterior of an epoch ago is a recent one
 RATES = {"KL": "kl", "$I_q(x; z)$": "mutual_information"}
 
 
@@ -46,10 +47,10 @@ def bound(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> str:
     return " ".join(parts)
 
 
-def bias(estimates: Mapping[str, pd.DataFrame], snapshots: Mapping[str, pd.DataFrame]) -> str:
+def bias(estimates: Mapping[str, pd.DataFrame], snapshots: Mapping[str, pd.DataFrame], epochs: float) -> str:
     """How far off the estimates that steered were, in the last two thirds of training and before, apart.
 
-    estimates: `lib.report.other_arms.estimates`, by arm.
+    estimates: `lib.report.other_arms.estimates`, by arm; epochs: of the training.
     """
     known = {arm: frame for arm, frame in estimates.items() if len(frame)}
     if not known:
@@ -64,10 +65,12 @@ def bias(estimates: Mapping[str, pd.DataFrame], snapshots: Mapping[str, pd.DataF
             f"{number('+.2f')(worst['bias'])} nats (step {worst['step']:,.0f})"
         )
     images = snapshots[next(iter(known))]["images"].iloc[0]
+    old = " That is not long ago only in trainings of many epochs, so here most of it is of an earlier code."
     return (
         f"The estimate less the exact $I_q(x; z)$: {'; '.join(parts)}. The exact value is that of the "
         f"N = {images:,} images of the snapshots' grid, and bounded by log N = {np.log(images):.2f} nats; the estimate "
-        f"is of all {N_IMAGES:,} images, and smoothed from 0 on, so that it lags at the start."
+        f"is of all {N_IMAGES:,} images, smoothed from 0 on, each as the network last coded it in training: up to "
+        f"an epoch ago, of {epochs:.3g} in all.{old if epochs < MANY else ''}"
     )
 
 

@@ -8,6 +8,7 @@ from IPython.display import Markdown, display
 
 from lib.arms import ARMS
 from lib.data.dataset import Dataset
+from lib.dsprites import N_IMAGES
 from lib.evaluation.snapshots import RECONSTRUCTED
 from lib.files import read_json
 from lib.report.analysis import Analysis
@@ -43,9 +44,14 @@ class Comparison:
 
     @property
     def size(self) -> str:
-        """ "**One run per arm, reduced**: ..." of what shows one of each."""
+        """What is said of figures and tables that show one run of each; the first table names the settings."""
         reduced = ", reduced" if self.config.steps < paper_steps() else ""
-        return f"**One run per arm{reduced}** (n = 1): {self.settings}"
+        return f"**One run per arm{reduced}** (n = 1, seed {self.config.seed}; Table {self.table} has the settings)"
+
+    @property
+    def epochs(self) -> float:
+        """How often the training saw every image."""
+        return self.config.steps * self.config.batch_size / N_IMAGES
 
     @property
     def settings(self) -> str:
@@ -174,7 +180,7 @@ def show_rate_distortion(shown: Comparison) -> None:
         shown.folder / "all_arms_rate_distortion",
         f"**Figure {shown.figure + 3}.** Distortion against rate of every measured snapshot, the last one larger: rate "
         f"on all images of the grid, distortion on {RECONSTRUCTED:,} of them at most. Below D + R = H(x), grey, "
-        f"nothing can lie. {shown.size}.",
+        f"nothing can lie; on the right end the KL of early snapshots is cut off. {shown.size}.",
     )
     display(Markdown(bottleneck.bound(snapshots, compared.entropy)))
 
@@ -191,4 +197,4 @@ def show_estimates(shown: Comparison) -> None:
             f"**Figure {shown.figure + 4}.** The smoothed estimate of $I_q(x; z)$ that the training steered by, and "
             f"the exact value at the weight snapshots. {shown.size}.",
         )
-    display(Markdown(bottleneck.bias(estimates, compared.snapshots)))
+    display(Markdown(bottleneck.bias(estimates, compared.snapshots, shown.epochs)))
