@@ -39,7 +39,7 @@ def show(figure: Figure, path: Path, caption: str) -> None:
 
 
 def png(figure: Figure, dots_per_inch: int = DOTS_PER_INCH) -> bytes:
-    """The figure as PNG in few colours, a quarter of the bytes of all; the same bytes for the same figure; closes it."""
+    """The figure as PNG in few colours, a quarter of the bytes; the same bytes for the same figure; closes it."""
     drawn, small = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=dots_per_inch)
     plt.close(figure)
