@@ -386,7 +386,14 @@ others = compare_profile(analysis, images, figure=11 if controls else 10, table=
 # %%
 if others:
     show_arms(others)
-    paper.text("{with_more_pressure} {beside_seeds} {curve_alone} {goes_with}")
+    paper.points(
+        {
+            "with_more_pressure": "Pressure or none",
+            "beside_seeds": "Beside the seeds",
+            "curve_alone": "Curve or feedback",
+            "goes_with": "What the MIG goes with",
+        }
+    )
 
 # %%
 if others:
@@ -435,3 +442,4 @@ if others:
 # 15. Locatello et al. Challenging Common Assumptions in the Unsupervised Learning of Disentangled Representations. ICML 2019. [arXiv:1811.12359](https://arxiv.org/abs/1811.12359)
 # 16. Eastwood, Williams. A Framework for the Quantitative Evaluation of Disentangled Representations. ICLR 2018. [OpenReview By-7dz-AZ](https://openreview.net/forum?id=By-7dz-AZ)
 # 17. Kumar, Sattigeri, Balakrishnan. Variational Inference of Disentangled Latent Concepts from Unlabeled Observations. ICLR 2018. [arXiv:1711.00848](https://arxiv.org/abs/1711.00848)
+# 18. Shao et al. Rethinking Controllable Variational Autoencoders (DynamicVAE). CVPR 2022. Code: [shj1987/DynamicVAE-CVPR2022](https://github.com/shj1987/DynamicVAE-CVPR2022)

@@ -1,15 +1,19 @@
 """The paper's figures on runs with little to show: nothing settled, no latent in use, one seed or several."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from PIL import Image, ImageColor
 
 from lib.arms import ARMS
 from lib.report.figures import information, tradeoff
 from lib.report.figures.montages import traversals
 from lib.report.figures.runs import controls, traces
-from lib.report.figures.style import png
+from lib.report.figures.style import COLOURS, png
 from lib.report.tradeoff import pressures, settled_windows, with_reconstruction
 
 
@@ -77,3 +81,14 @@ def test_every_control_is_drawn_over_its_arm():
     drawn(figure)
     with pytest.raises(ValueError, match="no control among these arms"):
         controls({"linear": [frame], "linear_full": [frame]})
+
+
+def test_an_arm_keeps_its_colour_where_grey_prevails():
+    figure, axis = plt.subplots()
+    axis.imshow(np.random.default_rng(0).random((200, 200)), cmap="gray")
+    arms = {arm.colour for arm in ARMS.values()}
+    for place, colour in enumerate(arms):
+        figure.text(0.1 * place, 0.95, "X", color=colour, fontsize=14, weight="bold")
+    with Image.open(io.BytesIO(png(figure))) as picture:
+        colours = {colour for _, colour in picture.convert("RGB").getcolors()}
+    assert colours >= {ImageColor.getrgb(colour) for colour in arms} | {(255, 255, 255)} and len(colours) <= COLOURS

@@ -219,12 +219,12 @@ def test_arms_that_were_run_once_are_held_against_the_seeds():
     )
     results = pd.DataFrame({"mig_four": {"linear": 0.2, "vae": 0.15, "beta_vae": 0.3, "cyclical": 0.36}})
     assert findings.beside_seeds(results, table) == (
-        "Of 3 linear runs the MIG was 0.200 to 0.300: above them cyclical annealing; below them VAE; among them "
-        "beta-VAE. Of 2 adaptive runs the MIG was 0.100 to 0.350: above them cyclical annealing; among them VAE and "
-        "beta-VAE."
+        "Of 3 linear runs the MIG was 0.200 to 0.300; of 3 arms that were run once, 1 lie above that (cyclical "
+        "annealing), 1 below, and 1 within. Of 2 adaptive runs the MIG was 0.100 to 0.350; of 3 arms that were run "
+        "once, 1 lie above that (cyclical annealing), 0 below, and 2 within."
     )
     alone = table.loc[["a", "d"]]
-    assert findings.beside_seeds(results, alone).startswith("Of 1 linear run the MIG was 0.200: above them beta-VAE")
+    assert findings.beside_seeds(results, alone).startswith("Of 1 linear run the MIG was 0.200; of 3 arms")
     assert findings.beside_seeds(results.loc[["linear"]], table) == ""
 
 

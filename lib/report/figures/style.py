@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from PIL import ImageColor
 
 from lib.arms import ARMS
 from lib.files import write_bytes
@@ -20,6 +21,7 @@ from lib.files import write_bytes
 REFERENCE_COLOUR = "#595959"  # what is not an arm: set points, bounds
 FACTOR_LABELS = ("shape", "scale", "orientation", "position x", "position y")
 DOTS_PER_INCH = 160
+ALMOST_WHITE = 248  # of 255: what is drawn as white
 COLOURS = 64  # of a figure: edges of lines stay smooth, and a notebook of them below what code hosts show
 MARKERS = {"-": "o", "--": "s", "-.": "^", ":": "D"}  # of an arm's points, by its line: a colour may have several
 
@@ -44,8 +46,20 @@ def png(figure: Figure, dots_per_inch: int = DOTS_PER_INCH) -> bytes:
     figure.savefig(drawn, format="png", dpi=dots_per_inch)
     plt.close(figure)
     picture = PIL.Image.open(drawn).convert("RGB")
-    picture.quantize(COLOURS, kmeans=3, dither=PIL.Image.Dither.NONE).save(small, "png", optimize=True)
+    picture.quantize(palette=_palette(picture), dither=PIL.Image.Dither.NONE).save(small, "png", optimize=True)
     return small.getvalue()
+
+
+def _palette(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """COLOURS that suit the picture, the arms' own among them: where grey prevails they would be mixed otherwise."""
+    pure = np.array([ImageColor.getrgb(colour) for colour in dict.fromkeys(arm.colour for arm in ARMS.values())])
+    own = np.concatenate([pure, (pure + 255) // 2])  # and halfway to white, for edges
+    others = COLOURS - len(own)
+    found = np.array(picture.quantize(others, kmeans=3, dither=PIL.Image.Dither.NONE).getpalette()[: 3 * others])
+    found[(found.reshape(-1, 3) >= ALMOST_WHITE).all(1).repeat(3)] = 255
+    palette = PIL.Image.new("P", (1, 1))
+    palette.putpalette([*found.tolist(), *own.flatten().tolist()])
+    return palette
 
 
 def logarithmic(*axes: Axis) -> None:

@@ -90,11 +90,13 @@ def beside_seeds(results: pd.DataFrame, table: pd.DataFrame) -> str:
     parts = []
     for arm in COMPARED:
         seeds = table.loc[table["arm"] == arm, "mig_four"]
-        sides = {"above": once.index[once > seeds.max()], "below": once.index[once < seeds.min()]}
-        sides["among"] = [other for other in once.index if not any(other in side for side in sides.values())]
-        written = "; ".join(f"{side} them {joined(labels(arms))}" for side, arms in sides.items() if len(arms))
+        above, below = once.index[once > seeds.max()], once.index[once < seeds.min()]
+        named = f" ({joined(labels(above))})" if len(above) else ""
         runs = f"{len(seeds)} {ARMS[arm].label} run{'s' if len(seeds) > 1 else ''}"
-        parts.append(f"Of {runs} the MIG was {_range(seeds, '.3f')}: {written}.")
+        parts.append(
+            f"Of {runs} the MIG was {_range(seeds, '.3f')}; of {len(once)} arms that were run once, {len(above)} lie "
+            f"above that{named}, {len(below)} below, and {len(once) - len(above) - len(below)} within."
+        )
     return " ".join(parts)
 
 
@@ -216,12 +218,12 @@ def table(results: pd.DataFrame) -> pd.DataFrame:
     rows = {
         "n": ("n", number(".0f")),
         "MIG, four factors": ("mig_four", number(".3f")),
-        "reconstruction": ("reconstruction", number(".2f")),
+        "loss": ("reconstruction", number(".1f")),
         "KL": ("kl", number(".2f")),
         "I(x; z)": ("mutual_information", number(".2f")),
-        "total correlation": ("total_correlation", number(".2f")),
-        "dimension-wise KL": ("dimension_wise_kl", number(".2f")),
-        "latents in use": ("in_use", number(".3g")),
+        "TC": ("total_correlation", number(".2f")),
+        "dim.-wise KL": ("dimension_wise_kl", number(".2f")),
+        "in use": ("in_use", number(".3g")),
     }
     arms = list(results.index)
     shown = pd.DataFrame({name: results[column].map(write) for name, (column, write) in rows.items()})

@@ -96,7 +96,8 @@ def show_arms(shown: Comparison) -> None:
     display(
         Markdown(
             f"**Table {shown.table}.** The arms side by side, means over n runs: {shown.settings}. MIG by quadrature; "
-            f"losses and information in nats per image; a latent with a KL above {IN_USE:g} nats is in use."
+            "reconstruction loss, KL and its parts (I, total correlation TC, dimension-wise KL) in nats per image; in "
+            f"use: latents with a KL above {IN_USE:g} nats."
         )
     )
     display(

@@ -32,6 +32,12 @@ class Paper:
     def text(self, template: str) -> None:
         display(Markdown(fill(template, self.values)))
 
+    def points(self, titles: Mapping[str, str]) -> None:
+        """A list of the sentences named, as far as there is something to say, each behind its title."""
+        said = [f"- **{title}.** {self.values[name]}" for name, title in titles.items() if self.values[name]]
+        if said:
+            display(Markdown("\n".join(said)))
+
     def figure(self, figure: Figure, name: str, caption: str) -> None:
         show(figure, self.folder / name, fill(caption, self.values))
 
