@@ -1,7 +1,7 @@
 """I_q(x; z) while a network trains, from a bank of posteriors: what no single batch can see.
 
 From a batch of B images no estimator sees more than log B nats, and one that adds log N sees log N whatever there is.
-An objective that steers by I_q(x; z) needs many more posteriors than that: M exp(-I) of 5 or more.
+An objective that steers by I_q(x; z) needs many more posteriors than that: `sufficient`.
 """
 
 import math
@@ -10,8 +10,15 @@ import torch
 from torch import Tensor
 
 LOG_2PI = math.log(2 * math.pi)
+LEAST = 2**12  # posteriors of a bank
+ENOUGH = 8.0  # M exp(-I): the bias is about 0.2 nats there
 PART = 2**15  # posteriors of one block of log densities
 RANGE = 80.0  # of log ratios of densities: less does not count, and exp is slow where it underflows
+
+
+def sufficient(information: float) -> int:
+    """How many posteriors an estimate of about so many nats needs, M. More would be older while a network trains."""
+    return max(LEAST, math.ceil(ENOUGH * math.exp(information)))
 
 
 def mutual_information(mean: Tensor, logvar: Tensor, own: Tensor, noise: Tensor, images: int) -> Tensor:

@@ -14,8 +14,11 @@ from lib.objectives import information as objectives
 from lib.objectives import posterior_bank
 from lib.objectives.information import MarginCapacity, query_every
 from lib.objectives.posterior_bank import mutual_information
+from lib.objectives.seam import Encoded
 from lib.runs.run import Run, read_trace
+from lib.training import posterior_table
 from lib.training.engine import Engine
+from lib.training.posterior_table import PosteriorTable
 from lib.training.streams import QUERIES, stream_seed
 from lib.training.train import train
 
@@ -87,6 +90,10 @@ def test_a_bank_with_enough_posteriors_has_little_bias(latents, most):
     assert abs(found - whole) < most
 
 
+def test_a_bank_grows_with_the_information():
+    assert [posterior_bank.sufficient(nats) for nats in (0.0, 6.0, 7.0, math.log(2**13))] == [4096, 4096, 8774, 2**16]
+
+
 def margin(information, t, c_start=0.5, c_max=10.0):
     rule = MarginCapacity(c_start, c_max, 100, torch.tensor(information, dtype=torch.float64))
     return rule.set_point(torch.tensor(t), torch.tensor(0.0)).item()
@@ -119,14 +126,17 @@ class Wish:
 
     def __init__(self, config, every, images):
         self.config, self.every, self.images = config, every, images
-        self.table, self.estimate = {}, 0.0
+        self.table, self.estimate, self.counted = {}, 0.0, []
         self.integral, self.unclipped = 0.0, 1.0
 
     def ask(self, done):
-        """After `done` steps: the estimate from the table, in the order of the images, and its smoothing."""
+        """After `done` steps: the estimate from the last few steps' rows, by image, and its smoothing."""
         if done == 0 or done % self.every:
             return
-        rows = torch.stack([self.table[i] for i in sorted(self.table)])
+        steps = math.ceil(math.ceil(20 * math.exp(self.estimate)) / self.config.batch_size)
+        self.counted.append(steps)
+        newest = {i: row for step in range(max(1, done - steps + 1), done + 1) for i, row in self.table[step].items()}
+        rows = torch.stack([newest[i] for i in sorted(newest)])
         generator = torch.Generator().manual_seed(stream_seed(self.config.seed, QUERIES, done))
         own = torch.randint(len(rows), (64,), generator=generator)
         noise = torch.randn(64, self.config.latents, generator=generator)
@@ -145,6 +155,8 @@ class Wish:
 def test_the_engine_trains_by_the_estimate(arm, tiny_config, few_images, monkeypatch):
     every, size = 3, 8
     monkeypatch.setattr(objectives, "query_every", lambda steps: every)
+    monkeypatch.setattr(posterior_bank, "LEAST", 1)
+    monkeypatch.setattr(posterior_bank, "ENOUGH", 20.0)  # of about exp(0) to exp(0.5): three to five steps' rows
     config = tiny_config(arm, precision="float64", batch_size=size, steps=20, learning_rate=1e-3, ki=0.3)
     config = replace(config, anti_windup="conditional")
     wish, engine = Wish(config, every, 1_000), Engine(config, few_images)
@@ -155,8 +167,8 @@ def test_the_engine_trains_by_the_estimate(arm, tiny_config, few_images, monkeyp
     def pressure(t, mean, logvar, z, kl):
         wish.ask(t - 1)
         estimates.append(wish.estimate)
-        for i, m, v in zip(order[(t - 1) * size : t * size].tolist(), mean, logvar, strict=True):
-            wish.table[i] = torch.cat([m, v]).detach().float()
+        images = order[(t - 1) * size : t * size].tolist()
+        wish.table[t] = {i: torch.cat([m, v]).detach().float() for i, m, v in zip(images, mean, logvar, strict=True)}
         if arm == "information":
             free = wish.estimate + config.c_start
             c = min(config.c_max, free + t / 20 * (config.c_max - free))
@@ -177,8 +189,27 @@ def test_the_engine_trains_by_the_estimate(arm, tiny_config, few_images, monkeyp
     picked = [columns.index(name) for name in ("reconstruction", "kl", "beta", "set_point", "information")]
     found = engine_training(config, few_images, steps)[:, picked]
     assert 0 == estimates[2] < estimates[3] != estimates[6]
+    assert wish.counted[0] == 3 < wish.counted[-1] < 9
     # The table is in single precision, and so is the estimate.
     assert np.allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_an_image_seen_twice_counts_once_with_its_newest_posterior(tiny_config, monkeypatch):
+    monkeypatch.setattr(posterior_table, "sufficient", lambda information: 4)
+    config = tiny_config("information", batch_size=2)
+    table = PosteriorTable(objective_of("information", config), config, 5, torch.device("cpu"))
+    counted = []
+
+    def bank(mean, *rest):
+        counted.append(mean[:, 0].tolist())
+        return torch.zeros(())
+
+    monkeypatch.setattr(posterior_table, "mutual_information", bank)
+    for step, batch in enumerate([[0, 1], [2, 3], [4, 2]], start=1):
+        mean = torch.full((2, 10), float(step))
+        table.after_step(torch.tensor([0]), torch.tensor(batch), Encoded(mean, mean, mean, mean[0], mean[0, 0]), None)
+        table.estimate(step, 0.0)
+    assert counted == [[1, 1], [1, 1, 2, 2], [3, 2, 3]]  # of images 0 1, 0 1 2 3, 2 3 4
 
 
 def test_an_interrupted_run_goes_on_with_the_same_table(tiny_config, few_images, tmp_path, monkeypatch):

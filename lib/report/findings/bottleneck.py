@@ -9,10 +9,10 @@ import pandas as pd
 from lib.arms import ARMS
 from lib.dsprites import N_IMAGES
 from lib.evaluation.samples import TOLERANCE
+from lib.objectives.posterior_bank import ENOUGH
 from lib.report.effects import number
 from lib.report.other_arms import above_bound
 
-MANY = 20  # epochs from which on a posterior of an epoch ago is a recent one
 RATES = {"KL": "kl", "$I_q(x; z)$": "mutual_information"}
 
 
@@ -47,10 +47,10 @@ def bound(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> str:
     return " ".join(parts)
 
 
-def bias(estimates: Mapping[str, pd.DataFrame], snapshots: Mapping[str, pd.DataFrame], epochs: float) -> str:
+def bias(estimates: Mapping[str, pd.DataFrame], snapshots: Mapping[str, pd.DataFrame]) -> str:
     """How far off the estimates that steered were, in the last two thirds of training and before, apart.
 
-    estimates: `lib.report.other_arms.estimates`, by arm; epochs: of the training.
+    estimates: `lib.report.other_arms.estimates`, by arm.
     """
     known = {arm: frame for arm, frame in estimates.items() if len(frame)}
     if not known:
@@ -65,12 +65,11 @@ def bias(estimates: Mapping[str, pd.DataFrame], snapshots: Mapping[str, pd.DataF
             f"{number('+.2f')(worst['bias'])} nats (step {worst['step']:,.0f})"
         )
     images = snapshots[next(iter(known))]["images"].iloc[0]
-    old = " That is not long ago only in trainings of many epochs, so here most of it is of an earlier code."
     return (
         f"The estimate less the exact $I_q(x; z)$: {'; '.join(parts)}. The exact value is that of the "
         f"N = {images:,} images of the snapshots' grid, and bounded by log N = {np.log(images):.2f} nats; the estimate "
-        f"is of all {N_IMAGES:,} images, smoothed from 0 on, each as the network last coded it in training: up to "
-        f"an epoch ago, of {epochs:.3g} in all.{old if epochs < MANY else ''}"
+        f"is of all {N_IMAGES:,} images, from the posteriors of those that training saw last ({ENOUGH:.0f} exp I of "
+        "them, for I nats), each as the network coded it then, and smoothed from 0 on."
     )
 
 

@@ -8,7 +8,6 @@ from IPython.display import Markdown, display
 
 from lib.arms import ARMS
 from lib.data.dataset import Dataset
-from lib.dsprites import N_IMAGES
 from lib.evaluation.snapshots import RECONSTRUCTED
 from lib.files import read_json
 from lib.report.analysis import Analysis
@@ -47,11 +46,6 @@ class Comparison:
         """What is said of figures and tables that show one run of each; the first table names the settings."""
         reduced = ", reduced" if self.config.steps < paper_steps() else ""
         return f"**One run per arm{reduced}** (n = 1, seed {self.config.seed}; Table {self.table} has the settings)"
-
-    @property
-    def epochs(self) -> float:
-        """How often the training saw every image."""
-        return self.config.steps * self.config.batch_size / N_IMAGES
 
     @property
     def settings(self) -> str:
@@ -198,4 +192,4 @@ def show_estimates(shown: Comparison) -> None:
             f"**Figure {shown.figure + 4}.** The smoothed estimate of $I_q(x; z)$ that the training steered by, and "
             f"the exact value at the weight snapshots. {shown.size}.",
         )
-    display(Markdown(bottleneck.bias(estimates, compared.snapshots, shown.epochs)))
+    display(Markdown(bottleneck.bias(estimates, compared.snapshots)))
