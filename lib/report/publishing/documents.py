@@ -1,6 +1,7 @@
 """The paper to be read without a kernel or a script: the executed notebook made small, the page as a PDF."""
 
 import shutil
+from io import BytesIO
 from pathlib import Path
 
 import nbformat
@@ -45,9 +46,10 @@ def print_page(page: Path, target: Path) -> str | None:
     """Print a rendered report to a PDF, A4, with Chromium; returns why not, in one line, where it cannot."""
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     try:
-        from playwright.sync_api import Error, sync_playwright  # of the tests' packages
-    except ImportError:
-        return "No PDF was made: playwright is not installed."
+        import pikepdf  # both are of the tests' packages
+        from playwright.sync_api import Error, sync_playwright
+    except ImportError as error:
+        return f"No PDF was made: {error.name} is not installed."
     if chromium is None:
         return "No PDF was made: there is no Chromium on this machine."
     try:
@@ -59,5 +61,8 @@ def print_page(page: Path, target: Path) -> str | None:
             browser.close()
     except Error as error:
         return f"No PDF was made: {error.message.splitlines()[0]}"
-    write_bytes(target, content)
+    packed = BytesIO()  # Chromium writes the tags of tables as plain text: a third of the file
+    with pikepdf.open(BytesIO(content)) as printed:
+        printed.save(packed, object_stream_mode=pikepdf.ObjectStreamMode.generate)
+    write_bytes(target, packed.getvalue())
     return None
