@@ -1,7 +1,8 @@
 """Whether what is published follows: run files, tables, findings, page, notebook and README, each from the last.
 
-    python -m lib.report.publishing.verify              seconds, without the data set
-    python -m lib.report.publishing.verify --full RUN   evaluates the weights of a published run anew, too: minutes
+    python -m lib.report.publishing.verify                  seconds, without the data set
+    python -m lib.report.publishing.verify --paper PROFILE  draws its paper once more, too, and compares it: minutes
+    python -m lib.report.publishing.verify --full RUN       evaluates the weights of a published run anew, too: minutes
 
 Says of every number that does not follow where it stands, and exits with 1. Pages of older code are compared as far as
 today's tables have the same rows.
@@ -33,6 +34,7 @@ from lib.report.publishing.rederived import (
     check_snapshots,
     differences,
 )
+from lib.report.publishing.redrawn import check_paper
 from lib.runs.profiles import Profile, load_profile, published_profiles
 from lib.runs.run import Run
 
@@ -137,15 +139,25 @@ def _tried(one: Callable[[Any], Iterator[str]], subject: Any) -> Iterator[str]:
         yield str(error)
 
 
+def _published(name: str, profiles: list[Profile]) -> Profile:
+    for profile in profiles:
+        if profile.name == name:
+            return profile
+    sys.exit(f"{name} is not published; name one of {', '.join(profile.name for profile in profiles)}.")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m lib.report.publishing.verify",
         description="Check that the published results follow from one another.",
     )
     parser.add_argument("--full", metavar="RUN", type=Path, help="a published run whose weights to evaluate anew")
+    parser.add_argument("--paper", metavar="PROFILE", help="a published profile whose paper to draw once more")
     arguments, profiles = parser.parse_args(), published_profiles()
     found = [problem for profile in profiles for problem in _tried(check, profile)]
     found += _tried(check_readme, profiles)
+    if arguments.paper is not None:
+        found += _tried(check_paper, _published(arguments.paper, profiles))
     if arguments.full is not None:
         found += _tried(check_weights, Run(arguments.full))
     if found:
