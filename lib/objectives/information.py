@@ -60,6 +60,9 @@ class Steered:
     def initial_state(self) -> Tensor:
         return torch.cat([self.controlled.initial_state(), torch.zeros(1, dtype=torch.float64)])
 
+    def estimated(self, state: Tensor) -> Tensor:
+        return state[-1]
+
     def informed(self, state: Tensor, estimate: Tensor) -> Tensor:
         return torch.cat([state[:-1], torch.lerp(state[-1], estimate.double(), SMOOTHING).view(1)])
 

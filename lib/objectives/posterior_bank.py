@@ -11,14 +11,17 @@ from torch import Tensor
 
 LOG_2PI = math.log(2 * math.pi)
 LEAST = 2**12  # posteriors of a bank
-ENOUGH = 8.0  # M exp(-I): the bias is about 0.2 nats there
+ENOUGH = 8.0  # M exp(-I): simulated, the bias is 0.2 nats at most
 PART = 2**15  # posteriors of one block of log densities
 RANGE = 80.0  # of log ratios of densities: less does not count, and exp is slow where it underflows
 
 
 def sufficient(information: float) -> int:
-    """How many posteriors an estimate of about so many nats needs, M. More would be older while a network trains."""
-    return max(LEAST, math.ceil(ENOUGH * math.exp(information)))
+    """How many posteriors an estimate of about so many nats needs, M. More would be older while a network trains.
+
+    LEAST where the information is not a number: that a training has diverged is for its trace to say.
+    """
+    return LEAST if math.isnan(information) else max(LEAST, math.ceil(ENOUGH * math.exp(information)))
 
 
 def mutual_information(mean: Tensor, logvar: Tensor, own: Tensor, noise: Tensor, images: int) -> Tensor:

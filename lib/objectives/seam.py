@@ -94,6 +94,10 @@ class Informed(Objective, Protocol):
 
     query_every: int  # steps between two estimates
 
+    def estimated(self, state: Tensor) -> Tensor:
+        """I_q(x; z) [] as the state [S] has it, nats."""
+        ...
+
     def informed(self, state: Tensor, estimate: Tensor) -> Tensor:
         """The state [S] with a new estimate [] in it, nats."""
         ...

@@ -15,7 +15,7 @@ QUERIED = 64  # draws of an estimate
 
 
 class PosteriorTable:
-    """A table [N, 2 J] that costs no forward pass, and of which the newest rows count. float32, 59 MB for dSprites.
+    """A table [N, 2 J] that costs no forward pass, and of which the newest rows count. 65 MB for dSprites.
 
     A posterior that has jittered by half a standard deviation since it was written does little harm; a drift that all
     share adds up to a nat or so (both simulated), and rows of a code with less information take some away (seen). So
@@ -33,14 +33,16 @@ class PosteriorTable:
     def prepare(self, step: int, carried: Tensor) -> int:
         every = self.objective.query_every
         if step % every == 0 and step != self._queried:
-            carried.copy_(self.objective.informed(carried, self.estimate(step, carried[-1].item())))
+            carried.copy_(
+                self.objective.informed(carried, self.estimate(step, self.objective.estimated(carried).item()))
+            )
             self._queried = step
         return every - step % every
 
     def estimate(self, step: int, before: float) -> Tensor:
         """I_q(x; z) [] in nats, from draws that the seed and the step decide; before: what it was, about."""
-        steps = -(-sufficient(before) // self._batch)  # that wrote the rows
-        rows = self.table[self.written > max(0, step - steps)]
+        oldest = step - -(-sufficient(before) // self._batch)  # the last step whose rows do not count
+        rows = self.table[self.written > max(0, oldest)]
         generator = Generator().manual_seed(stream_seed(self.seed, QUERIES, step))
         own = torch.randint(len(rows), (QUERIED,), generator=generator).to(rows.device)
         mean, logvar = rows.chunk(2, 1)

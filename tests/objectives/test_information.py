@@ -91,6 +91,7 @@ def test_a_bank_with_enough_posteriors_has_little_bias(latents, most):
 
 
 def test_a_bank_grows_with_the_information():
+    assert posterior_bank.sufficient(math.nan) == 4096  # that a training has diverged is for its trace to say
     assert [posterior_bank.sufficient(nats) for nats in (0.0, 6.0, 7.0, math.log(2**13))] == [4096, 4096, 8774, 2**16]
 
 
@@ -214,6 +215,7 @@ def test_an_image_seen_twice_counts_once_with_its_newest_posterior(tiny_config, 
 
 def test_an_interrupted_run_goes_on_with_the_same_table(tiny_config, few_images, tmp_path, monkeypatch):
     monkeypatch.setattr(objectives, "query_every", lambda steps: 5)
+    monkeypatch.setattr(posterior_bank, "LEAST", 100)  # six steps' rows or more, not all
     monkeypatch.setattr("lib.training.train.LOOK", {"cpu": 10})
     monkeypatch.setattr("lib.training.train.LEAST_SECONDS", 0)
     config = tiny_config("information", steps=30, checkpoint_every=10)

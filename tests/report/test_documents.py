@@ -91,11 +91,13 @@ def test_a_chromium_that_does_not_start_is_said_in_one_line(tmp_path, monkeypatc
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)")
 def test_a_page_is_printed(tmp_path):
+    pikepdf = pytest.importorskip("pikepdf")
     page = tmp_path / "a.html"
     style = "<style>@media print { p { break-after: page } }</style>"
     page.write_text(f"{style}<h1>Title</h1><h2>First</h2><p>One<p>Two<h2>Second</h2><p>Three")
     assert print_page(page, tmp_path / "a.pdf") is None
-    with pytest.importorskip("pikepdf").open(tmp_path / "a.pdf") as printed, printed.open_outline() as outline:
+    assert b"/ObjStm" in (tmp_path / "a.pdf").read_bytes()  # its objects are packed
+    with pikepdf.open(tmp_path / "a.pdf") as printed, printed.open_outline() as outline:
         assert len(printed.pages) == 3
         assert "/StructTreeRoot" in printed.Root  # its headings and tables, for screen readers
         assert [(item.title, [part.title for part in item.children]) for item in outline.root] == [

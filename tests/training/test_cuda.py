@@ -39,9 +39,11 @@ def test_captured_steps_reproduce_the_reference_loop(
     assert np.allclose(values[:, columns], expected, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("arm", ["linear", "information"])
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
-def test_captured_steps_have_the_bits_of_launched_ones(precision, tiny_config, images_there, monkeypatch):
-    config = tiny_config(precision=precision, device="cuda")
+def test_captured_steps_have_the_bits_of_launched_ones(arm, precision, tiny_config, images_there, monkeypatch):
+    monkeypatch.setattr("lib.objectives.information.query_every", lambda steps: 20)
+    config = tiny_config(arm, precision=precision, device="cuda")
     with reproducible(1, precision == "tf32"):
         capturing, launching = (Lockstep([Engine(config, images_there)]) for _ in range(2))
         captured = capturing.run(50)[0]

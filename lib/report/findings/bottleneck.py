@@ -9,7 +9,7 @@ import pandas as pd
 from lib.arms import ARMS
 from lib.dsprites import N_IMAGES
 from lib.evaluation.samples import TOLERANCE
-from lib.objectives.posterior_bank import ENOUGH
+from lib.objectives.posterior_bank import ENOUGH, LEAST
 from lib.report.effects import number
 from lib.report.other_arms import above_bound
 
@@ -68,8 +68,9 @@ def bias(estimates: Mapping[str, pd.DataFrame], snapshots: Mapping[str, pd.DataF
     return (
         f"The estimate less the exact $I_q(x; z)$: {'; '.join(parts)}. The exact value is that of the "
         f"N = {images:,} images of the snapshots' grid, and bounded by log N = {np.log(images):.2f} nats; the estimate "
-        f"is of all {N_IMAGES:,} images, from the posteriors of those that training saw last ({ENOUGH:.0f} exp I of "
-        "them, for I nats), each as the network coded it then, and smoothed from 0 on."
+        f"$\\hat I$ is of all {N_IMAGES:,} images, from the posteriors of those that training saw last "
+        f"(${ENOUGH:.0f} \\exp \\hat I$ of them, {LEAST:,} at least, all at most), each as the network coded it then, "
+        "and smoothed from 0 on."
     )
 
 

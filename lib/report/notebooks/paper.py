@@ -56,7 +56,8 @@ def write_paper(a: Analysis) -> Paper:
     found = findings(a)
     write_csv(a.profile.directory / "table.csv", a.table.reset_index())
     write_json(a.profile.directory / "findings.json", found)
-    show_origin(data=a.runs[0].record()["provenance"]["data_sha256"])
+    folder = "/".join(("results", *a.runs[0].path.parent.parts[-2:]))
+    show_origin(data=a.runs[0].record()["provenance"]["data_sha256"], runs=folder)
     return Paper(named_values(a) | found, a.folder)
 
 
@@ -86,6 +87,5 @@ def conditions(a: Analysis) -> str:
         f"Everywhere: n = {n} run{'s' if n > 1 else ''} per arm; {label(*a.runs)}"
         + (f"; longer: {per_arm(other, 'steps', ',.0f')} steps" if len(other) else "")
         + (f"; tables show means ± standard deviations, pictures seed {a.profile.seeds[0]}" if n > 1 else "")
-        + "; losses, KL and C are in nats per image. "
-        + (f"Read from `results/published/{a.profile.name}`." if a.published else "Measured here.")
+        + "; losses, KL and C are in nats per image."
     )

@@ -34,5 +34,5 @@ def foot(origins: Iterable[Mapping[str, str]]) -> str:
 
 WORDS = {
     "commit": "Commit", "code": "state of the code", "date": "run on", "versions": "with",
-    "data": "data set SHA-256",
+    "data": "data set SHA-256", "runs": "runs read from",
 }  # fmt: skip

@@ -59,10 +59,10 @@ def print_page(page: Path, target: Path) -> str | None:
             opened.goto(page.absolute().as_uri(), wait_until="load")
             content = opened.pdf(format="A4", prefer_css_page_size=True, outline=True, tagged=True)
             browser.close()
-    except Error as error:
-        return f"No PDF was made: {error.message.splitlines()[0]}"
-    packed = BytesIO()  # Chromium writes the tags of tables as plain text: a third of the file
-    with pikepdf.open(BytesIO(content)) as printed:
-        printed.save(packed, object_stream_mode=pikepdf.ObjectStreamMode.generate)
+        packed = BytesIO()  # Chromium writes the tags of tables as plain text: a third of the file
+        with pikepdf.open(BytesIO(content)) as printed:
+            printed.save(packed, object_stream_mode=pikepdf.ObjectStreamMode.generate)
+    except (Error, pikepdf.PdfError) as error:
+        return f"No PDF was made: {str(error).splitlines()[0]}"
     write_bytes(target, packed.getvalue())
     return None

@@ -154,10 +154,10 @@ def main() -> None:
     parser.add_argument("--full", metavar="RUN", type=Path, help="a published run whose weights to evaluate anew")
     parser.add_argument("--paper", metavar="PROFILE", help="a published profile whose paper to draw once more")
     arguments, profiles = parser.parse_args(), published_profiles()
+    drawn = [_published(arguments.paper, profiles)] if arguments.paper is not None else []
     found = [problem for profile in profiles for problem in _tried(check, profile)]
     found += _tried(check_readme, profiles)
-    if arguments.paper is not None:
-        found += _tried(check_paper, _published(arguments.paper, profiles))
+    found += [problem for profile in drawn for problem in _tried(check_paper, profile)]
     if arguments.full is not None:
         found += _tried(check_weights, Run(arguments.full))
     if found:
