@@ -307,6 +307,27 @@ def test_code_is_folded_until_asked_for(browser, report: Path) -> None:
         assert not code.first.is_visible()
 
 
+def test_in_print_a_heading_is_followed_by_what_it_heads(browser, tmp_path: Path) -> None:
+    """Nothing that takes no room stands between them: a page could end there."""
+    cells = [
+        new_markdown_cell("# Title\n\nText."),
+        new_markdown_cell("## Scores\n\n### All"),
+        code("display(figures.scores(table))", displayed(png(traces())), caption("**Figure 1.** Scores.")),
+    ]
+    nbformat.write(new_notebook(cells=cells), tmp_path / "04_analysis.ipynb")
+    with Visit(browser, build(tmp_path / "report.html", tmp_path / "04_analysis.ipynb"), 794) as visit:
+        visit.page.emulate_media(media="print")
+        followed = visit.page.eval_on_selector_all(
+            "main h2, main h3",
+            """headings => headings.map(heading => {
+                 let next = heading.nextElementSibling;
+                 while (next && getComputedStyle(next).display === "none") next = next.nextElementSibling;
+                 return [next.tagName, next.getBoundingClientRect().height > 0];
+               })""",
+        )
+    assert followed == [["H3", True], ["FIGURE", True]]
+
+
 def test_reads_without_scripts(browser, report: Path) -> None:
     with Visit(browser, report, 360, java_script_enabled=False) as visit:
         visit.page.click("#contents summary")
