@@ -17,6 +17,7 @@ DIFFERENCE = {"adaptive": 1.0, "linear": -1.0}  # the primary contrast: written 
 LATE_DIFFERENCE = {"adaptive": 1.0, "linear_full": -1.0}  # of the two rules, both arriving at C_max at the end
 ARRIVAL = {"linear_full": 1.0, "linear": -1.0}  # late against early, both by the clock
 SEEING = {"adaptive": 1.0, "random_hold": -1.0}  # the rule against one that advances as often, blind to beta
+SLOWNESS = {"slow_then_hold": 1.0, "linear": -1.0}  # both by the clock, with as many steps at C_max
 # Everything else is exploratory; a comparison is made where its arms are among the runs.
 EXPLORATORY = {
     "the rule, both late: adaptive − linear full-length": LATE_DIFFERENCE,
@@ -26,10 +27,7 @@ EXPLORATORY = {
     "interaction of rule and lateness": {"adaptive": 1.0, "linear_full": -1.0, "adaptive_hold": -1.0, "linear": 1.0},
     "what seeing β adds: adaptive − random hold": SEEING,
     "no feedback, another seed's C(t): adaptive − matched curve": {"adaptive": 1.0, "matched_curve": -1.0},
-    "a slower ramp and longer training, same time at the last C: slow then held − linear": {
-        "slow_then_hold": 1.0,
-        "linear": -1.0,
-    },
+    "a slower ramp and longer training, same time at the last C: slow then held − linear": SLOWNESS,
 }
 
 

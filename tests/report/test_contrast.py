@@ -82,6 +82,19 @@ def test_what_is_left_without_seeing_beta():
     assert less.endswith("that seeing β adds something is told from chance.")
 
 
+def test_what_a_slow_rise_by_the_clock_does():
+    arms = {"linear": [0.1, 0.2], "adaptive": [0.4, 0.5]}
+    assert contrast.slow_clock(runs(arms)) == ""
+    higher = runs(arms | {"slow_then_hold": [0.5, 0.61]}).assign(steps=[100] * 4 + [160] * 2)
+    text = contrast.slow_clock(higher)
+    assert text in contrast.evidence(higher)["controls"] and "exploratory, 160 steps): MIG +0.405 [" in text
+    assert text.endswith("without β a slow rise gives a higher MIG.")
+    lower = contrast.slow_clock(runs(arms | {"slow_then_hold": [0.05, 0.151]}).assign(steps=1))
+    assert lower.endswith("without β a slow rise gives a lower MIG.")
+    unsure = contrast.slow_clock(runs(arms | {"slow_then_hold": [0.1, 0.9]}).assign(steps=1))
+    assert unsure.endswith("what a slow rise does is uncertain.")
+
+
 def test_exploratory_comparisons_are_told_from_chance_one_by_one():
     arms = {"linear": [0.1, 0.2, 0.3], "adaptive": [0.4, 0.51, 0.6], "linear_full": [0.38, 0.5, 0.61]}
     text = contrast.told(runs(arms))

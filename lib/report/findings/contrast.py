@@ -11,6 +11,7 @@ from lib.report.effects import (
     DIFFERENCE,
     LATE_DIFFERENCE,
     SEEING,
+    SLOWNESS,
     by_seed,
     effect,
     effect_text,
@@ -137,6 +138,20 @@ def seeing_beta(table: pd.DataFrame) -> str:
     )
 
 
+def slow_clock(table: pd.DataFrame) -> str:
+    """What a slower ramp by the clock does that is then held as long; empty where that was not run."""
+    if not set(SLOWNESS) <= set(table["arm"]):
+        return ""
+    steps = table.loc[table["arm"] == "slow_then_hold", "steps"].iloc[0]
+    mean, half = effect(table, MIG.column, SLOWNESS)
+    outcome = "gives a higher MIG" if mean > 0 else "gives a lower MIG"
+    shown = f"without β a slow rise {outcome}" if told_from_chance(mean, half) else "what a slow rise does is uncertain"
+    return (
+        "When C rises by the clock, but slowly, and is then held as long as in linear (slow then held − linear, "
+        f"exploratory, {steps:,} steps): {_effects(table, SLOWNESS)}; {shown}."
+    )
+
+
 def told(table: pd.DataFrame) -> str:
     """Which exploratory comparisons are told from chance, each taken alone; empty where there are none."""
     compared = exploratory(table["arm"])
@@ -199,5 +214,5 @@ def evidence(table: pd.DataFrame) -> dict[str, str]:
     return {
         "differences": found(table),
         "brackets": how_sure_overall(table),
-        "controls": sentences(same_arrival(table), seeing_beta(table)),
+        "controls": sentences(same_arrival(table), seeing_beta(table), slow_clock(table)),
     }
