@@ -73,7 +73,7 @@ def test_runs_are_trained_measured_and_found_again(results, few_images, monkeypa
     assert "adaptive-seed1-" in capsys.readouterr().out
     for run in planned[1]:
         assert {path.name for path in run.path.iterdir()} >= {"run.json", "evaluation.json", "snapshots.csv"}
-        monkeypatch.setattr("lib.evaluation.evaluate.measure_images", None)  # measuring again would fail
+        monkeypatch.setattr("lib.evaluation.evaluate.encode_images", None)  # measuring again would fail
         evaluate(run, replace(few_images, sha256=run.record()["provenance"]["data_sha256"]), planned[2])
 
 

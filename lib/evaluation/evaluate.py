@@ -13,11 +13,18 @@ from torch import Tensor
 from lib import mig
 from lib.data.dataset import Dataset
 from lib.dsprites import FACTOR_NAMES
-from lib.evaluation.posteriors import check_measurable, evaluation_grid, measure_images, write_posterior
+from lib.evaluation.posteriors import (
+    check_measurable,
+    decode_posteriors,
+    encode_images,
+    evaluation_grid,
+    write_posterior,
+)
 from lib.evaluation.records import kept
 from lib.files import sha256, write_sealed
 from lib.information import decompose
 from lib.model import kl_per_image, kl_per_latent
+from lib.progress import Progress
 from lib.runs.provenance import provenance
 from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig
@@ -79,17 +86,15 @@ def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool =
     device = choose_device(training.device)
     with reproducible(training.threads):
         indices, sizes = evaluation_grid(config.position_stride)
-        mean, logvar, loss = measure_images(
-            run.load_model(layers=FAST),
-            data.to(device),
-            indices,
-            config.evaluation_batch,
-            config.evaluation_seed,
-            progress,
-        )
+        model, data = run.load_model(layers=FAST), data.to(device)
+        batch, seed = config.evaluation_batch, config.evaluation_seed
+        with Progress(total=2 * len(indices), desc="evaluation", unit="image", unit_scale=True, mininterval=2,
+                      disable=not progress, dynamic_ncols=True) as bar:  # fmt: skip
+            mean, logvar = encode_images(model, data, indices, batch, bar)
+            loss = decode_posteriors(model, data, indices, mean, logvar, batch, seed, bar)
         on_device = mean.to(device), logvar.to(device)
         measures = measure_information(*on_device, sizes, config, progress)
-        generator = torch.Generator().manual_seed(config.evaluation_seed)
+        generator = torch.Generator().manual_seed(seed)
         decomposition = decompose(*on_device, config.decomposition_samples, generator, progress)
     write_posterior(run, indices, mean, logvar, loss, sizes)
     content = {

@@ -1,7 +1,6 @@
 """The posteriors of a grid of images under a trained network: computed once, written into the run's directory, read."""
 
 import math
-from collections.abc import Iterator
 
 import h5py
 import torch
@@ -24,43 +23,33 @@ def evaluation_grid(position_stride: int) -> tuple[Tensor, tuple[int, ...]]:
     return torch.from_numpy(factors_to_indices(factors.numpy())), sizes
 
 
-def _encode_in_batches(
-    model: VAE, data: Dataset, indices: Tensor, batch: int, bar: Progress
-) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Batch by batch: rows [B] of `indices`, images [B, 1, 64, 64], posterior mean and logvar [B, J]; moves `bar`."""
-    model = model.to(data.packed.device).to(memory_format=torch.channels_last)
-    for rows in torch.arange(len(indices)).split(batch):
-        images = data.images(indices[rows].to(data.packed.device))
-        yield rows, images, *model.encode(images)
-        bar.update(len(rows))
-
-
 @torch.inference_mode()
 def encode_images(model: VAE, data: Dataset, indices: Tensor, batch: int, bar: Progress) -> tuple[Tensor, Tensor]:
     """Posterior mean [N, J] and logvar [N, J] of the images, in float32; `bar` counts images."""
-    mean, logvar = torch.empty(2, len(indices), model.from_latents.in_features)
-    for rows, _, mu, lv in _encode_in_batches(model, data, indices, batch, bar):
-        mean[rows], logvar[rows] = mu.cpu(), lv.cpu()
-    return mean, logvar
+    device, mean_logvar = data.packed.device, torch.empty(2, len(indices), model.from_latents.in_features)
+    model = model.to(device).to(memory_format=torch.channels_last)
+    for rows in torch.arange(len(indices)).split(batch):
+        mean_logvar[:, rows] = torch.stack(model.encode(data.images(indices[rows].to(device)))).cpu()
+        bar.update(len(rows))
+    return mean_logvar[0], mean_logvar[1]
 
 
 @torch.inference_mode()
-def measure_images(
-    model: VAE, data: Dataset, indices: Tensor, batch: int, seed: int, progress: bool = True
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Posterior mean [N, J], logvar [N, J] and reconstruction loss [N] (nats) of the images, in float32.
+def decode_posteriors(
+    model: VAE, data: Dataset, indices: Tensor, mean: Tensor, logvar: Tensor, batch: int, seed: int, bar: Progress
+) -> Tensor:
+    """Reconstruction loss [N] (nats) of the images from their posteriors [N, J], in float32; `bar` counts images.
 
     z is sampled once per image, from `seed`, independent of the batch size and of the other images' values.
     """
-    noise = torch.randn(len(indices), model.from_latents.in_features, generator=torch.Generator().manual_seed(seed))
-    mean, logvar, loss = torch.empty_like(noise), torch.empty_like(noise), torch.empty(len(indices))
-    with Progress(total=len(indices), desc="evaluation", unit="image", unit_scale=True, mininterval=2,
-              disable=not progress, dynamic_ncols=True) as bar:  # fmt: skip
-        for rows, images, mu, lv in _encode_in_batches(model, data, indices, batch, bar):
-            logits = model.decode(reparameterise(mu, lv, noise[rows].to(mu.device)))
-            mean[rows], logvar[rows] = mu.cpu(), lv.cpu()
-            loss[rows] = reconstruction_loss(logits, images).cpu()
-    return mean, logvar, loss
+    z = reparameterise(mean, logvar, torch.randn(mean.shape, generator=torch.Generator().manual_seed(seed)))
+    device, loss = data.packed.device, torch.empty(len(indices))
+    model = model.to(device).to(memory_format=torch.channels_last)
+    for rows in torch.arange(len(indices)).split(batch):
+        images = data.images(indices[rows].to(device))
+        loss[rows] = reconstruction_loss(model.decode(z[rows].to(device)), images).cpu()
+        bar.update(len(rows))
+    return loss
 
 
 def check_measurable(run: Run, data: Dataset) -> None:

@@ -19,7 +19,7 @@ from lib import mig
 from lib.arms import arrival, objective_of
 from lib.data.dataset import Dataset
 from lib.dsprites import FACTOR_NAMES
-from lib.evaluation.posteriors import check_measurable, encode_images, evaluation_grid, measure_images
+from lib.evaluation.posteriors import check_measurable, decode_posteriors, encode_images, evaluation_grid
 from lib.evaluation.records import kept
 from lib.files import reading, sha256, write_sealed, write_text
 from lib.information import decompose
@@ -35,7 +35,7 @@ from lib.training.layers import FAST
 
 # What a row of snapshots.csv depends on; `snapshots_measured` decides only which rows there are.
 SETTINGS = ("snapshot_position_stride", "decomposition_samples", "evaluation_seed", "evaluation_batch")
-RECONSTRUCTED = 16_384  # images of the grid, at most: decoding takes twice as long as all the rest
+RECONSTRUCTED = 16_384  # images of the grid, at most: decoding all would take as long again
 # Columns, one per factor, for what the latent that knows most of it knows of it; tables of older code lack them.
 BEST = {name: f"information_{name}" for name in FACTOR_NAMES}
 
@@ -105,23 +105,21 @@ def _measure(
     training = run.config()
     device = choose_device(training.device)
     indices, sizes = evaluation_grid(config.snapshot_position_stride)
-    drawn = torch.randperm(len(indices), generator=Generator().manual_seed(config.evaluation_seed))[:RECONSTRUCTED]
-    some = indices[drawn.sort().values]
+    batch, seed = config.evaluation_batch, config.evaluation_seed
+    some = torch.randperm(len(indices), generator=Generator().manual_seed(seed))[:RECONSTRUCTED].sort().values
     record = {"config": config.only(SETTINGS), "factor_sizes": list(sizes), "provenance": provenance(device)}
     if rows.empty:  # rows of other settings go first, so that the new record never stands beside them
         (run.path / "snapshots.csv").unlink(missing_ok=True)
     trace, data = read_trace(run.path / "trace.h5"), data.to(device)
     with reproducible(training.threads), Progress(
-        total=len(files) * len(indices), desc="snapshots", unit="image", unit_scale=True, mininterval=2,
+        total=len(files) * (len(indices) + len(some)), desc="snapshots", unit="image", unit_scale=True, mininterval=2,
         disable=not progress, dynamic_ncols=True,
     ) as bar:  # fmt: skip
         for step, path in files.items():
             started = time.perf_counter()
             model = run.load_model(path, FAST)
-            mean, logvar = encode_images(model, data, indices, config.evaluation_batch, bar)
-            *_, loss = measure_images(
-                model, data, some, config.evaluation_batch, config.evaluation_seed, progress=False
-            )
+            mean, logvar = encode_images(model, data, indices, batch, bar)
+            loss = decode_posteriors(model, data, indices[some], mean[some], logvar[some], batch, seed, bar)
             row = {
                 "step": step,
                 "images": len(indices),

@@ -10,8 +10,9 @@ from lib import mig
 from lib.data.dataset import Dataset
 from lib.dsprites import FACTOR_SIZES, N_IMAGES, indices_to_factors
 from lib.evaluation.evaluate import evaluate
-from lib.evaluation.posteriors import evaluation_grid, measure_images, read_posterior
+from lib.evaluation.posteriors import decode_posteriors, encode_images, evaluation_grid, read_posterior
 from lib.model import VAE, initialise
+from lib.progress import Progress
 from lib.report.tables import run_table
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run
@@ -37,10 +38,14 @@ def test_measured_values_do_not_depend_on_the_batch_and_agree_with_a_plain_loop(
     model = VAE()
     initialise(model, 0)
     indices = torch.arange(50)
-    mean, logvar, loss = measure_images(model.eval(), few_images, indices, batch=50, seed=5, progress=False)
-    for values, again in zip(
-        (mean, logvar, loss), measure_images(model, few_images, indices, 7, 5, progress=False), strict=True
-    ):
+
+    def measured(batch):
+        with Progress(total=2 * len(indices), disable=True) as bar:
+            posteriors = encode_images(model, few_images, indices, batch, bar)
+            return *posteriors, decode_posteriors(model, few_images, indices, *posteriors, batch, 5, bar)
+
+    mean, logvar, loss = measured(50)
+    for values, again in zip((mean, logvar, loss), measured(7), strict=True):
         assert torch.allclose(values, again, rtol=1e-4, atol=1e-5)
     noise = torch.randn(50, 10, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
