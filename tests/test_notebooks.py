@@ -3,8 +3,10 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jupytext
@@ -237,6 +239,38 @@ def test_a_notebook_runs_from_its_own_folder_and_loads_the_complete_run(checkout
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert weights.stat().st_mtime_ns == stamp
+
+
+def test_a_killed_report_is_finished_by_the_same_command(checkout, smoke):
+    """Snakemake refuses what a killed job may have left half-made, unless it is told to make it again."""
+    tools = checkout / "bin"
+    tools.mkdir()
+    for name, command in (("python", ""), ("snakemake", "-m snakemake")):
+        (tools / name).write_text(f'#!/bin/sh\nPYTHONPATH={checkout} exec {sys.executable} {command} "$@"\n')
+        (tools / name).chmod(0o755)
+    (tools / ".installed").touch()
+    report = ["make", f"BIN={tools}", "report", "PROFILE=smoke"]
+    notebook = smoke / "notebooks" / "training-linear-seed1.ipynb"
+    for made in (notebook, smoke / "report.html"):
+        made.unlink()
+    weights = smoke / "linear-seed1" / "weights.safetensors"
+    stamp, begun = weights.stat().st_mtime_ns, checkout / ".snakemake" / "incomplete"
+    process = subprocess.Popen(
+        report, cwd=checkout, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    for _ in range(1200):
+        if begun.is_dir() and any(begun.iterdir()):
+            break
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    refused = in_checkout(checkout, "snakemake", "--nolock", "--cores", "2", "--config", "profile=smoke")
+    assert refused.returncode and "IncompleteFilesException" in refused.stdout + refused.stderr
+    done = subprocess.run(report, cwd=checkout, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert f"The report: {smoke / 'report.html'}" in done.stdout
+    assert notebook.exists() and weights.stat().st_mtime_ns == stamp
 
 
 def text_of(notebook: Path) -> str:
