@@ -53,7 +53,7 @@ lock:
 test: $(BIN)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile # what the tests of a file share is made once
 
 test-long: $(BIN)/.installed
 	$(BIN)/python -m pytest -m long --result results/benchmarks/test_long.json
