@@ -9,7 +9,13 @@ from functools import partial
 
 from torch import Tensor
 
-from lib.objectives import Objective, ObjectiveSettings, controlled, controlled_as_published
+from lib.objectives import (
+    Objective,
+    ObjectiveSettings,
+    controlled,
+    controlled_as_published,
+    controlled_without_lock,
+)
 from lib.objectives.capacity import capacity
 from lib.objectives.clocks import EarlyRamp, Staircase, always_at_maximum
 from lib.objectives.dynamic import dynamic_vae
@@ -102,7 +108,7 @@ _ROWS = (
         "The KL is pressed down to C from above and lifted to it from below; C is early at its maximum."),
     Arm("dynamic_vae", dynamic_vae, Staircase, "DynamicVAE", "#009E73", ":", "[18]", "05_other_arms",
         "A controller lets β down from far above while the clock raises C: nearly closed at first, then opened."),
-    Arm("fixed_set_point", controlled, always_at_maximum, "C fixed at its maximum", "#56B4E9", ":",
+    Arm("fixed_set_point", controlled_without_lock, always_at_maximum, "C fixed at its maximum", "#56B4E9", ":",
         "control", "05_other_arms",
         "A controller holds the KL at C, which is at its maximum from the first step.",
         beside="linear"),
@@ -123,7 +129,7 @@ _ROWS = (
         least_batch=2),
     Arm("total_correlation", information_alone, linear_to_most, "I held + TC pressed", "#D55E00", ":",
         "the report, [12]", "05_other_arms",
-        "A controller holds the estimated information at C; the total correlation is pressed beside it.",
+        "A controller is to hold the estimated information at C; the total correlation is pressed beside it.",
         least_batch=2),
     # No likelihood, and no KL to press on: codes that can be read off the samples of a GAN.
     Arm("info_gan", info_gan, None, "InfoGAN", "#E69F00", ":", "[8]", "05_other_arms",

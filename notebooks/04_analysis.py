@@ -378,7 +378,12 @@ total correlation and dimension-wise KL."""
 # ## Other methods
 #
 # The report argues with methods that it did not run. The same harness takes them, one row of `lib/arms.py` each, on the images, network, initial weights,
-# batches and noise of the first seed; notebook 05 trains one, and shows what it adds to the loss.
+# batches and noise of the first seed; notebook 05 trains one, and shows what it adds to the loss, its source and where it departs from that.
+#
+# Three departures matter. DynamicVAE's gains are multiplied by how much shorter the training is here than its own of 2 million steps. Total correlation is
+# estimated by stratified sampling: minibatch-weighted sampling comes out up to $(J - 1) \log N$ = 121.6 nats too high ($J$ = 10 latents, $N$ = 737,280
+# images). InfoGAN's generator is the decoder of all arms, without batch normalisation, and its learning rate was chosen after one trial: what it reaches here
+# says little of [8].
 
 # %%
 others = compare_profile(analysis, images, figure=11 if controls else 10, table=12)

@@ -83,8 +83,8 @@ print(f"{config}\n-> {run.path.relative_to(ROOT)}")
 #
 # $$ L = D + P(t), \tag{1} $$
 #
-# both in nats per image. The function that binds the arm's constants says what $P$ is, which paper and equation it
-# comes from, and where it departs from them; `control` decides at every step, without gradient, how strong the pressure
+# both in nats per image. The function that binds the arm's constants and the class that it makes say what $P$ is, which
+# paper and equation it comes from, and where it departs from them; `control` decides at every step, without gradient, how strong the pressure
 # is, and `penalty` is $P$. InfoGAN alone has neither $D$ nor $P$: its losses are shown instead, and the reconstruction
 # loss and the KL further down are only measured, on the VAE that its two networks would make.
 

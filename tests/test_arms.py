@@ -1,5 +1,6 @@
 """Arms are rows of one table: one more row is all that a new arm takes, from training to figure."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,7 @@ from lib.runs.run import Run, read_advanced, read_trace
 from lib.training.engine import Engine, trace_columns
 from lib.training.lockstep import Lockstep
 from lib.training.streams import WEIGHTS, epoch_permutation, noise_block, stream_seed
-from lib.training.train import train
+from lib.training.train import train, train_together
 
 
 def test_every_row_is_complete_and_told_apart():
@@ -117,6 +118,36 @@ def test_a_row_more_trains_is_measured_and_drawn(made_up, tiny_config, few_image
         figure.canvas.draw()
         assert any("made up" in text for text in figure_texts(figure))
         plt.close(figure)
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_any_arm_trains_resumes_with_the_same_bits_and_is_measured(
+    arm, tiny_config, few_images, all_images, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("lib.training.train.LOOK", {"cpu": 4})
+    settings, row = {"steps": 16, "snapshots": 2}, ARMS[arm]
+    config, runs = tiny_config(arm, **settings), [Run(tmp_path / each / f"{arm}-seed1") for each in ("whole", "cut")]
+    for run in runs:
+        if row.drawn_from is not None:
+            other = tiny_config(row.drawn_from, 2 if row.of_next_seed else 1, **settings)
+            train(other, Run(run.path.with_name(f"{other.arm}-seed{other.seed}")), few_images, progress=False)
+    clock = itertools.count()
+    with monkeypatch.context() as patch:
+        patch.setattr("lib.training.train.time.perf_counter", lambda: float(next(clock)))
+        train_together([config], runs[1:], few_images, progress=False, time_limit=6)
+    assert 0 < runs[1].load_checkpoint()["engine"]["step"] < config.steps
+    for run in runs:
+        train(config, run, few_images, progress=False)
+    whole, cut = runs
+    pd.testing.assert_frame_equal(whole.trace(), cut.trace())
+    weights = [run.load_model().state_dict() for run in runs]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
+    measured = load_profile("smoke").evaluation_config(
+        position_stride=16, snapshot_position_stride=16, monte_carlo_samples=10, decomposition_samples=100
+    )
+    assert np.isfinite(evaluate(cut, all_images, measured, progress=False)["mig_four"]["quadrature"])
+    assert measure_snapshots(cut, all_images, measured, progress=False)["step"].iloc[-1] == config.steps
 
 
 @pytest.mark.parametrize("arm", ARMS)

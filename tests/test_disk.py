@@ -139,6 +139,15 @@ def test_a_data_file_in_a_folder_that_cannot_be_written_to_is_read(read_only, mo
     assert len(dataset.load(path)) == 8192
 
 
+def test_a_data_set_for_a_folder_that_cannot_be_written_to_is_refused(read_only, monkeypatch):
+    folder, close = read_only
+    monkeypatch.setattr(dataset, "N_IMAGES", 8192)
+    close()
+    with pytest.raises(Refusal, match=rf"dsprites_rendered\.h5 {READ_ONLY}"):
+        dataset.ensure("rendered", folder, progress=False)
+    assert os.listdir(folder) == []
+
+
 def test_a_limit_on_the_size_of_files_is_a_sentence_too(tmp_path):
     code = f"""
 import pathlib, resource

@@ -88,7 +88,7 @@ def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool =
         indices, sizes = evaluation_grid(config.position_stride)
         model, data = run.load_model(layers=FAST), data.to(device)
         batch, seed = config.evaluation_batch, config.evaluation_seed
-        with Progress(total=2 * len(indices), desc="evaluation", unit="image", unit_scale=True, mininterval=2,
+        with Progress(total=2 * len(indices), desc="evaluation", unit="pass", unit_scale=True, mininterval=2,
                       disable=not progress, dynamic_ncols=True) as bar:  # fmt: skip
             mean, logvar = encode_images(model, data, indices, batch, bar)
             loss = decode_posteriors(model, data, indices, mean, logvar, batch, seed, bar)

@@ -17,6 +17,7 @@ from lib.arms import ARMS
 from lib.dsprites import FACTOR_NAMES, FACTOR_SIZES, FACTOR_VALUES, SHAPE_NAMES, factors_to_indices, outline, render
 from lib.explorer.rows import FOLDED, Row, slider_rows
 from lib.model import VAE
+from lib.refusal import Refusal
 from lib.report.figures.montages import traversals
 from lib.report.figures.pictures import MIDDLE_HEART, traverse
 from lib.report.figures.style import DOTS_PER_INCH, FACTOR_LABELS, png
@@ -110,7 +111,7 @@ def _halves(values: np.ndarray) -> str:
     """base64 of the values as little-endian 16-bit floats."""
     halves = values.astype("<f2")
     if not np.isfinite(halves).all():
-        raise ValueError("A weight or posterior mean is not a number below 65,504; train the run again.")
+        raise Refusal("A weight or posterior mean is not a number below 65,504; train the run again.")
     return base64.b64encode(halves.tobytes()).decode()
 
 

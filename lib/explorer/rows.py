@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lib.arms import ARMS
+from lib.refusal import Refusal
 from lib.report.latents import IN_USE, latent_table
 from lib.runs.run import Run
 
@@ -49,11 +50,11 @@ class Row:
 def slider_rows(runs: dict[str, Run]) -> list[Row]:
     """The rows of an explorer, largest KL first; runs: arm -> measured run.
 
-    Raises ValueError where the runs have different numbers of latents.
+    Raises Refusal where the runs have different numbers of latents.
     """
     tables = {arm: latent_table(run) for arm, run in runs.items()}
     if len({len(table) for table in tables.values()}) != 1:
-        raise ValueError("The runs have different numbers of latents; explore runs with the same number.")
+        raise Refusal("The runs have different numbers of latents; explore runs with the same number.")
     ranked = zip(*(table.itertuples() for table in tables.values()), strict=True)
     return [Row(rank, dict(zip(tables, latents, strict=True))) for rank, latents in enumerate(ranked, start=1)]
 

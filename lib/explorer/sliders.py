@@ -48,7 +48,7 @@ def _reconstruction(profile: Profile) -> float:
 def runs_to_explore(profile: Profile, seed: int) -> dict[str, Run]:
     """Arm -> run of one seed: those trained here, or else published ones, of this profile or one that trains alike.
 
-    A control arm that is not there is left out. Raises ValueError where linear and adaptive are nowhere.
+    A control arm that is not there is left out. Raises Refusal where linear and adaptive are nowhere.
     """
     runs = [profile.run(profile.training_config(arm, seed)) for arm in profile.arms]
     alike = [other.published for other in published_profiles() if other.training == profile.training]
@@ -60,7 +60,7 @@ def runs_to_explore(profile: Profile, seed: int) -> dict[str, Run]:
         }
         if {"linear", "adaptive"} <= set(there):
             return there
-    raise ValueError(
+    raise Refusal(
         f"The runs {', '.join(run.name for run in runs)} are not trained and evaluated yet; "
         f"run make report PROFILE={profile.name}."
     )

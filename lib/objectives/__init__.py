@@ -12,10 +12,10 @@
 - posterior_bank, information   the report's wish: steered by I_q(x; z), and how that is estimated
 """
 
-from lib.objectives.controlled import Controlled, controlled, controlled_as_published
+from lib.objectives.controlled import Controlled, controlled, controlled_as_published, controlled_without_lock
 from lib.objectives.seam import COLUMNS, FLAGS, Adversarial, Encoded, Informed, Objective, ObjectiveSettings
 
 __all__ = [
     "COLUMNS", "FLAGS", "Adversarial", "Controlled", "Encoded", "Informed", "Objective", "ObjectiveSettings",
-    "controlled", "controlled_as_published",
+    "controlled", "controlled_as_published", "controlled_without_lock",
 ]  # fmt: skip

@@ -54,5 +54,14 @@ def controlled(settings: ObjectiveSettings, schedule: Callable[..., Schedule]) -
 
 def controlled_as_published(settings: ObjectiveSettings, schedule: Callable[..., Schedule]) -> Controlled:
     """`controlled` with ControlVAE's own anti-windup whatever the settings say: one error of kp / ki nats locks it."""
+    return _with_anti_windup("published", settings, schedule)
+
+
+def controlled_without_lock(settings: ObjectiveSettings, schedule: Callable[..., Schedule]) -> Controlled:
+    """`controlled` with the anti-windup that cannot lock, whatever the settings say."""
+    return _with_anti_windup("conditional", settings, schedule)
+
+
+def _with_anti_windup(rule: str, settings: ObjectiveSettings, schedule: Callable[..., Schedule]) -> Controlled:
     made = controlled(settings, schedule)
-    return replace(made, controller=replace(made.controller, anti_windup="published"))
+    return replace(made, controller=replace(made.controller, anti_windup=rule))

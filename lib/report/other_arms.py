@@ -6,7 +6,7 @@ They share seed, network, initial weights, batches, noise and measures.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,15 @@ from lib.runs.settings import EvaluationConfig, TrainingConfig
 
 HOLD_INFORMATION = ("total_correlation",)  # arms in which the information is to follow C, and not the KL
 PARTS = ("mutual_information", "total_correlation", "dimension_wise_kl")
+
+
+class Ended(NamedTuple):
+    """What a controller came to: nats per image, of all images."""
+
+    capacity: float  # the last C
+    what: str  # was to follow it: KL, or the information I
+    value: float
+    share_at_beta_min: float | None  # of the steps; None of a controller that has no least beta
 
 
 @dataclass(frozen=True)
@@ -80,14 +89,19 @@ def gathered(runs: dict[str, Run], evaluation: EvaluationConfig, data: Dataset) 
     )
 
 
-def last_capacity_and_kl(compared: Compared) -> dict[str, tuple[float | None, float]]:
-    """Arm -> the C at which training ended, None where the KL was not to follow one, and the KL of all images; nats."""
-    ended = {}
+def ended(compared: Compared) -> dict[str, Ended]:
+    """How far what was to follow a C was from it at the end, of the arms in which something was to."""
+    found = {}
     for arm, run in compared.runs.items():
-        summary = run.record()["summary"]
-        follows = summary["mean_kl_to_set_point"] is not None and arm not in HOLD_INFORMATION
-        ended[arm] = (summary["final_capacity"] if follows else None, compared.measured[arm]["kl"])
-    return ended
+        summary, measured = run.record()["summary"], compared.measured[arm]
+        if arm in HOLD_INFORMATION:
+            held = "I", measured["decomposition"]["mutual_information"]
+        elif summary["mean_kl_to_set_point"] is not None:
+            held = "KL", measured["kl"]
+        else:
+            continue
+        found[arm] = Ended(summary["final_capacity"], *held, summary.get("share_at_beta_min"))
+    return found
 
 
 def siblings(

@@ -186,7 +186,7 @@ def segments_of(checkpoint: dict[str, Any]) -> list[dict[str, Any]]:
 
 def weights_origin(path: Path) -> dict[str, Any]:
     """What a weights file says of itself: {"config", "step", "commit"}; empty for the first files, which do not."""
-    with safe_open(path, "pt") as file:
+    with reading(path), safe_open(path, "pt") as file:
         return json.loads((file.metadata() or {}).get("origin", "{}"))
 
 

@@ -17,30 +17,37 @@ from lib.files import RESULTS, write_csv
 from lib.refusal import Refusal
 from lib.runs.run import Run, segments_of
 from lib.training.engine import trace_columns
+from lib.training.trace import Trace
 
 
-def progress(run: Run) -> dict[str, Any]:
-    """One row on an unfinished run, from its checkpoint: means over the last window of its trace, and hours.
-
-    `hours_left` is for the speed of the process that wrote the checkpoint. Raises ValueError where there is none.
-    """
+def checkpoint_and_trace(run: Run) -> tuple[dict[str, Any], Trace]:
+    """An unfinished run's checkpoint and the trace in it; raises Refusal where there is none."""
     state, config = run.load_checkpoint() if run.checkpoint.exists() else None, run.config()
     if state is None or not len(state["trace"]["rows"]):
         raise Refusal(
             f"{run.path} holds no checkpoint with a trace; give the directory of a run that is being trained."
         )
-    step, trace = state["engine"]["step"], state["trace"]
-    columns = trace_columns(config.latents, objective_of(config.arm, config).columns)
-    means = dict(zip(columns, trace["rows"][-1, 1 + len(columns) :].tolist(), strict=True))
+    trace = Trace(config, trace_columns(config.latents, objective_of(config.arm, config).columns))
+    trace.load_state_dict(state["trace"])
+    return state, trace
+
+
+def progress(run: Run) -> dict[str, Any]:
+    """One row on an unfinished run, from its checkpoint: means over the last window of its trace, and hours.
+
+    `hours_left` is for the speed of the process that wrote the checkpoint. Raises Refusal where there is none.
+    """
+    (state, trace), config = checkpoint_and_trace(run), run.config()
+    step, means = state["engine"]["step"], trace.frame().iloc[-1]
     last = segments_of(state)[-1]
     per_step = last["seconds"] / max(1, last["last_step"] - last["first_step"] + 1)
     return {
         "run": run.name,
         "step": step,
         "steps": config.steps,
-        **{name: means.get(name) for name in ("reconstruction", "kl", "beta", "capacity")},
-        "share_frozen": trace["sums"].get("frozen", 0) / step,
-        "locked_at": trace["locked_at"],
+        **{name: means.get(f"{name}_mean") for name in ("reconstruction", "kl", "beta", "capacity")},
+        "share_frozen": trace.sums.get("frozen", 0) / step,
+        "locked_at": trace.locked_at,
         "hours": state["seconds"] / 3600,
         "hours_left": per_step * (config.steps - step) / 3600,
     }

@@ -20,6 +20,7 @@ from lib.report.figures.style import png
 from lib.report.findings import bottleneck
 from lib.report.findings import other_arms as findings
 from lib.report.notebooks import other_arms as calls
+from lib.report.other_arms import Ended
 from lib.report.traversals import FILE, _png
 from lib.runs.profiles import Profile, load_profile
 from lib.runs.run import Run, write_trace
@@ -164,24 +165,51 @@ def test_rows_come_from_the_evaluation(smoke, grid_images):
     ],
 )  # fmt: skip
 def test_whether_an_arm_differs_is_judged_by_the_margins(mig, reconstruction, sentence):
-    results = pd.DataFrame({"mig_four": [0.2, mig], "reconstruction": [30.0, reconstruction]}, index=["linear", "vae"])
-    text = findings.in_words("vae", results)
-    assert text.startswith("β stays 1: no pressure") and text.endswith(f" Against linear: {sentence}")
-    assert findings.in_words("linear", results).endswith("raises. The others are compared with it.")
-    gan = findings.in_words("info_gan", results.set_axis(["linear", "info_gan"]))
-    assert "reconstruction" not in gan and gan.endswith(" beyond its margin.")
-    assert "There is no linear run" in findings.in_words("vae", results.loc[["vae"]])
+    columns = {"mig_four": [0.2, mig], "reconstruction": [30.0, reconstruction], "n": [5, 5]}
+    results = pd.DataFrame(columns, index=["linear", "vae"])
+    text = findings.in_words("vae", results, results * np.nan)
+    assert text.startswith("β stays 1: no pressure") and text.endswith(f" Against linear (5 pairs): {sentence}")
+    assert findings.in_words("linear", results, results).endswith("raises. The others are compared with it.")
+    gan = results.set_axis(["linear", "info_gan"])
+    text = findings.in_words("info_gan", gan, gan)
+    assert "reconstruction" not in text and text.endswith(" beyond its margin.")
+    alone = results.loc[["vae"]]
+    assert "There is no linear run" in findings.in_words("vae", alone, alone)
 
 
-def test_a_kl_that_left_its_target_is_named():
-    ended = {"linear": (12.0, 12.4), "vae": (None, 26.0), "dynamic_vae": (12.0, 40.85)}
-    assert findings.off_target(ended, 1) == (
-        "Of 2 arms whose KL is to follow a C, with seed 1, it ended more than 1 nat from it in DynamicVAE (KL 40.85, C "
-        "12.00): there MIG and loss are those of another KL than was asked for."
+def test_an_arm_that_was_run_once_is_compared_with_the_run_of_its_own_seed():
+    of_all = pd.DataFrame(
+        {"mig_four": [0.2, 0.22], "reconstruction": [30.0, 30.0], "n": [5, 1]}, index=["linear", "vae"]
     )
-    del ended["dynamic_vae"]
-    assert findings.off_target(ended, 1).startswith("In all 1 arms whose KL is to follow a C, with seed 1, it ended")
-    assert findings.off_target({"vae": (None, 26.0)}, 1) == ""
+    of_seed = of_all.assign(mig_four=[0.1, 0.22], n=1)
+    text = findings.in_words("vae", of_all, of_seed)
+    assert text.endswith(
+        "Against linear (1 pair): MIG +0.120 and reconstruction loss +0.0 nats, the MIG beyond its margin."
+    )
+
+
+def test_a_kl_or_an_information_that_left_its_target_is_named():
+    ended = {
+        "linear": Ended(12.0, "KL", 12.4, 0.0),
+        "dynamic_vae": Ended(12.0, "KL", 40.85, None),
+        "total_correlation": Ended(12.0, "I", 9.83, 0.652),
+    }
+    assert findings.off_target(ended, 1) == (
+        "Of 3 arms whose KL or information is to follow a C, with seed 1, it ended more than 1 nat from it in "
+        "DynamicVAE (KL 40.85, C 12.00) and I held + TC pressed (I 9.83, C 12.00; β at its least in 65% of the steps): "
+        "there MIG and loss are those of another KL or information than was asked for."
+    )
+    assert findings.off_target({"linear": ended["linear"]}, 1).startswith("In all 1 arms whose KL is to follow")
+    assert findings.off_target({}, 1) == ""
+
+
+def test_what_ended_where_is_read_from_the_runs(smoke):
+    runs = {arm: invented(smoke, arm, 0.2, 30.0) for arm in ("linear", "vae", "total_correlation")}
+    measured = {arm: json.loads((run.path / "evaluation.json").read_text()) for arm, run in runs.items()}
+    found = other_arms.ended(other_arms.Compared(runs, measured, {}, 1.0))
+    assert found["linear"][1:3] == ("KL", measured["linear"]["kl"])
+    information = measured["total_correlation"]["decomposition"]["mutual_information"]
+    assert found["total_correlation"][1:3] == ("I", information)
 
 
 def test_a_controller_that_locked_is_named_and_known_as_a_vae():
@@ -332,14 +360,19 @@ def test_an_estimate_is_held_against_the_exact_value_at_its_snapshot():
     frame = snapshots().assign(mutual_information=[0.0, 2.25, 3.0])
     pairs = other_arms.estimates(trace, frame)
     assert pairs["step"].tolist() == [100, 200] and pairs["bias"].tolist() == [-0.25, 1.0]  # none yet at step 50
-    text = bottleneck.bias({"information": pairs}, {"information": frame})
+    measured = {"information": {"decomposition": {"mutual_information": 3.25}}}
+    text = bottleneck.bias({"information": pairs}, {"information": frame}, measured)
     known = "on average over the 2 snapshots of the last two thirds of training"
-    assert f"information is free +0.38 nats {known} (−0.25 to +1.00), and at its worst +1.00 nats (step 200)." in text
+    assert (
+        f"information is free +0.38 nats {known} (−0.25 to +1.00), and at its worst +1.00 nats (step 200); at the"
+        in text
+    )
+    assert "; at the end, against that of all images measured, +0.75 nats. Else the exact value" in text
     assert "N = 2,880 images of the snapshots' grid, and bounded by log N = 7.97 nats" in text
     early = pd.concat([pairs, pairs.iloc[:1].assign(step=30, bias=-9.0)], ignore_index=True)
-    text = bottleneck.bias({"information": early}, {"information": frame})
-    assert f"+0.38 nats {known} (−0.25 to +1.00), and at its worst −9.00 nats (step 30)." in text
-    assert bottleneck.bias({}, {}).startswith("No arm that steers")
+    text = bottleneck.bias({"information": early}, {"information": frame}, measured)
+    assert f"+0.38 nats {known} (−0.25 to +1.00), and at its worst −9.00 nats (step 30); at the end" in text
+    assert bottleneck.bias({}, {}, {}).startswith("No arm that steers")
 
 
 def test_the_command_names_what_is_missing():

@@ -13,7 +13,7 @@ from lib.report.analysis import gather
 from lib.report.findings.all import findings
 from lib.report.publishing import readme, verify
 from lib.report.publishing.publish import HASHES, write_hashes
-from lib.report.publishing.rederived import check_curve
+from lib.report.publishing.rederived import check_curve, check_record
 from lib.runs.profiles import load_profile, published_profiles
 from lib.runs.run import Run, write_trace
 
@@ -112,6 +112,27 @@ def test_an_altered_trace_is_found(published):
     write_hashes(published)
     (sentence,) = found()
     assert "run.json: summary.mean_beta" in sentence and "trace.csv.gz" in sentence
+
+
+def test_c_of_a_thinned_trace_is_what_the_advances_make_of_it(tmp_path):
+    run = Run(tmp_path / "adaptive-seed1")
+    shutil.copytree(ROOT / "results" / "published" / "seeds" / run.name, run.path)
+    assert list(check_record(run)) == []
+    trace = verify.pd.read_csv(run.path / "trace.csv.gz")
+    step, capacity = trace.loc[500, ["step", "capacity"]]
+    trace.loc[500, "capacity"] = capacity + 0.01
+    trace.to_csv(run.path / "trace.csv.gz", index=False)
+    (sentence,) = check_record(run)
+    assert f"trace.csv.gz: capacity.{step:.0f} is {capacity + 0.01}, but advanced.h5 gives" in sentence
+
+
+def test_a_damaged_table_of_snapshots_is_one_sentence(published):
+    path = published / "linear-seed1" / "snapshots.csv"
+    text = path.read_text()
+    for damaged in (text.replace("total_correlation", "x", 1), text.replace("\n100,", "\na hundred,", 1)):
+        path.write_text(damaged)
+        write_hashes(published)
+        assert any("snapshots.csv cannot be read (" in sentence for sentence in found())
 
 
 def test_findings_are_compared_by_their_numbers(published):

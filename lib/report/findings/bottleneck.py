@@ -47,10 +47,12 @@ def bound(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> str:
     return " ".join(parts)
 
 
-def bias(estimates: Mapping[str, pd.DataFrame], snapshots: Mapping[str, pd.DataFrame]) -> str:
+def bias(
+    estimates: Mapping[str, pd.DataFrame], snapshots: Mapping[str, pd.DataFrame], measured: Mapping[str, Any]
+) -> str:
     """How far off the estimates that steered were, in the last two thirds of training and before, apart.
 
-    estimates: `lib.report.other_arms.estimates`, by arm.
+    estimates: `lib.report.other_arms.estimates`, by arm; measured: evaluation.json by arm, of all images.
     """
     known = {arm: frame for arm, frame in estimates.items() if len(frame)}
     if not known:
@@ -58,15 +60,17 @@ def bias(estimates: Mapping[str, pd.DataFrame], snapshots: Mapping[str, pd.DataF
     parts = []
     for arm, frame in known.items():
         late = frame["step"] > frame["step"].max() / 3
+        exact = measured[arm]["decomposition"]["mutual_information"]
         worst = frame.loc[frame["bias"].abs().idxmax()]
         parts.append(
             f"{ARMS[arm].label} {number('+.2f')(frame.loc[late, 'bias'].mean())} nats on average over the {late.sum()} "
             f"snapshots of the last two thirds of training ({_range(frame.loc[late, 'bias'])}), and at its worst "
-            f"{number('+.2f')(worst['bias'])} nats (step {worst['step']:,.0f})"
+            f"{number('+.2f')(worst['bias'])} nats (step {worst['step']:,.0f}); at the end, against that of all images "
+            f"measured, {number('+.2f')(frame['estimate'].iloc[-1] - exact)} nats"
         )
     images = snapshots[next(iter(known))]["images"].iloc[0]
     return (
-        f"The estimate less the exact $I_q(x; z)$: {'; '.join(parts)}. The exact value is that of the "
+        f"The estimate less the exact $I_q(x; z)$: {'. '.join(parts)}. Else the exact value is that of the "
         f"N = {images:,} images of the snapshots' grid, and bounded by log N = {np.log(images):.2f} nats; the estimate "
         f"$\\hat I$ is of all {N_IMAGES:,} images, from the posteriors of those that training saw last "
         f"(${ENOUGH:.0f} \\exp \\hat I$ of them, {LEAST:,} at least, all at most), each as the network coded it then, "

@@ -10,6 +10,7 @@ from lib.arms import ARMS
 from lib.report.effects import COMPARED, number
 from lib.report.findings.contrast import MIG, PRIMARY, RECONSTRUCTION
 from lib.report.findings.wording import joined, labels
+from lib.report.other_arms import Ended
 from lib.runs.run import Run
 
 BASE = "linear"  # the arm that the others are compared with
@@ -18,15 +19,20 @@ ALIKE = 1.0  # nats of KL within which two arms ended at like KL
 LEAST = 10  # arms of which it is computed
 
 
-def in_words(arm: str, results: pd.DataFrame) -> str:
-    """What the arm does to the bottleneck, and whether that shows against `BASE`; results: `lib.report.other_arms`."""
+def in_words(arm: str, results: pd.DataFrame, of_seed: pd.DataFrame) -> str:
+    """What the arm does to the bottleneck, and whether that shows against `BASE`.
+
+    results: `lib.report.other_arms.results` of all runs; of_seed: the same of one seed, which an arm that was run less
+    often than `BASE` is compared in, for initial weights, batches and noise are the same there.
+    """
     does = ARMS[arm].bottleneck
     if arm == BASE:
         return f"{does} The others are compared with it."
     if BASE not in results.index:
         return f"{does} There is no {BASE} run of the same settings and seed to compare it with."
+    rows = results if results.loc[arm, "n"] == results.loc[BASE, "n"] else of_seed
     judged = [what for what in PRIMARY if not (ARMS[arm].sampler and what is RECONSTRUCTION)]  # that it never minimised
-    differences = {what: results.loc[arm, what.column] - results.loc[BASE, what.column] for what in judged}
+    differences = {what: rows.loc[arm, what.column] - rows.loc[BASE, what.column] for what in judged}
     beyond = [what.label for what, difference in differences.items() if abs(difference) > what.margin]
     written = joined(
         f"{what.label} {number('+' + what.form)(difference)}{what.unit}" for what, difference in differences.items()
@@ -36,29 +42,32 @@ def in_words(arm: str, results: pd.DataFrame) -> str:
         1: f"the {joined(beyond)} beyond its margin",
         2: "both beyond the margins",
     }
-    return f"{does} Against {BASE}: {written}, {verdict[len(beyond)]}."
+    runs = f"{rows.loc[arm, 'n']:.0f} pair{'s' if rows.loc[arm, 'n'] > 1 else ''}"
+    return f"{does} Against {BASE} ({runs}): {written}, {verdict[len(beyond)]}."
 
 
-def every_arm_in_words(results: pd.DataFrame) -> str:
+def every_arm_in_words(results: pd.DataFrame, of_seed: pd.DataFrame) -> str:
     """`in_words` of every arm, as a list."""
-    return "\n".join(f"- **{ARMS[arm].label}.** {in_words(arm, results)}" for arm in results.index)
+    return "\n".join(f"- **{ARMS[arm].label}.** {in_words(arm, results, of_seed)}" for arm in results.index)
 
 
-def off_target(ended: Mapping[str, tuple[float | None, float]], seed: int) -> str:
-    """In which arms the KL ended away from the C that it was to follow.
-
-    ended: arm -> last C (None without one) and KL of its run with this seed, nats.
-    """
-    asked = {arm: (c, kl) for arm, (c, kl) in ended.items() if c is not None}
-    away = [f"{ARMS[arm].label} (KL {kl:.2f}, C {c:.2f})" for arm, (c, kl) in asked.items() if abs(kl - c) > ALIKE]
-    if not asked:
+def off_target(ended: Mapping[str, Ended], seed: int) -> str:
+    """In which arms what was to follow a C ended away from it; ended: `lib.report.other_arms.ended`, of this seed."""
+    if not ended:
         return ""
-    which = f"{len(asked)} arms whose KL is to follow a C, with seed {seed}"
+    away = [
+        f"{ARMS[arm].label} ({each.what} {each.value:.2f}, C {each.capacity:.2f}"
+        + (f"; β at its least in {each.share_at_beta_min:.0%} of the steps)" if each.share_at_beta_min else ")")
+        for arm, each in ended.items()
+        if abs(each.value - each.capacity) > ALIKE
+    ]
+    or_information = " or information" if any(each.what == "I" for each in ended.values()) else ""
+    which = f"{len(ended)} arms whose KL{or_information} is to follow a C, with seed {seed}"
     if not away:
         return f"In all {which}, it ended within {ALIKE:g} nat of it."
     return (
         f"Of {which}, it ended more than {ALIKE:g} nat from it in {joined(away)}: there MIG and loss are those of "
-        "another KL than was asked for."
+        f"another KL{or_information} than was asked for."
     )
 
 

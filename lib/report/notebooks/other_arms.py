@@ -20,9 +20,10 @@ from lib.report.findings import bottleneck
 from lib.report.findings import other_arms as findings
 from lib.report.findings.contrast import MIG, RECONSTRUCTION
 from lib.report.findings.encoding import encoding_table, latents_of_their_own
+from lib.report.findings.wording import joined, labels
 from lib.report.latents import IN_USE, latent_labels, latent_table
 from lib.report.notebooks.shared import arms_of, label, paper_steps
-from lib.report.other_arms import Compared, compare, gathered, last_capacity_and_kl, results
+from lib.report.other_arms import Compared, compare, ended, gathered, results
 from lib.report.traversals import kept_traversals
 from lib.runs.profiles import load_profile
 from lib.runs.settings import EvaluationConfig, TrainingConfig
@@ -86,6 +87,7 @@ def compare_profile(a: Analysis, data: Dataset, figure: int, table: int) -> Comp
 
 def show_arms(shown: Comparison) -> None:
     """The first table, one row per arm, and below it a sentence of each."""
+    of_seed = results({arm: [content] for arm, content in shown.compared.measured.items()})
     display(findings.table(shown.results))
     display(
         Markdown(
@@ -97,14 +99,14 @@ def show_arms(shown: Comparison) -> None:
     display(
         Markdown(
             f"What each arm does, and whether it differs from {findings.BASE} by more than the margins, {MIG.margin:g} "
-            f"in the MIG and {RECONSTRUCTION.margin:g} nats in the reconstruction loss; where n = 1, chance may "
-            f"explain either:\n\n{findings.every_arm_in_words(shown.results)}"
+            f"in the MIG and {RECONSTRUCTION.margin:g} nats in the reconstruction loss, in runs of the same seeds; of "
+            f"one pair chance may explain either:\n\n{findings.every_arm_in_words(shown.results, of_seed)}"
         )
     )
     for arm, run in shown.compared.runs.items():
         if ARMS[arm].sampler:
             display(Markdown(f"{ARMS[arm].label}: {bottleneck.sampled(read_json(run.path / 'samples.json'))}"))
-    display(Markdown(findings.off_target(last_capacity_and_kl(shown.compared), shown.config.seed)))
+    display(Markdown(findings.off_target(ended(shown.compared), shown.config.seed)))
     display(Markdown(findings.locked(shown.compared.locked_at, shown.compared.measured)))
 
 
@@ -145,14 +147,17 @@ def show_traversals_of_all(shown: Comparison, data: Dataset) -> None:
     display(Markdown(findings.not_drawn([arm for arm in found if arm not in used])))
 
 
-def _with_likelihood(shown: Comparison) -> dict[str, pd.DataFrame]:
-    """The snapshots of the arms that have one: a sampler's loss is measured, but nothing made it small."""
-    return {arm: frame for arm, frame in shown.compared.snapshots.items() if not ARMS[arm].sampler}
+def _with_likelihood(shown: Comparison) -> tuple[dict[str, pd.DataFrame], str]:
+    """The snapshots of the arms that have one, and who is left out: nothing made a sampler's measured loss small."""
+    samplers = [arm for arm in shown.compared.snapshots if ARMS[arm].sampler]
+    kept = {arm: frame for arm, frame in shown.compared.snapshots.items() if arm not in samplers}
+    return kept, f" Left out, without a likelihood: {joined(labels(samplers))}." if samplers else ""
 
 
 def show_at_kl(shown: Comparison) -> None:
     """The second and third figure: MIG and reconstruction loss against the KL."""
-    snapshots = {arm: [frame] for arm, frame in _with_likelihood(shown).items()}
+    kept, left_out = _with_likelihood(shown)
+    snapshots = {arm: [frame] for arm, frame in kept.items()}
     windows = {arm: [frame] for arm, frame in shown.compared.windows.items()}
     words = {
         "mig_four": "MIG (quadrature) against the KL",
@@ -163,19 +168,19 @@ def show_at_kl(shown: Comparison) -> None:
             at_kl(snapshots, windows, [measure]),
             shown.folder / f"all_arms_{measure}",
             f"**Figure {number}.** {what}; points are weight snapshots from where training had settled on, the last "
-            f"one larger. {shown.size}.",
+            f"one larger.{left_out} {shown.size}.",
         )
 
 
 def show_rate_distortion(shown: Comparison) -> None:
     """The fourth figure: D against R, and by how much the arms stay above the bound."""
-    compared, snapshots = shown.compared, _with_likelihood(shown)
+    compared, (snapshots, left_out) = shown.compared, _with_likelihood(shown)
     show(
         rate_distortion(snapshots, compared.entropy),
         shown.folder / "all_arms_rate_distortion",
         f"**Figure {shown.figure + 3}.** Distortion against rate of every measured snapshot, the last one larger: rate "
         f"on all images of the grid, distortion on {RECONSTRUCTED:,} of them at most. Below D + R = H(x), grey, "
-        f"nothing can lie; on the right end the KL of early snapshots is cut off. {shown.size}.",
+        f"nothing can lie; on the right end the KL of early snapshots is cut off.{left_out} {shown.size}.",
     )
     display(Markdown(bottleneck.bound(snapshots, compared.entropy)))
 
@@ -192,4 +197,4 @@ def show_estimates(shown: Comparison) -> None:
             f"**Figure {shown.figure + 4}.** The smoothed estimate of $I_q(x; z)$ that the training steered by, and "
             f"the exact value at the weight snapshots. {shown.size}.",
         )
-    display(Markdown(bottleneck.bias(estimates, compared.snapshots)))
+    display(Markdown(bottleneck.bias(estimates, compared.snapshots, compared.measured)))

@@ -87,12 +87,18 @@ def functions_of_the_rule(config: TrainingConfig) -> list[Callable]:
 
 
 def show_rule(config: TrainingConfig) -> None:
-    """The controller's equation, the functions that compute the rule as they stand in lib, and when C is C_max."""
+    """The controller's equation, what the rule's classes and functions say of themselves in lib, when C is C_max."""
     has_controller = isinstance(objective_of(config.arm, config), Controlled)
     if has_controller:
         display(Markdown(CONTROLLER))
     display(Markdown(f"This is what computes it, for the arm `{config.arm}` in the order in which a step calls it:"))
+    described = {""}
     for function in functions_of_the_rule(config):
+        owner = function.__qualname__.rpartition(".")[0]
+        text = inspect.getdoc(getattr(inspect.getmodule(function), owner, None)) if owner not in described else None
+        described.add(owner)
+        if text:  # a class: its equation, and where that comes from
+            display(Markdown(f"`{owner}`\n\n```text\n{text}\n```"))
         where = f"{function.__module__.replace('.', '/')}.py"
         display(Markdown(f"`{function.__qualname__}` ({where})\n\n```python\n{dedent(inspect.getsource(function))}```"))
     if has_controller:

@@ -14,7 +14,8 @@ from lib.arms import ARMS, schedule_of
 from lib.disentanglement import concentration
 from lib.dsprites import FACTOR_NAMES
 from lib.evaluation.evaluate import ENTRIES
-from lib.files import read_json
+from lib.files import read_json, reading
+from lib.report.other_arms import PARTS
 from lib.runs.run import Run
 from lib.schedules import replay
 
@@ -63,7 +64,11 @@ def check_record(run: Run) -> Iterator[str]:
         exact = {"share_advanced": advanced.mean()}
         if ARMS[config.arm].schedule is not None:  # else C follows more than these bits
             schedule = schedule_of(config.arm, config.c_start, config.c_max, config.steps, torch.from_numpy(advanced))
-            exact["final_capacity"] = replay(schedule, advanced)[-1]
+            curve = replay(schedule, advanced)
+            exact["final_capacity"] = curve[-1]
+            path, stated = run.path / "trace.csv.gz", trace.set_index("step")["capacity"]
+            replayed = dict(zip(stated.index, curve[stated.index - 1], strict=True))
+            yield from differences(path, stated, replayed, "advanced.h5", THINNED, "capacity")
         yield from differences(run.path / "run.json", run.record(), {"summary": exact}, "advanced.h5")
 
 
@@ -103,11 +108,21 @@ def check_scores(run: Run) -> Iterator[str]:
     yield from differences(run.path / "scores.json", scored, {"dci": dci}, "its importances")
 
 
+def read_snapshots(run: Run) -> pd.DataFrame:
+    """snapshots.csv; raises Refusal where it is damaged."""
+    path = run.path / "snapshots.csv"
+    with reading(path):
+        table = pd.read_csv(path)
+        if not {"step", "kl", *PARTS} <= set(table) or any(each.kind not in "if" for each in table.dtypes):
+            raise ValueError("its columns are not those of measured snapshots")
+    return table
+
+
 def check_snapshots(run: Run) -> Iterator[str]:
     """snapshots.csv: the KL from its parts and from its latents."""
     read_json(run.path / "snapshots.json")
-    for row in pd.read_csv(run.path / "snapshots.csv").to_dict("records"):
-        parts = sum(row[name] for name in ("mutual_information", "total_correlation", "dimension_wise_kl"))
+    for row in read_snapshots(run).to_dict("records"):
+        parts = sum(row[name] for name in PARTS)
         latents = sum(row[name] for name in row if name.startswith("kl_"))
         place = run.path / f"snapshots.csv, step {row['step']:.0f}"
         yield from differences(place, row, {"kl": parts}, "its parts", PRINTED)

@@ -33,6 +33,7 @@ from lib.report.publishing.rederived import (
     check_scores,
     check_snapshots,
     differences,
+    read_snapshots,
 )
 from lib.report.publishing.redrawn import check_paper
 from lib.runs.profiles import Profile, load_profile, published_profiles
@@ -56,7 +57,10 @@ def check(profile: Profile) -> Iterator[str]:
         yield from differences(run.path / "config.json", config.as_mapping(), settings, "profiles.toml")
         data = {"provenance": {"data_sha256": entropy["sha256"]}}
         yield from differences(run.path / "run.json", run.record(), data, "dataset.json")
-    snapshots = {run.name: pd.read_csv(run.path / "snapshots.csv") for run in runs}
+    try:
+        snapshots = {run.name: read_snapshots(run) for run in runs}
+    except ValueError:
+        return  # said above; nothing can be computed from them
     a = gather(profile, runs, once, snapshots, entropy["entropy_nats"], published=True)
     for one in (_table, _findings, _tables_shown):
         yield from _tried(one, a)
