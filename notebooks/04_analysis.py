@@ -49,9 +49,9 @@ from lib.report.notebooks.other_arms import (
     compare_profile,
     show_arms,
     show_at_kl,
+    show_bottleneck,
     show_encoded,
     show_estimates,
-    show_rate_distortion,
     show_traversals_of_all,
 )
 from lib.report.notebooks.paper import write_paper
@@ -421,7 +421,7 @@ the code costs, the distortion $D$ what is still to be said. The images are bina
 
 $$ D + \mathrm{KL} \ge D + I_q(x; z) \ge H(x \mid z) + I_q(x; z) = H(x). \tag{8} $$"""
     )
-    show_rate_distortion(others)
+    show_bottleneck(others)
 
 # %%
 if others:

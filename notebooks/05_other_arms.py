@@ -128,9 +128,9 @@ from lib.report.notebooks.other_arms import (
     compare_arms,
     show_arms,
     show_at_kl,
+    show_bottleneck,
     show_encoded,
     show_estimates,
-    show_rate_distortion,
     show_traversals_of_all,
 )
 
@@ -160,7 +160,7 @@ show_at_kl(others)
 # A line in the figure follows an arm through its training; of two arms the one nearer to the bound codes better.
 
 # %%
-show_rate_distortion(others)
+show_bottleneck(others)
 
 # %% [markdown]
 # ### The information as training estimated it

@@ -15,7 +15,7 @@ from lib.evaluation.evaluate import SETTINGS as EVALUATED
 from lib.evaluation.posteriors import evaluation_grid
 from lib.evaluation.snapshots import BEST, SETTINGS
 from lib.report import other_arms
-from lib.report.figures.bottleneck import rate_distortion
+from lib.report.figures.bottleneck import bottleneck as bottleneck_figure
 from lib.report.figures.style import png
 from lib.report.findings import bottleneck
 from lib.report.findings import other_arms as findings
@@ -28,7 +28,7 @@ from lib.runs.run import Run, write_trace
 STEPS = [50, 100, 200]
 ENTROPY = 8.0
 INFORMATION = [[0.0] * 10, [0.3, *[0.0] * 9], [0.02] * 10, [0.2, 1.25, *[0.0] * 8], [0.0, 0.4, *[0.0] * 8]]
-SHOWN = (calls.show_arms, calls.show_encoded, calls.show_at_kl, calls.show_rate_distortion, calls.show_estimates)
+SHOWN = (calls.show_arms, calls.show_encoded, calls.show_at_kl, calls.show_bottleneck, calls.show_estimates)
 
 
 @pytest.fixture
@@ -345,8 +345,12 @@ def test_points_below_the_bound_are_seen():
 
 def test_the_figure_shows_every_snapshot_and_the_bound():
     below = snapshots(above=-1.0)
-    figure = rate_distortion({"linear": snapshots(), "vae": below}, ENTROPY)
-    for axis, rate in zip(figure.axes, ("kl", "mutual_information"), strict=True):
+    figure = bottleneck_figure({"linear": snapshots(), "vae": below}, ENTROPY)
+    *distortions, informations = figure.axes
+    lines = [line.get_xydata() for line in informations.get_lines()]
+    np.testing.assert_allclose(lines[2], below[["kl", "mutual_information"]])
+    np.testing.assert_allclose(lines[4].T[1], np.minimum(lines[4].T[0], ENTROPY))
+    for axis, rate in zip(distortions, ("kl", "mutual_information"), strict=True):
         lines = [line.get_xydata() for line in axis.get_lines()]
         np.testing.assert_allclose(lines[2], below[[rate, "reconstruction"]])
         np.testing.assert_allclose(lines[3], below[[rate, "reconstruction"]].iloc[-1:])

@@ -1,4 +1,4 @@
-"""The figures of the information bottleneck: distortion against rate, and the estimate of the rate that steered."""
+"""The figures of the information bottleneck: distortion and information against rate, and the estimate that steered."""
 
 from collections.abc import Mapping
 
@@ -11,41 +11,56 @@ from lib.arms import ARMS
 from lib.objectives.seam import INFORMATION
 from lib.report.figures.style import MARKERS, REFERENCE_COLOUR, arm_legend, legend_height, logarithmic, steps_axis
 
-RATES = {"kl": "R = KL (nats per image)", "mutual_information": r"R = $I_q(x; z)$ (nats)"}
+RATES = {"kl": "R = KL (nats)", "mutual_information": r"R = $I_q(x; z)$ (nats)"}
 
 
-def rate_distortion(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> Figure:
-    """D against R of every snapshot, R the KL (left) and I_q(x; z) (right); the last snapshot's point is larger.
+def bottleneck(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> Figure:
+    """Of every snapshot D against R, R the KL (left) and I_q(x; z) (middle), and I_q(x; z) against the KL (right).
 
-    snapshots: arm -> rows of snapshots.csv; entropy: H(x) in nats of the images that they were measured on. Nothing can
-    lie in the grey area below D + R = H(x). D is on a logarithmic scale; R ends a tenth beyond the largest last one.
+    snapshots: arm -> rows of snapshots.csv, the last one's point is larger; entropy: H(x) in nats of the images that
+    they were measured on. Nothing can lie in the grey areas, below D + R = H(x) and above I = min(KL, H(x)). D is on a
+    logarithmic scale; R ends a tenth beyond the largest last one.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.4 + legend_height(snapshots)), sharey=True)
-    lowest = min(frame["reconstruction"].min() for frame in snapshots.values())
-    bottom = min(lowest, entropy) / 2
-    for axis, (column, label) in zip(axes, RATES.items(), strict=True):
+    figure, axes = plt.subplots(1, 3, figsize=(7.2, 2.9 + legend_height(snapshots)))
+    axes[1].sharey(axes[0])
+    axes[1].tick_params(labelleft=False)
+    panels = (("kl", "reconstruction"), ("mutual_information", "reconstruction"), ("kl", "mutual_information"))
+    ends = {rate: 1.1 * max(frame[rate].iloc[-1] for frame in snapshots.values()) for rate in RATES}
+    for axis, (rate, value) in zip(axes, panels, strict=True):
         for arm, frame in snapshots.items():
-            style, marker = {"color": ARMS[arm].colour, "alpha": 0.8}, MARKERS[ARMS[arm].line]
+            style = {"color": ARMS[arm].colour, "marker": MARKERS[ARMS[arm].line], "alpha": 0.8}
+            axis.plot(frame[rate], frame[value], ls=ARMS[arm].line, markersize=2.5, linewidth=0.9, **style)
             axis.plot(
-                frame[column], frame["reconstruction"], linestyle=ARMS[arm].line, marker=marker, markersize=2.5,
-                linewidth=0.9, **style,
-            )  # fmt: skip
-            axis.plot(
-                frame[column].iloc[-1], frame["reconstruction"].iloc[-1], marker, markersize=6,
-                markeredgecolor="white",
-                **style,
-            )  # fmt: skip
-        rate = np.linspace(0, entropy, 200)
-        axis.plot(rate, entropy - rate, color=REFERENCE_COLOUR, linestyle="--", linewidth=1.2)
-        axis.fill_between(rate, entropy - rate, bottom / 10, color=REFERENCE_COLOUR, alpha=0.15, linewidth=0)
-        axis.set_xlabel(label)
-        axis.set_xlim(0, 1.1 * max(frame[column].iloc[-1] for frame in snapshots.values()))
+                frame[rate].iloc[-1], frame[value].iloc[-1], ls="", markersize=6, markeredgecolor="white", **style
+            )
+        axis.set_xlabel(RATES[rate])
+        axis.set_xlim(0, ends[rate])
+
+    bound, grey = (
+        {"color": REFERENCE_COLOUR, "linestyle": "--", "linewidth": 1.2},
+        {"color": REFERENCE_COLOUR, "alpha": 0.15},
+    )
+    bottom = min(*(frame["reconstruction"].min() for frame in snapshots.values()), entropy) / 2
+    rates = np.linspace(0, entropy, 200)
+    for axis in axes[:2]:
+        axis.plot(rates, entropy - rates, **bound)
+        axis.fill_between(rates, entropy - rates, bottom / 10, **grey)
     axes[0].annotate(
         "D + R = H(x)", (0, entropy), xytext=(4, 4), textcoords="offset points", color=REFERENCE_COLOUR, fontsize=8
     )
     axes[0].set_ylabel("D = reconstruction loss\n(nats per image)")
     logarithmic(axes[0].yaxis)
     axes[0].set_ylim(bottom=bottom)
+
+    top = max(1.15 * entropy, ends["mutual_information"])
+    rates = np.linspace(0, ends["kl"], 200)
+    axes[2].plot(rates, np.minimum(rates, entropy), **bound)
+    axes[2].fill_between(rates, np.minimum(rates, entropy), top, **grey)
+    axes[2].annotate(
+        "I = H(x)", (0, entropy), xytext=(4, 4), textcoords="offset points", color=REFERENCE_COLOUR, fontsize=8
+    )
+    axes[2].set_ylabel(r"I = $I_q(x; z)$ (nats)")
+    axes[2].set_ylim(0, top)
     arm_legend(figure, snapshots, points=True)
     return figure
 

@@ -12,7 +12,7 @@ from lib.evaluation.snapshots import RECONSTRUCTED
 from lib.files import read_json
 from lib.report.analysis import Analysis
 from lib.report.effects import COMPARED
-from lib.report.figures.bottleneck import estimated_information, rate_distortion
+from lib.report.figures import bottleneck as figures
 from lib.report.figures.montages import first_latents
 from lib.report.figures.style import show
 from lib.report.figures.tradeoff import at_kl
@@ -172,15 +172,15 @@ def show_at_kl(shown: Comparison) -> None:
         )
 
 
-def show_rate_distortion(shown: Comparison) -> None:
-    """The fourth figure: D against R, and by how much the arms stay above the bound."""
+def show_bottleneck(shown: Comparison) -> None:
+    """The fourth figure: D and I against R, and by how much the arms stay above the bound."""
     compared, (snapshots, left_out) = shown.compared, _with_likelihood(shown)
     show(
-        rate_distortion(snapshots, compared.entropy),
-        shown.folder / "all_arms_rate_distortion",
-        f"**Figure {shown.figure + 3}.** Distortion against rate of every measured snapshot, the last one larger: rate "
-        f"on all images of the grid, distortion on {RECONSTRUCTED:,} of them at most. Below D + R = H(x), grey, "
-        f"nothing can lie; on the right end the KL of early snapshots is cut off.{left_out} {shown.size}.",
+        figures.bottleneck(snapshots, compared.entropy),
+        shown.folder / "all_arms_bottleneck",
+        f"**Figure {shown.figure + 3}.** Distortion against rate, and information against rate, of every measured "
+        f"snapshot, the last one larger: rates on all images of the grid, distortion on {RECONSTRUCTED:,} of them at "
+        f"most. Where it is grey nothing can lie; the largest KLs, early ones, are cut off.{left_out} {shown.size}.",
     )
     display(Markdown(bottleneck.bound(snapshots, compared.entropy)))
 
@@ -192,7 +192,7 @@ def show_estimates(shown: Comparison) -> None:
     if estimates:
         images = int(compared.snapshots[next(iter(estimates))]["images"].iloc[0])
         show(
-            estimated_information(compared.traces, estimates, images),
+            figures.estimated_information(compared.traces, estimates, images),
             shown.folder / "all_arms_estimate",
             f"**Figure {shown.figure + 4}.** The smoothed estimate of $I_q(x; z)$ that the training steered by, and "
             f"the exact value at the weight snapshots. {shown.size}.",
