@@ -28,8 +28,9 @@ measure: bool = False  # measure anew on this machine first
 import pandas as pd
 from IPython.display import Markdown, display
 
+from lib.benchmarks import full_size_precision
 from lib.benchmarks import training as benchmark
-from lib.benchmarks.figures import floors_table, loops_table, precision_traces
+from lib.benchmarks.figures import floors_table, full_size_traces, loops_table, precision_traces
 from lib.benchmarks.results import DIRECTORY, last
 from lib.benchmarks.rounding import finding
 from lib.refusal import Refusal
@@ -124,6 +125,31 @@ display(
 )
 
 # %% [markdown]
+# The pair at the report's own size trains in bfloat16. So the start of both arms was trained in float32 as well.
+
+# %%
+table, record, _ = last("full_size_precision")
+show(
+    full_size_traces(table),
+    DIRECTORY / "full_size_precision",
+    f"**Figure 2.** The first {record['steps']:,} of {record['of_steps']:,} steps with the report's settings, {record['batch_size']} images each, from the same weights, "
+    f"batches and noise: float32 wide and pale, bfloat16 thin. Means over {record['window']} steps. Processor and code differ as well: "
+    f"{full_size_precision.trained_by(record)}.",
+)
+
+# %%
+shown = full_size_precision.differences(table)
+shown.columns = ["reconstruction (nats)", "KL (nats)", "β", "C (nats)"]
+display(shown.map("{:.3f}".format))
+display(
+    Markdown(
+        "**Table 4.** What the trainings of Figure 2 differ by: bfloat16 from float32, mean absolute difference; adaptive from linear, mean over the last tenth of the "
+        "steps. n = 1."
+    )
+)
+display(Markdown(full_size_precision.finding()))
+
+# %% [markdown]
 # A trained network can be asked more directly: the same images and noise, once in float32 and once in bfloat16.
 
 # %%
@@ -144,7 +170,7 @@ if measured:
     display(floors_table(record))
     display(
         Markdown(
-            f"**Table 4.** What a step of {record['batch_size']} images of one run costs at least, layer by layer: its operations, its bytes and its launches, each over the "
+            f"**Table 5.** What a step of {record['batch_size']} images of one run costs at least, layer by layer: its operations, its bytes and its launches, each over the "
             "rate at which the device does nothing else. Runs side by side share launches, caches save bytes, fused kernels save both. "
             f"Network `{record['architecture']}`; {origin}."
         )
@@ -152,8 +178,8 @@ if measured:
     display(loops_table(table))
     display(
         Markdown(
-            f"**Table 5.** Training: medians over {record['rounds']} rounds of {record['steps']:,} steps, taking turns within a precision. "
-            "*Deterministic*: the convolutions; if not, cuDNN searches for the fastest. *times floor*: time per run and step over the largest of Table 4's "
+            f"**Table 6.** Training: medians over {record['rounds']} rounds of {record['steps']:,} steps, taking turns within a precision. "
+            "*Deterministic*: the convolutions; if not, cuDNN searches for the fastest. *times floor*: time per run and step over the largest of Table 5's "
             f"three. Network `{record['architecture']}`; {origin}."
         )
     )

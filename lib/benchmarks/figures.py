@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from lib.report.figures.style import REFERENCE_COLOUR
+from lib.arms import ARMS
+from lib.report.figures.style import REFERENCE_COLOUR, steps_axis
 
 # Trainings are told apart by colours that no arm has, and by their lines.
 COLOURS = {"float32": "black", "tf32": "#009E73", "bfloat16": "#CC79A7", "float32, seed 2": REFERENCE_COLOUR}
@@ -27,6 +28,22 @@ def precision_traces(table: pd.DataFrame) -> Figure:
         first = axis is axes[0, 0]
         wide[column].plot(ax=axis, style=STYLES, color=COLOURS, linewidth=1.1, ylabel=label, logy=first, legend=first)
         axis.set(xlabel="training step")
+    return figure
+
+
+def full_size_traces(table: pd.DataFrame) -> Figure:
+    """The same of both arms: float32 wide and pale, bfloat16 thin on it (full_size_precision.csv)."""
+    figure, axes = plt.subplots(2, 2, figsize=(7.2, 4.6), sharex=True)
+    looks = {"float32": {"linewidth": 3.5, "alpha": 0.35}, "bfloat16": {"linewidth": 0.9}}
+    for axis, (column, label) in zip(axes.flat, PANELS.items(), strict=True):
+        for (arm, precision), rows in table.groupby(["arm", "precision"], sort=False):
+            name = f"{ARMS[arm].label}, {precision}"
+            axis.plot(rows["step"], rows[column], color=ARMS[arm].colour, label=name, **looks[precision])
+        axis.set(ylabel=label)
+        axis.set_ylim(bottom=0)
+    for axis in axes[1]:
+        steps_axis(axis)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return figure
 
 
