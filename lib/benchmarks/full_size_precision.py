@@ -30,7 +30,7 @@ FREE = ("arm", "precision", "snapshots", "checkpoint_every")  # settings in whic
 def recorded(run: Run) -> tuple[pd.DataFrame, np.ndarray, list[dict[str, Any]]]:
     """Trace, when C advanced (bool [steps]) and segments of a run, finished or not."""
     if run.complete:
-        return run.trace(), run.advanced(), run.record().get("segments", [])
+        return run.trace(), run.advanced(), run.segments()
     checkpoint, trace = checkpoint_and_trace(run)
     return trace.frame(), np.concatenate(trace.advanced), segments_of(checkpoint)
 

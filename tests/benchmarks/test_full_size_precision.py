@@ -44,8 +44,9 @@ def test_windows_are_means_of_every_step(tiny_config, few_images, tmp_path, trai
 def test_finished_or_not_the_runs_tell_the_same(trained):
     pairs = [(arm, precision) for arm in ("adaptive", "linear") for precision in ("bfloat16", "float32")]
     table, record = compare([trained(*pair) for pair in pairs], STEPS, WINDOW)
-    again, _ = compare([trained(*pair, finished=True) for pair in pairs], STEPS, WINDOW)
+    again, finished = compare([trained(*pair, finished=True) for pair in pairs], STEPS, WINDOW)
     pd.testing.assert_frame_equal(table, again)
+    assert trained_by(finished) == trained_by(record) != ""
     assert len(table) == 4 * STEPS // WINDOW and list(table.columns) == ["arm", "precision", "step", *VALUES]
     assert record["first_other_decision"]["linear"] is None  # a clock moves C
     assert {part["precision"] for parts in record["segments"].values() for part in parts} == {"float32", "bfloat16"}
