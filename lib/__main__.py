@@ -29,7 +29,7 @@ from lib.runs.reuse import take_over
 from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig, TrainingConfig
 from lib.training.device import device_of
-from lib.training.signals import SIGNALS, Ended, ending
+from lib.training.signals import Ended, ending
 from lib.training.train import train_together
 
 
@@ -98,7 +98,7 @@ def train_profile(
             for config, run in group:
                 take_over(config, run, data.sha256)
             left = deadline - time.perf_counter()
-            train_together(*map(list, zip(*group, strict=True)), data, time_limit=left, signals=SIGNALS)
+            train_together(*map(list, zip(*group, strict=True)), data, time_limit=left)
         except FloatingPointError as error:
             diverged.append(error)
     for run in runs:

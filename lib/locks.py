@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -28,7 +28,8 @@ def only_one(path: Path, wait: bool = False) -> Iterator[None]:
         print(os.getpid(), file=file, flush=True)
         yield
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # of a folder that was closed meanwhile; what stays there locks nothing
+            path.unlink(missing_ok=True)
         file.close()
 
 

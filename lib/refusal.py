@@ -13,3 +13,9 @@ class Divergence(FloatingPointError):
     """A training that has left the numbers, in one sentence."""
 
     _render_traceback_ = Refusal._render_traceback_
+
+
+class Interrupted(KeyboardInterrupt):
+    """A training that was told to stop, in one sentence."""
+
+    _render_traceback_ = Refusal._render_traceback_

@@ -5,16 +5,20 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lib.data import dataset
+from lib.data.dataset import Dataset
 from lib.dsprites import PACKED_BYTES
 from lib.files import ROOT, read_json, write_bytes, write_hdf5, write_json
 from lib.refusal import Refusal
 from lib.runs.run import Run
+from lib.runs.settings import TrainingConfig
+from lib.training.trace import Trace
 from lib.training.train import train, train_together
 
 
@@ -74,6 +78,67 @@ def test_a_training_on_a_full_disk_goes_on_when_there_is_space(small, tiny_confi
     assert (run.path / "weights.safetensors").read_bytes() == (whole.path / "weights.safetensors").read_bytes()
 
 
+def at_the_end(happens: Callable[[], None]) -> Callable[[Run, Trace], None]:
+    """An observer: at the last look but one, a checkpoint of which stands there, `happens`."""
+
+    def observe(run: Run, trace: Trace) -> None:
+        if trace.steps == 30:
+            assert run.checkpoint.exists()
+            happens()
+
+    return observe
+
+
+@pytest.fixture
+def often(monkeypatch):
+    """A look and a checkpoint every 10 steps."""
+    monkeypatch.setattr("lib.training.train.LOOK", {"cpu": 10})
+    monkeypatch.setattr("lib.training.train.LEAST_SECONDS", 0)
+
+
+def assert_goes_on(config: TrainingConfig, run: Run, data: Dataset, whole: Run) -> None:
+    """The run stands at its last checkpoint, and ends with the bits of one that nothing happened to."""
+    assert not run.complete and run.load_checkpoint()["engine"]["step"] == 30
+    assert set(os.listdir(run.path)) - {".lock"} == {"checkpoint.pt", "config.json"}
+    for each in (run, whole):
+        train(config, each, data, progress=False)
+    for name in ("weights.safetensors", "trace.h5"):
+        assert (run.path / name).read_bytes() == (whole.path / name).read_bytes()
+
+
+def test_a_trace_on_a_full_disk_is_written_when_there_is_space(small, often, tiny_config, few_images, tmp_path):
+    subprocess.run(["mount", "-o", "remount,size=32m", str(small)], check=True)
+    config, run = tiny_config(steps=40, checkpoint_every=10, snapshots=0), Run(small / "run")
+
+    def fill() -> None:
+        with pytest.raises(OSError), open(small / "ballast", "wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+
+    with pytest.raises(Refusal, match=rf"trace\.h5 {FULL}"):
+        train(config, run, few_images, False, at_the_end(fill))
+    (small / "ballast").unlink()
+    assert_goes_on(config, run, few_images, Run(tmp_path / "whole"))
+
+
+def test_a_trace_for_a_folder_that_cannot_be_written_to_is_written_later(often, tiny_config, few_images, tmp_path):
+    config, run = tiny_config(steps=40, checkpoint_every=10, snapshots=0), Run(tmp_path / "run")
+
+    def close() -> None:
+        if os.geteuid() > 0:
+            run.path.chmod(0o555)
+        elif not mount(run.path, "size=4k", READ_ONLY_FLAG):  # over it, as files are open below it
+            pytest.skip("root may write everywhere, and mounting is not allowed here")
+
+    with pytest.raises(Refusal, match=rf"trace\.h5 {READ_ONLY}"):
+        train(config, run, few_images, False, at_the_end(close))
+    if os.geteuid() > 0:
+        run.path.chmod(0o755)
+    else:
+        subprocess.run(["umount", str(run.path)], check=True)
+    assert_goes_on(config, run, few_images, Run(tmp_path / "whole"))
+
+
 def test_a_data_set_on_a_full_disk_is_not_there(small, monkeypatch):
     noise = np.random.default_rng(0).integers(0, 256, (4096, PACKED_BYTES), np.uint8)
     monkeypatch.setattr(dataset, "N_IMAGES", 8192)
@@ -83,12 +148,13 @@ def test_a_data_set_on_a_full_disk_is_not_there(small, monkeypatch):
     assert os.listdir(small) == []
 
 
+READ_ONLY_FLAG = 1  # MS_RDONLY of mount(2)
 READ_ONLY = r"could not be (written|made) \((Read-only file system|Permission denied)\); make the folder writable"
 
 
 @pytest.fixture
 def read_only(tmp_path):
-    """A function: make a folder read-only until the test ends, by its permissions, or for root by a mount."""
+    """A folder and a function: make it read-only until the test ends, by its permissions, or for root by a mount."""
     folder = tmp_path / "closed"
     folder.mkdir()
     mounted = os.geteuid() == 0 and mount(folder, "size=32m")

@@ -79,6 +79,28 @@ def test_no_network_is_said_in_one_line_and_only_a_new_environment_goes(checkout
     assert mine.read_text() == "was there before"
 
 
+SOURCE_ONLY = [
+    "error: command 'gcc' failed: No such file or directory",
+    "error: Microsoft Visual C++ 14.0 or greater is required for the compiler",
+    "  ../meson.build:1:0: ERROR: Unknown compiler(s): [['cc'], ['gcc'], ['clang']]",
+]
+
+
+@pytest.mark.parametrize("complaint", SOURCE_ONLY)
+def test_a_missing_compiler_is_said_in_one_line(complaint, checkout):
+    (checkout / "complaint").write_text(f"{complaint}\nERROR: Failed to build 'numpy'\n")
+    without = stand_in(checkout, "-m\\ nothing")
+    makes = 'mkdir -p .venv/bin; printf "#!/bin/sh\\ncat complaint >&2; exit 1" > .venv/bin/python'
+    makes += "; chmod +x .venv/bin/python; exit 0"
+    without.write_text(without.read_text().replace("exec", f'case "$*" in "-m venv .venv") {makes};; esac\nexec'))
+    done = install(checkout, without)
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    assert done.returncode == 2 and len(lines) == 1
+    assert lines[0].startswith("A package has no wheel for this machine and needs a C compiler")
+    assert lines[0].endswith("ERROR: Failed to build 'numpy'")
+    assert not {".venv", ".install.log"} & set(os.listdir(checkout))
+
+
 def test_an_interrupted_installation_leaves_nothing(checkout):
     script = stand_in(checkout, "-m\\ nothing")
     script.write_text(

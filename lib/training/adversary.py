@@ -12,15 +12,14 @@ from lib.training.streams import ADVERSARY_WEIGHTS, BLOCK, AdversaryBlock, adver
 
 
 class SecondNetwork:
-    """A network beside the VAE with an optimiser of its own: what must stay finite, and what a checkpoint needs."""
+    """A network beside the VAE with an optimiser of its own: what is trained, and what a checkpoint needs."""
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
     device: torch.device
 
     def trained(self) -> list[Tensor]:
-        moments = [value for state in self.optimizer.state.values() for value in state.values()]
-        return [*self.network.parameters(), *moments]
+        return list(self.network.parameters())
 
     def state_dict(self) -> dict[str, Any]:
         return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}

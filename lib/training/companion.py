@@ -29,7 +29,7 @@ class Companion(Protocol):
         ...
 
     def trained(self) -> list[Tensor]:
-        """What must stay finite."""
+        """Parameters of its own that a step trains, and whose gradients must be finite."""
         ...
 
     def state_dict(self) -> dict[str, Any]:

@@ -65,6 +65,7 @@ class Engine:
         self._noise = torch.empty(BLOCK, config.batch_size, config.latents, device=device)
         self._within_batch = torch.arange(config.batch_size, device=device)
         self._trace = torch.empty(BLOCK, len(self.columns), dtype=torch.float64, device=device)
+        self._broken = torch.zeros((), dtype=torch.int64, device=device)  # `broken_gradient`, on the device
 
     def prepare(self) -> int:
         """Draw the permutation and the noise that the next steps need; returns for how many steps they suffice."""
@@ -118,6 +119,7 @@ class Engine:
         self.optimizer.step()
         if self.companion is not None:
             self.companion.after_step(row, indices, encoded, self.latents_of)
+        self.note_gradients()
 
     def latents_of(self, indices: Tensor, noise: Tensor) -> Tensor:
         """z ~ q(z|x) [B, J] of the images with these indices [B], from standard normal noise [B, J]."""
@@ -142,18 +144,19 @@ class Engine:
         first = (self.t % self.batches) * self.config.batch_size
         return self._permutation.index_select(0, first + self._within_batch)
 
-    def check_finite(self) -> None:
-        """Raises FloatingPointError unless weights and the optimiser's moments are finite.
+    def note_gradients(self) -> None:
+        """At the end of step t: remember the first step whose gradients, or their squares' sum, are not finite.
 
-        A gradient that is not shows in the losses of the next step, so that only what is kept needs a look.
+        Weights and Adam's moments are finite as long as none was.
         """
-        state = [*self.model.parameters(), *(v for each in self.optimizer.state.values() for v in each.values())]
-        if self.companion is not None:
-            state += self.companion.trained()
-        if not all(value.isfinite().all() for value in state):
-            raise FloatingPointError(
-                f"Training diverged at step {self.step}: a gradient is not finite; lower learning_rate or ki."
-            )
+        trained = [*self.model.parameters(), *([] if self.companion is None else self.companion.trained())]
+        norm = torch.nn.utils.get_total_norm([each.grad for each in trained if each.grad is not None])
+        self._broken.copy_(torch.where(norm.isfinite() | (self._broken > 0), self._broken, self.t))
+
+    @property
+    def broken_gradient(self) -> int | None:
+        """The first step since this engine was made that had a gradient, or its square, that is not finite."""
+        return self._broken.item() or None
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to continue with the same bits."""

@@ -87,6 +87,7 @@ class GanEngine(Engine):
         self.t += 1
         losses = torch.stack([discriminator_loss, generator_loss, information]).detach().double()
         self._trace.index_copy_(0, row, torch.cat([measured, losses])[None])
+        self.note_gradients()
 
     @torch.no_grad()
     def measured(self, images: Tensor, noise: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ class PosteriorTable:
         self.written.index_copy_(0, indices, self.steps.expand(len(indices)))
 
     def trained(self) -> list[Tensor]:
-        return []  # a posterior that is not finite shows in the KL
+        return []
 
     def state_dict(self) -> dict[str, Any]:
         return {"table": self.table, "written": self.written, "steps": self.steps, "queried": self._queried}

@@ -26,7 +26,7 @@ def ending() -> Iterator[None]:
     def end(number: int, _: FrameType | None) -> None:
         raise Ended(number)
 
-    restore = _handle(end, SIGNALS)
+    restore = _handle(end)
     try:
         yield
     finally:
@@ -34,16 +34,16 @@ def ending() -> Iterator[None]:
 
 
 class Deferred:
-    """A context in which signals wait: the first is noted as `pending`, and delivered at the context's end.
+    """A context in which SIGINT and SIGTERM wait: the first is noted as `pending`, and delivered at the context's end.
 
     A second one takes effect at once, as it would outside.
     """
 
-    def __init__(self, signals: tuple[int, ...]) -> None:
-        self.signals, self.pending = signals, None
+    def __init__(self) -> None:
+        self.pending: int | None = None
 
     def __enter__(self) -> Self:
-        self._restore = _handle(self._note, self.signals)
+        self._restore = _handle(self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -56,15 +56,15 @@ class Deferred:
         self._restore()
 
 
-def _handle(handler: _Handler, signals: tuple[int, ...]) -> Callable[[], None]:
-    """Give the signals this handler; returns a function that gives them back their own, to be called once or again.
+def _handle(handler: _Handler) -> Callable[[], None]:
+    """Give SIGNALS this handler; returns a function that gives them back their own, to be called once or again.
 
     A signal that is ignored (of a command in a script's background) stays so. Python handles signals in the main
     thread alone: in another, nothing is changed.
     """
     before = {}
     if threading.current_thread() is threading.main_thread():
-        before = {number: signal.getsignal(number) for number in signals}
+        before = {number: signal.getsignal(number) for number in SIGNALS}
     own = {number: found for number, found in before.items() if found not in (signal.SIG_IGN, None)}
     for number in own:
         signal.signal(number, handler)

@@ -37,16 +37,21 @@ class Trace:
         self.sums: dict[str, float] = {}  # over all steps, of what the objective records
         self.locked_at: int | None = None
 
-    def add(self, values: np.ndarray) -> None:
-        """values [steps, columns]: the next steps' trace; raises FloatingPointError where it is not finite."""
+    def add(self, values: np.ndarray, broken_gradient: int | None = None) -> None:
+        """values [steps, columns]: the next steps' trace; broken_gradient: `Engine.broken_gradient`.
+
+        Raises FloatingPointError where either is not finite, with the step and the name of what was so first.
+        """
         table = dict(zip(self.columns, values.T, strict=True))
-        broken = ~np.isfinite(values).all(1)
-        if broken.any():
-            row = int(broken.argmax())
-            name = self.columns[int((~np.isfinite(values[row])).argmax())]
+        # A value of a step comes before its gradients.
+        found = [(self.steps + 1 + row, column) for row, column in np.argwhere(~np.isfinite(values))[:1]]
+        broken = [(step, self.columns[column]) for step, column in found]
+        if broken_gradient is not None:
+            broken.append((broken_gradient, "a gradient"))
+        if broken:
+            step, name = min(broken, key=lambda each: each[0])
             raise FloatingPointError(
-                f"Training diverged at step {self.steps + 1 + row}: {name}, or a gradient of the step before, is not "
-                "finite; lower learning_rate or ki."
+                f"Training diverged at step {step}: {name} is not finite; lower learning_rate or ki."
             )
         if "beta" in table:
             self._count("beta", table["beta"])

@@ -1,7 +1,6 @@
 """Train runs into their directories: trace, snapshots, checkpoints, resume, summary."""
 
 import math
-import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -69,14 +68,13 @@ def train_together(
     progress: bool = True,
     time_limit: float = math.inf,
     observer: Observer | None = None,
-    signals: tuple[int, ...] = (signal.SIGTERM,),
 ) -> None:
     """As `train`, for several runs in lockstep (lib/training/lockstep.py), which pays on a GPU.
 
     Ends after about `time_limit` seconds; what is unfinished then has a checkpoint. A run that diverges leaves the
     others alone: its error is raised when they have ended. `observer` gets each run and its trace, so far, whenever the
-    host has looked at the device. A signal of `signals` takes effect after the next look and a checkpoint, a second one
-    at once (lib/training/signals.py). Raises ValueError unless all share device, threads and precision, and where
+    host has looked at the device. SIGINT and SIGTERM take effect after the next look and a checkpoint, a second one at
+    once (lib/training/signals.py). Raises ValueError unless all share device, threads and precision, and where
     another process trains one of them.
     """
     shared = {(config.device, config.threads, config.precision) for config in configs}
@@ -92,7 +90,7 @@ def train_together(
     if not unfinished:
         return
     (_, threads, precision), errors = shared.pop(), []
-    with Deferred(signals) as deferred, ExitStack() as locks, reproducible(threads, precision == "tf32"):
+    with Deferred() as deferred, ExitStack() as locks, reproducible(threads, precision == "tf32"):
         for _, run in unfinished:
             locks.enter_context(only_one(run.path / ".lock"))
             if run.complete:
@@ -108,10 +106,7 @@ def train_together(
             while trainings:
                 if deferred.pending or time.perf_counter() - started >= time_limit:
                     for each in trainings:
-                        try:
-                            each.checkpoint()
-                        except FloatingPointError as error:
-                            errors.append(each.diverged(error))
+                        each.checkpoint()
                     break
                 step = min(each.engine.step for each in trainings)
                 level = [each for each in trainings if each.engine.step == step]  # the others have resumed further on
@@ -180,12 +175,10 @@ class Training:
 
         Raises FloatingPointError where the training has diverged.
         """
-        self.trace.add(values)
+        self.trace.add(values, self.engine.broken_gradient)
         self.seconds += seconds
         self.segment["seconds"] += seconds
         config, step = self.config, self.engine.step
-        if step in self.snapshots or step == config.steps:
-            self.engine.check_finite()
         if step in self.snapshots:
             self.run.save_weights(self.engine.model, step, self.origin["commit"])
         if step == config.steps:
@@ -198,8 +191,6 @@ class Training:
         return [*self.earlier, self.segment | {"last_step": self.engine.step}]
 
     def checkpoint(self) -> None:
-        """Raises FloatingPointError, and leaves the last checkpoint as it is, where the training has diverged."""
-        self.engine.check_finite()
         state = {
             "of": self._origin(),
             "engine": self.engine.state_dict(),

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from lib.report.notebooks.training import train_and_show
 from lib.runs.run import Run
 from lib.training.signals import SIGNALS, Deferred, Ended, ending
 from lib.training.train import train
@@ -39,10 +40,27 @@ def test_a_kernel_that_is_asked_to_end_saves_first(often, tiny_config, few_image
     assert run.complete
 
 
-def test_an_interrupted_cell_ends_at_once(often, tiny_config, few_images, tmp_path):
+def test_an_interrupted_cell_saves_and_says_how_to_go_on(often, tiny_config, few_images, tmp_path, monkeypatch):
+    config, run = tiny_config(), Run(tmp_path / "run")
+    monkeypatch.setattr("lib.data.dataset.ensure", lambda _: None)
+    monkeypatch.setattr("lib.data.dataset.load", lambda _: few_images)
+    monkeypatch.setattr("lib.report.notebooks.training.take_over", lambda *_: None)  # of another test's run
+    monkeypatch.setattr("lib.report.notebooks.training.Live", lambda: at_step(30, signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        train_and_show(config, run)
+    sentence = "run was interrupted; run the cell again, and it continues from its checkpoint."
+    assert interrupted.value._render_traceback_() == [sentence]
+    assert not run.complete and run.load_checkpoint()["engine"]["step"] == 30
+
+
+def test_a_second_interrupt_ends_at_once(often, tiny_config, few_images, tmp_path, monkeypatch):
+    def twice(run: Run, trace) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
     run = Run(tmp_path / "run")
     with pytest.raises(KeyboardInterrupt):
-        train(tiny_config(), run, few_images, False, at_step(30, signal.SIGINT))
+        train(tiny_config(), run, few_images, False, twice)
     assert not run.complete and not run.checkpoint.exists()
 
 
@@ -50,11 +68,11 @@ def test_an_interrupted_cell_ends_at_once(often, tiny_config, few_images, tmp_pa
 def test_a_deferred_signal_comes_at_the_end_and_a_second_at_once(number):
     handlers = [signal.getsignal(each) for each in SIGNALS]
     reached = []
-    with pytest.raises(Ended, match=number.name) as ended, ending(), Deferred(SIGNALS) as deferred:
+    with pytest.raises(Ended, match=number.name) as ended, ending(), Deferred() as deferred:
         signal.raise_signal(number)
         reached.append(deferred.pending)
     assert reached == [number] and ended.value.number == number
-    with pytest.raises(Ended), ending(), Deferred(SIGNALS):
+    with pytest.raises(Ended), ending(), Deferred():
         signal.raise_signal(number)
         signal.raise_signal(signal.SIGTERM)
         reached.append("never")
@@ -65,7 +83,7 @@ def test_a_deferred_signal_comes_at_the_end_and_a_second_at_once(number):
 def test_an_ignored_signal_stays_ignored():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with ending(), Deferred(SIGNALS) as deferred:
+        with ending(), Deferred() as deferred:
             signal.raise_signal(signal.SIGINT)
         assert deferred.pending is None
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
@@ -77,7 +95,7 @@ def test_another_thread_changes_no_handler():
     seen = []
 
     def work() -> None:
-        with ending(), Deferred(SIGNALS):
+        with ending(), Deferred():
             seen.extend(signal.getsignal(each) for each in SIGNALS)
 
     expected = [signal.getsignal(each) for each in SIGNALS]

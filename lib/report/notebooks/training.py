@@ -21,6 +21,7 @@ from lib.evaluation.scores import measure_scores
 from lib.evaluation.snapshots import measure_snapshots
 from lib.objectives import Controlled, controlled
 from lib.pid import PIDController
+from lib.refusal import Interrupted
 from lib.report.figures.information import over_training
 from lib.report.figures.montages import montage, traversals
 from lib.report.figures.pictures import middle_heart
@@ -131,12 +132,16 @@ def show_toy_plant(config: TrainingConfig, run: Run, what_to_see: str) -> None:
 def train_and_show(config: TrainingConfig, run: Run) -> tuple[Run, Dataset]:
     """Train the run, or load it where it stands complete here or in another profile, and show its trace (Figure 2).
 
-    Returns the run with its data.
+    Returns the run with its data. Raises Interrupted where the reader interrupts it.
     """
     data = dataset.load(dataset.ensure(config.data))
     take_over(config, run, data.sha256)
     live = Live()
-    train(config, run, data, observer=live)
+    try:
+        train(config, run, data, observer=live)
+    except KeyboardInterrupt:
+        kept = "continues from its checkpoint" if run.checkpoint.exists() else "begins anew, as there is no checkpoint"
+        raise Interrupted(f"{run.name} was interrupted; run the cell again, and it {kept}.") from None
     live.clear()
     trace = run.trace()
     empty = [name for name, column in (("beta", "beta"), ("C", "capacity")) if trace[column].isna().all()]
