@@ -75,11 +75,12 @@ rule training:
         seed="[0-9]+",
     params:
         settings=PROFILE.training | PROFILE.evaluation,  # a changed profile runs the rule again
+        own=lambda wildcards: "-p published False" if ARMS[wildcards.arm].notebook == "05_other_arms" else "",
     threads: PROFILE.training["threads"]
     shell:
         "echo 'Training and measuring: {wildcards.arm}, seed {wildcards.seed}.' && "
         "{PAPERMILL} {input.notebook} {output.notebook}"
-        " -p profile {PROFILE.name} -p arm {wildcards.arm} -p seed {wildcards.seed}"
+        " -p profile {PROFILE.name} -p arm {wildcards.arm} -p seed {wildcards.seed} {params.own}"
 
 
 rule analysis:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +37,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
     Raises Refusal, with the file as it was before, where the disk does not take it.
     """
-    try:
+    with writing(path):
         _make_folder(path.parent)
         _remove_stale(path)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -49,12 +50,35 @@ def write_bytes(path: Path, content: bytes) -> None:
             _sync(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """An error of the disk while `path`, a file or a folder, is written becomes a Refusal of one sentence."""
+    try:
+        yield
     except OSError as error:
         remedy = _REMEDIES.get(error.errno, "check the disk")
         raise Refusal(
             f"{path} could not be written ({error.strerror or error}); {remedy} and try again, what stood there before "
             "is left as it was."
         ) from error
+
+
+def replace_folder(fresh: Path, target: Path) -> None:
+    """Give the folder `fresh` the name of its neighbour `target`, once all below it is on the disk.
+
+    Between the two renames neither has the name; what `target` was then stands beside it, as `.<name>.before`.
+    """
+    for path in (*fresh.rglob("*"), fresh):
+        _sync(path)
+    before = target.with_name(f".{target.name}.before")
+    if target.exists():
+        shutil.rmtree(before, ignore_errors=True)
+        target.rename(before)
+    fresh.rename(target)
+    _sync(target.parent)
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -154,9 +178,9 @@ def _make_folder(folder: Path) -> None:
         _sync(folder.parent)
 
 
-def _sync(folder: Path) -> None:
-    """Wait until a folder's names are on the disk."""
-    handle = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Wait until a file's bytes, or a folder's names, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -59,10 +59,11 @@ evaluation_batch: int = None  # evaluation: images per forward pass
 snapshot_position_stride: int = None  # evaluation over training: like position_stride, for the weight snapshots
 snapshots_measured: int = None  # evaluation over training: how many of the run's snapshots, the last among them
 dci_samples: int = None  # evaluation: images that the trees of DCI learn from; half as many test them
+published: bool = True  # show the profile's published run of these settings where none was begun here; False trains it
 
 # %%
 from lib.files import ROOT
-from lib.report.notebooks.shared import arms_of, configure_training
+from lib.report.notebooks.shared import arms_of, configure_training, figures_of
 from lib.report.notebooks.training import (
     show_information,
     show_measures,
@@ -73,7 +74,7 @@ from lib.report.notebooks.training import (
     train_and_show,
 )
 
-config, evaluation, run = configure_training(globals(), arms=arms_of("05_other_arms"))
+config, evaluation, run = configure_training(globals(), arms=arms_of("05_other_arms"), reads_published=True)
 print(f"{config}\n-> {run.path.relative_to(ROOT)}")
 
 # %% [markdown]
@@ -98,7 +99,8 @@ show_toy_plant(config, run, "The KL of the plant under this arm's set point.")
 # ## Training
 #
 # The data set is drawn if it is missing. A run that already stands complete with the same configuration is loaded, one
-# that was interrupted continues from its last checkpoint.
+# that was interrupted continues from its last checkpoint. Where none was begun and the profile is published, the published
+# run is shown, with a thinned trace.
 
 # %%
 run, data = train_and_show(config, run)
@@ -134,7 +136,7 @@ from lib.report.notebooks.other_arms import (
     show_traversals_of_all,
 )
 
-others = compare_arms(profile, config, evaluation, data, run.path / "figures", figure=5, table=2)
+others = compare_arms(profile, config, evaluation, data, figures_of(run), figure=5, table=2)
 
 # %%
 show_arms(others)

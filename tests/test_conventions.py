@@ -48,14 +48,22 @@ def test_the_test_workflow_runs_what_a_test_machine_runs():
     assert f'"torch=={done.stdout.strip()}"' in (ROOT / "pyproject.toml").read_text()
 
 
-def test_the_pages_workflow_makes_an_index_of_the_published_reports(tmp_path):
+def test_the_pages_workflow_builds_the_reports_of_published_runs_and_an_index(tmp_path):
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "pages.yml").read_text())
     script = next(step["run"] for step in steps(workflow) if step.get("name") == "Site")
     for name in ("hour", "seeds"):
-        folder = tmp_path / "results" / "published" / name
-        folder.mkdir(parents=True)
-        (folder / "report.html").write_text(f"<p>{name}")
-    subprocess.run([shutil.which("bash"), "-euo", "pipefail", "-c", script], cwd=tmp_path, check=True)
+        published, rendered = (tmp_path / "results" / part / name for part in ("published", "runs"))
+        published.mkdir(parents=True)
+        (published / "table.csv").touch()
+        rendered.mkdir(parents=True)
+        (rendered / "report.html").write_text(f"<p>{name}")
+    pages = next(step["run"] for step in steps(workflow) if step.get("name") == "Pages")
+    (tmp_path / "make").write_text("#!/bin/sh\necho $* >> made\n")
+    (tmp_path / "make").chmod(0o755)
+    for part in (pages, script):
+        command = [shutil.which("bash"), "-euo", "pipefail", "-c", f"PATH=$PWD:$PATH\n{part}"]
+        subprocess.run(command, cwd=tmp_path, check=True)
+    assert (tmp_path / "made").read_text() == "render PROFILE=hour\nrender PROFILE=seeds\n"
     index = (tmp_path / "site" / "index.html").read_text()
     links = re.findall('href="([^"]+)"', index)
     assert links == ["hour/report.html", "seeds/report.html"]

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from lib import files
-from lib.files import ROOT, read_json, write_bytes, write_csv, write_hdf5, write_json, write_text
+from lib.files import ROOT, read_json, replace_folder, write_bytes, write_csv, write_hdf5, write_json, write_text
 from lib.refusal import Refusal
 
 
@@ -55,6 +55,21 @@ def inject(monkeypatch, place: str, error: BaseException) -> None:
         monkeypatch.setattr(files, "open", lambda *given: Failing(opened(*given), place, error), raising=False)
     else:
         monkeypatch.setattr(files.os, {"fsync": "fsync", "rename": "replace"}[place], fail)
+
+
+def test_a_folder_takes_anothers_name_when_all_of_it_is_on_the_disk(tmp_path, monkeypatch):
+    fresh, target, synced = tmp_path / ".a.new", tmp_path / "a", []
+    for folder, text in ((fresh, "new"), (target, "old")):
+        write_text(folder / "below" / "b", text)
+    monkeypatch.setattr(files, "_sync", lambda path: synced.append((path.name, target.joinpath("below/b").read_text())))
+    replace_folder(fresh, target)
+    assert set(synced[:-1]) == {(name, "old") for name in ("below", "b", ".a.new")}
+    assert synced[-1] == (tmp_path.name, "new") and os.listdir(tmp_path) == ["a"]
+    monkeypatch.undo()
+    write_text(fresh / "c", "newer")  # what a kill between the two renames leaves: the same command again
+    target.rename(tmp_path / ".a.before")
+    replace_folder(fresh, target)
+    assert os.listdir(tmp_path) == ["a"] and (target / "c").read_text() == "newer"
 
 
 PLACES = ["open", "write", "flush", "fsync", "rename"]

@@ -1,5 +1,6 @@
 """The notebooks as papermill users meet them: pairing, parameters, refusals, and the whole report end to end."""
 
+import errno
 import os
 import re
 import shutil
@@ -18,9 +19,12 @@ import pytest
 from lib.benchmarks import floor
 from lib.benchmarks import training as benchmark
 from lib.files import ROOT, read_json, write_json
+from lib.refusal import Refusal
 from lib.report.analysis import dataset_entropy
 from lib.report.effects import number
 from lib.report.notebooks.shared import EVALUATION, TRAINING
+from lib.report.publishing import verify
+from lib.report.publishing.publish import publish
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run
 
@@ -47,10 +51,10 @@ def test_there_is_no_notebook_without_a_source():
 @pytest.mark.parametrize("name", ["02_linear_training", "03_adaptive_training", "05_other_arms"])
 def test_training_notebooks_offer_every_setting_with_its_meaning(name):
     found = papermill.inspect_notebook(str(ROOT / "notebooks" / f"{name}.ipynb"))
-    assert set(found) == {"profile", *TRAINING, *EVALUATION}
+    assert set(found) == {"profile", *TRAINING, *EVALUATION} | ({"published"} if name == "05_other_arms" else set())
     for parameter in found.values():
         assert parameter["help"], parameter
-        assert parameter["inferred_type_name"] in ("int", "float", "str")
+        assert parameter["inferred_type_name"] in ("int", "float", "str", "bool")
 
 
 @pytest.mark.parametrize(
@@ -207,6 +211,37 @@ def test_both_arms_ran_from_the_same_data_and_code(smoke):
     origins = [read_json(smoke / f"{arm}-seed1" / "run.json")["provenance"] for arm in ("linear", "adaptive")]
     for name in ("data_sha256", "versions", "hardware"):
         assert origins[0][name] == origins[1][name]
+
+
+def no_space(*_) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_report_is_published_with_notebook_and_pdf_and_follows(smoke, tmp_path, monkeypatch, capsys):
+    (tmp_path / "runs").symlink_to(smoke.parent)
+    monkeypatch.setattr("lib.runs.profiles.RESULTS", tmp_path)
+    profile = load_profile("smoke")
+    folder = publish(profile)
+    names = {path.name for path in folder.iterdir()}
+    assert {"report.html", "report.ipynb", "table.csv", "findings.json", "hashes.json"} <= names
+    assert ("report.pdf" in names) == (capsys.readouterr().err == "")
+    assert list(verify.check(profile)) == []
+    kept = {path: path.read_bytes() for path in folder.glob("*-seed1/*")}
+    with monkeypatch.context() as patch:  # as if nothing had been trained here: what is rendered is published again
+        patch.setattr("lib.runs.profiles.Profile.only_published", True)
+        assert publish(profile) == folder and list(verify.check(profile)) == []
+    assert kept and {path: path.read_bytes() for path in folder.glob("*-seed1/*")} == kept
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match="more than one state of the code; run make"):
+        patch.setattr("lib.report.publishing.publish.states_of_code", lambda paths: {path.name for path in paths})
+        publish(profile)
+    with monkeypatch.context() as patch, pytest.raises(Refusal, match=r"smoke could not be written \(No space left"):
+        patch.setattr("lib.report.publishing.publish.shutil.copy2", no_space)
+        publish(profile)
+    monkeypatch.setattr("lib.report.publishing.publish.LIMIT", 1e6)
+    with pytest.raises(ValueError, match="would hold"):
+        publish(profile)
+    assert [path.name for path in folder.parent.iterdir()] == ["smoke"]
+    assert names == {path.name for path in folder.iterdir()}
 
 
 def test_run_again_the_workflow_has_nothing_to_do(checkout, smoke):

@@ -60,7 +60,10 @@ def test_published_pages_name_no_folder_of_the_machine_that_made_them():
         assert "/results/runs/" not in page
 
 
-RERUN = README.read_text().split("## Re-run with papermill")[1].split("```")[1].strip()
+RERUN = "\n".join(
+    path.read_text().split("## Re-run with papermill")[1].split("```")[1].strip()
+    for path in (README, ROOT / "results" / "README.md")
+)
 COMMANDS = dict(re.findall(r"^# (.*)\n(.*)$", RERUN, re.MULTILINE))  # what one wants -> the command
 HELP = "help: every parameter, with its unit"
 
@@ -141,7 +144,7 @@ def tried(tmp_path_factory) -> Checkout:
     return checkout
 
 
-def test_readme_gives_seven_commands():
+def test_both_readmes_together_give_seven_commands():
     assert len(COMMANDS) == 7
     assert "\n".join(f"# {wish}\n{text}" for wish, text in COMMANDS.items()) == RERUN
 

@@ -11,13 +11,9 @@ from chromium import CHROMIUM
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from lib.files import ROOT
-from lib.report.publishing import documents, verify
+from lib.report.publishing import documents
 from lib.report.publishing.documents import LARGEST, print_page, slim_notebook
-from lib.report.publishing.publish import publish
-from lib.runs.profiles import load_profile, published_profiles
-
-SMOKE = ROOT / "results" / "runs" / "smoke"
+from lib.runs.profiles import published_profiles
 
 
 def png(image: np.ndarray) -> str:
@@ -103,28 +99,3 @@ def test_a_page_is_printed(tmp_path):
         assert [(item.title, [part.title for part in item.children]) for item in outline.root] == [
             ("Title", ["First", "Second"])
         ]
-
-
-@pytest.mark.skipif(not (SMOKE / "report.html").exists(), reason="make report PROFILE=smoke was not run here")
-def test_a_report_is_published_with_notebook_and_pdf_and_follows(tmp_path, monkeypatch, capsys):
-    (tmp_path / "runs").symlink_to(SMOKE.parent)
-    monkeypatch.setattr("lib.runs.profiles.RESULTS", tmp_path)
-    profile = load_profile("smoke")
-    folder = publish(profile)
-    names = {path.name for path in folder.iterdir()}
-    assert {"report.html", "report.ipynb", "table.csv", "findings.json", "hashes.json"} <= names
-    assert ("report.pdf" in names) == (capsys.readouterr().err == "")
-    assert list(verify.check(profile)) == []
-    kept = {path: path.read_bytes() for path in folder.glob("*-seed1/*")}
-    with monkeypatch.context() as patch:  # as if nothing had been trained here: what is rendered is published again
-        patch.setattr("lib.runs.profiles.Profile.only_published", True)
-        assert publish(profile) == folder and list(verify.check(profile)) == []
-    assert kept and {path: path.read_bytes() for path in folder.glob("*-seed1/*")} == kept
-    with monkeypatch.context() as patch, pytest.raises(ValueError, match="more than one state of the code; run make"):
-        patch.setattr("lib.report.publishing.publish.states_of_code", lambda paths: {path.name for path in paths})
-        publish(profile)
-    monkeypatch.setattr("lib.report.publishing.publish.LIMIT", 1e6)
-    with pytest.raises(ValueError, match="would hold"):
-        publish(profile)
-    assert [path.name for path in folder.parent.iterdir()] == ["smoke"]
-    assert names == {path.name for path in folder.iterdir()}

@@ -7,14 +7,17 @@ import torch
 
 from lib.arms import ARMS
 from lib.data import dataset
+from lib.data.dataset import Dataset
+from lib.files import read_json
 from lib.objectives import controlled_as_published
 from lib.objectives.clocks import Staircase
 from lib.objectives.factor import FactorKL
 from lib.objectives.posterior_bank import mutual_information
 from lib.pid import PIDController
+from lib.refusal import Refusal
 from lib.report.findings.controller import linear_arrival
 from lib.report.notebooks import training as calls
-from lib.report.notebooks.shared import arms_of
+from lib.report.notebooks.shared import EVALUATION, TRAINING, arms_of, configure_training
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run
 from lib.schedules import AdaptiveCapacity, LinearCapacity, linear_full_length
@@ -133,3 +136,37 @@ def test_an_arm_is_shown_from_rule_to_measures(arm, constant, shown, tiny_config
     assert "Its weights are not there" in str(shown[-1])
     made = {path.name for path in (run.path / "figures").glob("*.png")}
     assert made == {"trace.png", "information.png", "traversals.png"} | ({"toy_plant.png"} if controlled else set())
+
+
+def parameters_of(**given) -> dict:
+    values = dict.fromkeys([*TRAINING, *EVALUATION]) | {"profile": "seeds", "seed": 1, "published": True} | given
+    return {"In": ["", "profile: str = 'seeds'", "configure"]} | values
+
+
+def test_notebook_05_shows_a_published_run_where_none_was_begun_and_leaves_it_as_it_is(tmp_path, shown, monkeypatch):
+    published = load_profile("seeds").published
+    sha256 = read_json(published / "dataset.json")["sha256"]
+    monkeypatch.setattr("lib.runs.profiles.RESULTS", tmp_path)
+    (tmp_path / "published").symlink_to(published.parent)
+    monkeypatch.setattr(dataset, "ensure", lambda *_: None)
+    monkeypatch.setattr(dataset, "load", lambda *_: Dataset(torch.empty(0, 512, dtype=torch.uint8), sha256, "rendered"))
+    monkeypatch.setattr(calls, "middle_heart", lambda *_: torch.zeros(1, 64, 64))
+    arms = arms_of("05_other_arms")
+    config, evaluation, run = configure_training(parameters_of(arm="vae"), arms, reads_published=True)
+    assert run.path == tmp_path / "published" / "seeds" / "vae-seed1"
+    before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
+    run, data = calls.train_and_show(config, run)
+    calls.show_measures(run, data, evaluation)
+    calls.show_information(run, data, evaluation)
+    calls.show_traversals(run, data)
+    assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
+    drawn = {path.name for path in (tmp_path / "runs" / "seeds" / "figures" / "vae-seed1").iterdir()}
+    assert drawn == {"trace.png", "information.png", "traversals.png"}
+    for change in ({"published": False}, {"steps": 100}, {"dci_samples": 100}):
+        _, _, run = configure_training(parameters_of(arm="vae", **change), arms, reads_published=True)
+        assert run.path.parent == tmp_path / "runs" / "seeds"
+    run = Run(tmp_path / "runs" / "seeds" / "vae-seed1")
+    run.path.mkdir()
+    assert configure_training(parameters_of(arm="vae"), arms, reads_published=True)[2] == run
+    with pytest.raises(Refusal, match=r"^published is 'no'; give True or False\.$"):
+        configure_training(parameters_of(arm="vae", published="no"), arms, reads_published=True)

@@ -152,6 +152,18 @@ def slow_clock(table: pd.DataFrame) -> str:
     )
 
 
+def controls_in_brief(table: pd.DataFrame) -> str:
+    """What the controls leave of the difference in MIG, in one sentence; empty where none was run."""
+    controls = {"when C arrives as late by the clock": LATE_DIFFERENCE, "when C advances as often at random": SEEING}
+    parts = []
+    for name, weights in controls.items():
+        if set(weights) <= set(table["arm"]):
+            sure = told_from_chance(*effect(table, MIG.column, weights))
+            left = effect_text(table, MIG.column, weights, MIG.form)
+            parts.append(f"{left} {name} ({'told' if sure else 'not told'} from chance)")
+    return f"Of the difference in MIG there remain, exploratory, {joined(parts)}." if parts else ""
+
+
 def told(table: pd.DataFrame) -> str:
     """Which exploratory comparisons are told from chance, each taken alone; empty where there are none."""
     compared = exploratory(table["arm"])

@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from datetime import UTC, datetime
+from pathlib import Path
 from symtable import symtable
 from typing import Any
 
@@ -67,14 +68,17 @@ def arms_of(notebook: str) -> tuple[str, ...]:
 
 
 def configure_training(
-    namespace: dict[str, Any], arms: tuple[str, ...]
+    namespace: dict[str, Any], arms: tuple[str, ...], reads_published: bool = False
 ) -> tuple[TrainingConfig, EvaluationConfig, Run]:
     """From a training notebook's parameters to the run: both configurations and the run directory.
 
-    A parameter that is None keeps the profile's value. Raises ValueError, in one sentence, for an unknown name, a
-    wrong type, an impossible value, an arm that is not this notebook's, a device or a data file that is not there.
+    A parameter that is None keeps the profile's value. Where the notebook `reads_published` and its parameter
+    `published` is True, the directory is that of the profile's published run of these very settings, if there is one
+    and none was begun here. Raises ValueError, in one sentence, for an unknown name, a wrong type, an impossible value,
+    an arm that is not this notebook's, a device or a data file that is not there.
     """
-    given = parameters(namespace, ("profile", *TRAINING, *EVALUATION))
+    own = ("published",) if reads_published else ()
+    given = parameters(namespace, ("profile", *TRAINING, *EVALUATION, *own))
     if given["arm"] not in arms:
         raise Refusal(f"arm is {given['arm']!r}; this notebook trains {' or '.join(arms)}.")
     profile = load_profile(given["profile"])
@@ -82,7 +86,23 @@ def configure_training(
     evaluation = profile.evaluation_config(**{name: given[name] for name in EVALUATION})
     device_of(config)
     check_source(config.data)
-    return config, evaluation, profile.run(config)
+    run = profile.run(config)
+    if reads_published:
+        if not isinstance(given["published"], bool):
+            raise Refusal(f"published is {given['published']!r}; give True or False.")
+        published = Run(profile.published / run.name)
+        alike = published.complete and (published.config(), profile.evaluation_config()) == (config, evaluation)
+        if given["published"] and alike and not run.path.exists():
+            print("This run is published, and shown as it was; with -p published False it is trained here.")
+            return config, evaluation, published
+    return config, evaluation, run
+
+
+def figures_of(run: Run) -> Path:
+    """Where the figures of a training notebook go: into the run, or, where that is published, beside the paper's."""
+    if run.path.parents[1].name != "published":
+        return run.path / "figures"
+    return load_profile(run.path.parent.name).directory / "figures" / run.name
 
 
 def label(*runs: Run) -> str:

@@ -31,7 +31,7 @@ from lib.report.findings.bottleneck import sampled
 from lib.report.findings.controller import linear_arrival
 from lib.report.latents import IN_USE, latent_labels, latent_table
 from lib.report.notebooks.live import Live
-from lib.report.notebooks.shared import label
+from lib.report.notebooks.shared import figures_of, label
 from lib.report.tables import run_table
 from lib.report.traversals import VALUES, kept_traversals
 from lib.runs.recorded import Recorded
@@ -123,7 +123,7 @@ def show_toy_plant(config: TrainingConfig, run: Run, what_to_see: str) -> None:
     schedule = schedule_of(config.arm, 0.5, 16.0, 6_000, advances)
     show(
         toy_plant(simulate(controller, schedule, steps=6_000, lag=100), config.arm),
-        run.path / "figures" / "toy_plant",
+        figures_of(run) / "toy_plant",
         "**Figure 1.** The rule on the toy plant, a simulation without a network (6,000 steps, ki = 1, lag 100, "
         f"{anti_windup} anti-windup). {what_to_see}",
     )
@@ -147,7 +147,7 @@ def train_and_show(config: TrainingConfig, run: Run) -> tuple[Run, Dataset]:
     empty = [name for name, column in (("beta", "beta"), ("C", "capacity")) if trace[column].isna().all()]
     show(
         traces({config.arm: [trace]}),
-        run.path / "figures" / "trace",
+        figures_of(run) / "trace",
         f"**Figure 2.** Training of the {ARMS[config.arm].label} arm; moving averages, but for C. "
         f"{''.join(f'This arm has no {name}. ' for name in empty)}n = 1 run; {label(run)}.",
     )
@@ -180,7 +180,7 @@ def show_traversals(run: Run, data: Dataset) -> None:
         return
     show(
         traversals({arm: pictures[used["latent"]]}, VALUES, {arm: latent_labels(used)}, middle_heart(data)[0].numpy()),
-        run.path / "figures" / "traversals",
+        figures_of(run) / "traversals",
         "**Figure 4.** Each latent in use from −2 to 2, the others at the posterior mean of the image above. Beside a "
         f"row its latent, KL in nats and the factor that it knows most about. n = 1 run; {label(run)}.",
     )
@@ -199,7 +199,7 @@ def show_samples(run: Run, data: Dataset, evaluation: EvaluationConfig) -> None:
     rows = [part[row : row + 10] for row in (0, 10) for part in (drawn, nearest)]
     show(
         montage(np.concatenate(rows), 10, ["drawn", "nearest"] * 2),
-        run.path / "figures" / "samples",
+        figures_of(run) / "samples",
         f"**Figure 10.** Samples, and below each, once cut at 0.5, the nearest of {measured['images']:,} images. "
         f"{sampled(measured)} n = 1 run; {label(run)}.",
     )
@@ -210,7 +210,7 @@ def show_information(run: Run, data: Dataset, evaluation: EvaluationConfig) -> N
     snapshots = measure_snapshots(run, data, evaluation)
     show(
         over_training({run.config().arm: [snapshots]}),
-        run.path / "figures" / "information",
+        figures_of(run) / "information",
         "**Figure 3.** The KL and its parts over training, C, and the MIG (quadrature) below; dotted, log N, the bound "
         f"of the mutual information on the N = {snapshots['images'].iloc[0]:,} images that were measured at "
         f"{len(snapshots)} snapshots, joined by straight lines. n = 1 run; {label(run)}.",

@@ -15,7 +15,7 @@ import pandas as pd
 from lib.evaluation import evaluate as evaluation
 from lib.evaluation import scores, snapshots
 from lib.evaluation.records import kept
-from lib.files import sha256, write_sealed
+from lib.files import replace_folder, sha256, write_sealed, writing
 from lib.report import traversals
 from lib.report.analysis import trained_runs
 from lib.report.effects import COMPARED
@@ -67,20 +67,21 @@ def publish(profile: Profile) -> Path:
     fresh = target.with_name(f".{target.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     try:
-        fresh.mkdir(parents=True)
-        for path in wanted:
-            shutil.copy2(path, fresh)
-        (fresh / "figures").mkdir()  # the others are in page and notebook
-        shutil.copy2(animation, fresh / "figures")
-        if (target / "progress.csv").exists():  # of the trainings (lib/training/progress.py)
-            shutil.copy2(target / "progress.csv", fresh)
-        for run in (*runs, *once):
-            config = run.config()
-            shown = config.seed == profile.seeds[0] and config.arm in COMPARED  # by the report's figures
-            if again:
-                shutil.copytree(run.path, fresh / run.name)
-            else:
-                _publish_run(run, fresh / run.name, weights=shown)
+        with writing(target):
+            fresh.mkdir(parents=True)
+            for path in wanted:
+                shutil.copy2(path, fresh)
+            (fresh / "figures").mkdir()  # the others are in page and notebook
+            shutil.copy2(animation, fresh / "figures")
+            if (target / "progress.csv").exists():  # of the trainings (lib/training/progress.py)
+                shutil.copy2(target / "progress.csv", fresh)
+            for run in (*runs, *once):
+                config = run.config()
+                shown = config.seed == profile.seeds[0] and config.arm in COMPARED  # by the report's figures
+                if again:
+                    shutil.copytree(run.path, fresh / run.name)
+                else:
+                    _publish_run(run, fresh / run.name, weights=shown)
         slim_notebook(notebook, fresh / "report.ipynb")
         if not_printed := print_page(fresh / "report.html", fresh / "report.pdf"):
             print(not_printed, file=sys.stderr)
@@ -91,11 +92,8 @@ def publish(profile: Profile) -> Path:
             raise ValueError(
                 f"results/published would hold {size / 1e6:.0f} MB, more than {LIMIT / 1e6:.0f}; publish less."
             )
-        before = target.with_name(f".{target.name}.before")
-        if target.exists():
-            target.rename(before)
-        fresh.rename(target)
-        shutil.rmtree(before, ignore_errors=True)
+        with writing(target):
+            replace_folder(fresh, target)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return target

@@ -62,8 +62,12 @@ def numbers(text: str) -> list[str]:
 
 
 def comparable(shown: list[str], derived: list[str]) -> bool:
-    """Whether two rows may be the same one: as many cells, with as many numbers each (a mean ± a spread has two)."""
-    return [len(numbers(cell)) for cell in shown] == [len(numbers(cell)) for cell in derived]
+    """Whether two rows may be the same: as many cells, with as many numbers (a mean ± a spread has two) and brackets.
+
+    Tables share labels: a factor's row stands in several.
+    """
+    forms = ([(len(numbers(cell)), cell.count("(")) for cell in row] for row in (shown, derived))
+    return next(forms) == next(forms)
 
 
 def agree(shown: str, derived: str) -> bool:

@@ -2,7 +2,8 @@
 
     python -m lib.report.publishing.verify                  seconds, without the data set
     python -m lib.report.publishing.verify --paper PROFILE  draws its paper once more, too, and compares it: minutes
-    python -m lib.report.publishing.verify --full RUN       evaluates the weights of a published run anew, too: minutes
+    python -m lib.report.publishing.verify --full [RUN ...] evaluates published weights anew, too, of these runs or of
+                                                            all: minutes each
 
 Says of every number that does not follow where it stands, and exits with 1. Pages of older code are compared as far as
 today's tables have the same rows.
@@ -155,7 +156,9 @@ def main() -> None:
         prog="python -m lib.report.publishing.verify",
         description="Check that the published results follow from one another.",
     )
-    parser.add_argument("--full", metavar="RUN", type=Path, help="a published run whose weights to evaluate anew")
+    parser.add_argument(
+        "--full", metavar="RUN", type=Path, nargs="*", help="published runs whose weights to evaluate anew; none: all"
+    )
     parser.add_argument("--paper", metavar="PROFILE", help="a published profile whose paper to draw once more")
     arguments, profiles = parser.parse_args(), published_profiles()
     drawn = [_published(arguments.paper, profiles)] if arguments.paper is not None else []
@@ -163,7 +166,9 @@ def main() -> None:
     found += _tried(check_readme, profiles)
     found += [problem for profile in drawn for problem in _tried(check_paper, profile)]
     if arguments.full is not None:
-        found += _tried(check_weights, Run(arguments.full))
+        everywhere = [path.parent for profile in profiles for path in profile.published.glob("*/weights.safetensors")]
+        for path in arguments.full or sorted(everywhere):
+            found += _tried(check_weights, Run(path))
     if found:
         sys.exit("\n".join(found))
     print(f"All that is published follows: {', '.join(profile.name for profile in profiles)}, and README.md.")
