@@ -28,7 +28,8 @@ class DynamicKL:
     that takes W further than that below W_min, for which e >= (kp + its distance from W_min) / ki is enough, holds beta
     at W_min for ever: `locked`.
 
-    Source: Shao et al., DynamicVAE, CVPR 2022, and its public code (shj1987/DynamicVAE-CVPR2022).
+    Source: Shao et al., DynamicVAE (arXiv:2009.06795, CVPR 2022), its modified incremental PI controller and moving
+    average, as its public code has them (shj1987/DynamicVAE-CVPR2022); the paper's equation number is unverified.
     """
 
     kp: float

@@ -52,6 +52,19 @@ def test_trade_offs_are_drawn_where_nothing_settled(trace):
     drawn(tradeoff.at_kl({"linear": along, "adaptive": along}, by_arm))
 
 
+def test_the_loss_of_a_sampler_is_written_at_the_edge_and_leaves_the_scale_alone():
+    frames = {
+        arm: pd.DataFrame({"step": [100, 200], "kl": [5.0, 8.0], "mig_four": [0.1, 0.2], "reconstruction": loss})
+        for arm, loss in (("linear", [90.0, 80.0]), ("info_gan", [2_000.0, 12_754.9]))
+    }
+    windows = {arm: [frame[["step", "kl", "reconstruction"]]] for arm, frame in frames.items()}
+    figure = tradeoff.at_kl({arm: [frame] for arm, frame in frames.items()}, windows)
+    mig, loss = figure.axes
+    assert len(mig.lines) == 6 and [text.get_text() for text in loss.texts] == ["12,755"]
+    assert loss.get_ylim()[1] < 200
+    drawn(figure)
+
+
 def test_a_c_stands_beside_the_kl_and_single_steps_do_not(trace):
     figure = traces({"linear": [trace, trace]})
     lines = {axis.get_ylabel().split("\n")[0]: axis.get_lines() for axis in figure.axes}

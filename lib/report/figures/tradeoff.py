@@ -58,11 +58,16 @@ def at_kl(
     """MIG and reconstruction loss against the KL, a panel each: points are weight snapshots, larger the last one.
 
     snapshots: arm -> tables `with_reconstruction`, one per seed; windows: arm -> `settled_windows`, the lines of the
-    reconstruction loss; measures: of MEASURES. Snapshots from before training settled are left out.
+    reconstruction loss; measures: of MEASURES. Snapshots from before training settled are left out. Of a sampler, whose
+    loss nothing made small, the last one's is written at the upper edge.
     """
     figure, axes = plt.subplots(1, len(measures), figsize=(7.2, 3.0 + legend_height(snapshots)), squeeze=False)
     for axis, column in zip(axes[0], measures, strict=True):
         for arm, frames in snapshots.items():
+            if ARMS[arm].sampler and column == "reconstruction":
+                for frame in frames:
+                    _at_the_edge(axis, frame["kl"].iloc[-1], frame[column].iloc[-1], arm)
+                continue
             for every, settled in zip(frames, windows[arm], strict=True):
                 frame = every[every["step"] >= settled["step"].min()] if len(settled) else every
                 _by_kl(axis, settled if column in settled else frame, column, arm)
@@ -80,6 +85,13 @@ def at_kl(
             axis.set_ylim(bottom=0)
     arm_legend(figure, snapshots, points=True)
     return figure
+
+
+def _at_the_edge(axis: Axes, kl: float, value: float, arm: str) -> None:
+    """An arrow at the upper edge, and beside it the value, which would compress the scale."""
+    edge = axis.get_xaxis_transform()
+    axis.plot(kl, 0.96, marker="^", color=ARMS[arm].colour, markersize=6, transform=edge)
+    axis.annotate(f"{value:,.0f}", (kl, 0.96), xycoords=edge, xytext=(6, -3), textcoords="offset points", fontsize=8)
 
 
 def _by_kl(axis: Axes, frame: pd.DataFrame, column: str, arm: str) -> None:

@@ -10,10 +10,12 @@ today's tables have the same rows.
 """
 
 import argparse
+import multiprocessing
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,13 @@ def check_readme(profiles: list[Profile]) -> Iterator[str]:
     derived = readme.readme_results(profiles).splitlines()
     for line in [line for line in lines if line not in derived] or [line for line in derived if line not in lines]:
         yield f"{readme.README}: {line!r} does not follow from the published tables."
+
+
+def evaluated(run: Run) -> list[str]:
+    """What `check_weights` says of a run; says when it is done, too."""
+    said = list(_tried(lambda run: check_weights(run, progress=False), run))
+    print(f"Evaluated anew: {run.path}", file=sys.stderr, flush=True)
+    return said
 
 
 def check_weights(run: Run, progress: bool = True) -> Iterator[str]:
@@ -167,8 +176,9 @@ def main() -> None:
     found += [problem for profile in drawn for problem in _tried(check_paper, profile)]
     if arguments.full is not None:
         everywhere = [path.parent for profile in profiles for path in profile.published.glob("*/weights.safetensors")]
-        for path in arguments.full or sorted(everywhere):
-            found += _tried(check_weights, Run(path))
+        with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:  # of one thread each
+            for said in pool.map(evaluated, map(Run, arguments.full or sorted(everywhere))):
+                found += said
     if found:
         sys.exit("\n".join(found))
     print(f"All that is published follows: {', '.join(profile.name for profile in profiles)}, and README.md.")
