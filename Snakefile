@@ -8,7 +8,9 @@
 import sys
 
 from lib.arms import ARMS
+from lib.report.effects import COMPARED
 from lib.runs.profiles import load_profile
+from lib.runs.provenance import code_state
 from lib.runs.recorded import next_seed
 from lib.runs.status import MEASURED
 
@@ -20,10 +22,9 @@ RUNS = f"results/runs/{PROFILE.name}"
 NOTEBOOKS = f"{RUNS}/notebooks"
 # With `read=published` runs that were not trained here are shown as they were published, without training notebooks.
 PUBLISHED = config.get("read") == "published" and PROFILE.only_published
-# The appendices of the report: one training notebook per arm, of the first seed.
-APPENDICES = ["01_dataset"] + [
-    f"training-{arm}-seed{PROFILE.seeds[0]}" for arm in PROFILE.arms if not PUBLISHED
-]
+# The appendices of the report: the training notebooks of its own arms, of the first seed.
+APPENDICES = ["01_dataset"] + [f"training-{arm}-seed{PROFILE.seeds[0]}" for arm in COMPARED if not PUBLISHED]
+CODE = code_state()  # a changed lib or notebook runs every rule again; complete runs are loaded
 # --log-output lets the lines of progress through, on stderr; cells and their other output stay in the notebook.
 PAPERMILL = f"{sys.executable} -m papermill --log-output --log-level WARNING --no-progress-bar"
 
@@ -40,6 +41,8 @@ rule report:
         appendices=expand(f"{NOTEBOOKS}/{{name}}.ipynb", name=APPENDICES),
     output:
         f"{RUNS}/report.html",
+    params:
+        code=CODE,
     shell:
         "echo 'Writing the report.' && "
         "{sys.executable} -m lib.report.page.build {output} {input.main} {input.appendices}"
@@ -53,6 +56,7 @@ rule dataset:
         facts=update(f"{RUNS}/dataset.json"),
     params:
         data=PROFILE.training["data"],  # a changed source runs the rule again
+        code=CODE,
     threads: 2
     shell:
         "echo 'The data set.' && {PAPERMILL} {input} {output.notebook} -p profile {PROFILE.name}"
@@ -75,6 +79,7 @@ rule training:
         seed="[0-9]+",
     params:
         settings=PROFILE.training | PROFILE.evaluation,  # a changed profile runs the rule again
+        code=CODE,
         own=lambda wildcards: "-p published False" if ARMS[wildcards.arm].notebook == "05_other_arms" else "",
     threads: PROFILE.training["threads"]
     shell:
@@ -90,5 +95,7 @@ rule analysis:
         measured=[] if PUBLISHED else [f"{RUNS}/{arm}-seed{seed}/{name}" for arm, seed in PROFILE.planned() for name in MEASURED],
     output:
         f"{NOTEBOOKS}/04_analysis.ipynb",
+    params:
+        code=CODE,
     shell:
         "echo 'Analysis.' && {PAPERMILL} {input.notebook} {output} -p profile {PROFILE.name}"

@@ -59,7 +59,8 @@ class Arm:
     drawn_from: str | None = None  # the arm whose share of advancing steps, of the same seed, it draws its own with
     of_next_seed: bool = False  # it takes those steps themselves, of the next seed (lib/runs/recorded.py)
     least_batch: int = 1  # images; 2 where those of a batch are compared
-    beyond_bound: bool = True  # whether it ever presses harder than the evidence lower bound, of beta 1, does
+    # Whether it presses harder than the evidence lower bound, of beta 1; None: harder first, and then softer.
+    beyond_bound: bool | None = True
     sampler: bool = False  # trained as one, without a likelihood (lib/training/gan.py); its samples are measured
 
 
@@ -107,7 +108,8 @@ _ROWS = (
     Arm("capacity_ramp", capacity, EarlyRamp, "capacity (own ramp)", "#009E73", "--", "[6]", "05_other_arms",
         "The KL is pressed down to C from above and lifted to it from below; C is early at its maximum."),
     Arm("dynamic_vae", dynamic_vae, Staircase, "DynamicVAE", "#009E73", ":", "[18]", "05_other_arms",
-        "A controller lets β down from far above while the clock raises C: nearly closed at first, then opened."),
+        "A controller lets β down from far above while the clock raises C: nearly closed at first, then opened.",
+        beyond_bound=None),
     Arm("fixed_set_point", controlled_without_lock, always_at_maximum, "C fixed at its maximum", "#56B4E9", ":",
         "control", "05_other_arms",
         "A controller holds the KL at C, which is at its maximum from the first step.",

@@ -82,7 +82,7 @@ print(f"{config}\n-> {run.path.relative_to(ROOT)}")
 #
 # $$ C(t) = \min\left( C_{\max},\; C(0) + 0.15 \left\lfloor \frac{300\, t}{t_{\max}} \right\rfloor \right), \tag{1} $$
 #
-# so that $C_{\max}$ is reached early and held from there. At each step the capacity moves first; the error that the controller gets is
+# until $C_{\max}$ is reached and held; the controls of this notebook stretch $t_{\max}$. At each step the capacity moves first; the error that the controller gets is
 # then $e(t) = C(t) - \mathrm{KL}(t)$.
 
 # %%

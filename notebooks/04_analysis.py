@@ -68,8 +68,8 @@ models = {arm: analysis.models[arm] for arm in pair}
 paper.text("""
 - {asked}
 - {differences}
-- {brackets}
 - {controls}
+- {brackets}
 - {untested}
 """)
 
@@ -338,6 +338,10 @@ paper.table(
 
 # %% [markdown]
 # ### The controls
+#
+# With a fixed number of steps, a slow rise and little time at $C_{\max}$ are one factor: "lateness" is both, and only *slow then held*, which trains longer,
+# has the one without the other. And where the noise of batches decides whether β rises, the rule is a clock that ticks with a certain probability: *random
+# hold* is that clock.
 
 # %%
 controls = any(ARMS[arm].beside for arm in analysis.profile.arms)
@@ -347,7 +351,7 @@ if controls:
         "controls",
         """**Figure 10.** Capacity of every control (thin) over that of the arm it controls for (thick), one line per run.""",
     )
-paper.text("{apart}")
+paper.text("{apart} {same_arrival} {seeing_beta} {slow_clock}")
 
 # %% [markdown]
 # ## Discussion

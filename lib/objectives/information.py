@@ -95,6 +95,8 @@ class SteeredInformation(Steered):
     closed form has less noise, L = D + KL + (beta - 1) I + (gamma - 1) TC, with the gradients of I and TC by stratified
     sampling from the batch, which is never what the controller sees. I and TC alone would leave the scale of every
     latent free: DW, with weight 1, ties each to the prior. beta is recorded, the weight of I.
+
+    The report's follow-up wish, which has no published rule; the parts are Chen et al.'s (arXiv:1802.04942, eq. 2).
     """
 
     controlled: Controlled

@@ -150,4 +150,10 @@ def test_the_readme_takes_the_published_findings(tmp_path, monkeypatch):
     profile = load_profile("smoke")
     found = {"asked": "A?", "differences": "One.", "controls": "Two.", "brackets": "Three.", "untested": "Four."}
     write_json(profile.published / "findings.json", found)
-    assert _answer(profile, pd.DataFrame({"arm": ["linear", "adaptive"]})) == ["One.", "", "Three. Four."]
+    assert _answer(profile, pd.DataFrame({"arm": ["linear", "adaptive"]})) == [
+        "- A?",
+        "- One.",
+        "- Two.",
+        "- Three.",
+        "- Four.",
+    ]

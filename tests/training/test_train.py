@@ -382,3 +382,16 @@ def test_saved_weights_are_the_networks(tiny_config, few_images, tmp_path):
     assert before > 0
     assert torch.equal(weights(run.load_model()), weights(engine.model))
     assert torch.equal(weights(run.load_model(run.snapshots()[8])), weights(engine.model))
+
+
+def test_every_control_by_the_clock_has_a_curve_and_weights_of_its_own(tiny_config, few_images, tmp_path):
+    runs = {}
+    for arm in ("linear", "linear_full", "slow_then_hold"):
+        config = tiny_config(arm, steps=300, c_start=0.5, c_max=2.0)
+        runs[arm] = train(config, Run(tmp_path / arm), few_images, progress=False)
+    lengths = {arm: len(read_advanced(run.path / "trace.h5")) for arm, run in runs.items()}
+    assert lengths["linear"] == lengths["linear_full"] == 300 < lengths["slow_then_hold"]
+    held = {arm: (run.trace()["capacity"] == 2.0).sum() for arm, run in runs.items()}
+    assert held["linear"] == held["slow_then_hold"] > 100 > held["linear_full"]
+    known = [weights(run.load_model()) for run in runs.values()]
+    assert not any(torch.equal(one, other) for one, other in itertools.combinations(known, 2))

@@ -29,6 +29,9 @@ def findings(a: Analysis) -> dict[str, str]:
     c_start, c_max, steps = (a.profile.training[name] for name in ("c_start", "c_max", "steps"))
     return {
         **contrast.answer(a.table, a.profile),
+        "same_arrival": contrast.same_arrival(a.table),
+        "seeing_beta": contrast.seeing_beta(a.table),
+        "slow_clock": contrast.slow_clock(a.table),
         "when_others_ended": contrast.when_others_ended(a.table, a.snapshots, steps),
         "settings": reasons(a.profile),
         "arrival": controller.linear_arrival(c_start, c_max, steps),
@@ -73,7 +76,7 @@ def reasons(profile: Profile) -> str:
         "kp": f"$K_p$ is raised with it, to $K_p / K_i$ = {gain:.0f} nats, the published ratio;",
         "anti_windup": "at a larger error the published anti-windup would lock, in so short a run for good;",
         "learning_rate": "the learning rate lets the network follow;",
-        "c_max": "at 16 nats the adaptive arm's KL stayed nats below C in the trials (`results/trials.csv`), so what "
+        "c_max": "at 16 nats the adaptive arm's KL stayed nats below C in its trial (`results/trials.csv`), so what "
         f"the last {unseen:g} nats would encode is not seen;",
         "batch_size": "smaller batches buy more steps;",
         "precision": "`bfloat16` rounds products alone, by little (`results/benchmarks/rounding.csv`).",

@@ -65,13 +65,15 @@ def bias(
         parts.append(
             f"{ARMS[arm].label} {number('+.2f')(frame.loc[late, 'bias'].mean())} nats on average over the {late.sum()} "
             f"snapshots of the last two thirds of training ({_range(frame.loc[late, 'bias'])}), and at its worst "
-            f"{number('+.2f')(worst['bias'])} nats (step {worst['step']:,.0f}); at the end, against that of all images "
-            f"measured, {number('+.2f')(frame['estimate'].iloc[-1] - exact)} nats"
+            f"{number('+.2f')(worst['bias'])} nats (step {worst['step']:,.0f}); at the end "
+            f"{number('+.2f')(frame['bias'].iloc[-1])} nats, but against the value of all images measured "
+            f"{number('+.2f')(frame['estimate'].iloc[-1] - exact)}"
         )
     images = snapshots[next(iter(known))]["images"].iloc[0]
     return (
-        f"The estimate less the exact $I_q(x; z)$: {'. '.join(parts)}. Else the exact value is that of the "
-        f"N = {images:,} images of the snapshots' grid, and bounded by log N = {np.log(images):.2f} nats; the estimate "
+        f"The estimate less the exact $I_q(x; z)$: {'. '.join(parts)}. But for the last, the exact value is that of "
+        f"the N = {images:,} images of the snapshots' grid, which is smaller than that of all and at most log N = "
+        f"{np.log(images):.2f} nats, so that the estimate looks too high by as much; the estimate "
         f"$\\hat I$ is of all {N_IMAGES:,} images, from the posteriors of those that training saw last "
         f"(${ENOUGH:.0f} \\exp \\hat I$ of them, {LEAST:,} at least, all at most), each as the network coded it then, "
         "and smoothed from 0 on."

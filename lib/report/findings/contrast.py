@@ -21,7 +21,7 @@ from lib.report.effects import (
     told_from_chance,
     with_spread,
 )
-from lib.report.findings.wording import joined, sentences
+from lib.report.findings.wording import joined
 from lib.runs.profiles import Profile, load_profile
 
 NO_DIFFERENCE, A_DIFFERENCE, UNINFORMATIVE = "no difference that matters", "a difference", "uninformative"
@@ -89,15 +89,16 @@ def _in_words(table: pd.DataFrame, what: Primary) -> str:
 
 
 def how_sure_overall(table: pd.DataFrame) -> str:
-    """What the intervals are, what margin was set, and how many seeds an uninformative one would need."""
+    """What the intervals are, what margin was set, and how many seeds one that reaches into the margin would need."""
     n = len(by_seed(table, MIG.column, DIFFERENCE))
     margins = joined(f"{what.margin:g}{what.unit} for the {what.label}" for what in PRIMARY)
     if n < 2:
         return "How sure: not at all, as one seed per arm cannot tell effect from chance."
     needed = []
     for what in PRIMARY:
-        decided, differences = judged(table, what)
-        if decided == UNINFORMATIVE:
+        differences = by_seed(table, what.column, DIFFERENCE)
+        half = half_width(differences.std(), len(differences))
+        if half >= what.margin > abs(differences.mean()) - half:  # it does not tell whether the difference matters
             seeds = seeds_needed(differences.std(), what.margin)
             needed.append(f"{f'more than {MOST_SEEDS:,}' if seeds is None else seeds} seeds for the {what.label}")
     more = f"; at this spread an interval as narrow as the margin would take {joined(needed)}" if needed else ""
@@ -105,9 +106,9 @@ def how_sure_overall(table: pd.DataFrame) -> str:
 
 
 def same_arrival(table: pd.DataFrame) -> str:
-    """What is left of the difference where both arms arrive at C_max at the same time."""
+    """What is left of the difference where both arms arrive at C_max at the same time; empty where that was not run."""
     if not set(LATE_DIFFERENCE) <= set(table["arm"]):
-        return r"What is left when C reaches $C_{\max}$ at the same time in both arms was not run in this profile."
+        return ""
     return (
         r"When C reaches $C_{\max}$ only at the last step in both arms (adaptive − linear full-length, exploratory): "
         f"{_effects(table, LATE_DIFFERENCE)}; {_smaller(table)}."
@@ -152,16 +153,18 @@ def slow_clock(table: pd.DataFrame) -> str:
     )
 
 
-def controls_in_brief(table: pd.DataFrame) -> str:
-    """What the controls leave of the difference in MIG, in one sentence; empty where none was run."""
-    controls = {"when C arrives as late by the clock": LATE_DIFFERENCE, "when C advances as often at random": SEEING}
+def controls(table: pd.DataFrame) -> str:
+    """What the controls leave of the difference in MIG, in one sentence."""
+    known = {"when C arrives as late by the clock": LATE_DIFFERENCE, "when C advances as often at random": SEEING}
     parts = []
-    for name, weights in controls.items():
+    for name, weights in known.items():
         if set(weights) <= set(table["arm"]):
             sure = told_from_chance(*effect(table, MIG.column, weights))
             left = effect_text(table, MIG.column, weights, MIG.form)
             parts.append(f"{left} {name} ({'told' if sure else 'not told'} from chance)")
-    return f"Of the difference in MIG there remain, exploratory, {joined(parts)}." if parts else ""
+    if not parts:
+        return r"What is left when C reaches $C_{\max}$ at the same time in both arms was not run in this profile."
+    return f"Of the difference in MIG there remain, exploratory, {joined(parts)}."
 
 
 def told(table: pd.DataFrame) -> str:
@@ -226,5 +229,5 @@ def evidence(table: pd.DataFrame) -> dict[str, str]:
     return {
         "differences": found(table),
         "brackets": how_sure_overall(table),
-        "controls": sentences(same_arrival(table), seeing_beta(table), slow_clock(table)),
+        "controls": controls(table),
     }

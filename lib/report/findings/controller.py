@@ -5,11 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from lib.arms import ARMS
+from lib.arms import ARMS, arrival
 from lib.evaluation.stability import MOST_OFF, MOST_SWING
 from lib.report.controller_tables import APART
 from lib.report.effects import DIFFERENCE, effect_text, how_sure
 from lib.report.findings.wording import counts, joined
+from lib.runs.settings import TrainingConfig
 from lib.schedules import INCREMENT, INCREMENTS, linear_reaches_maximum
 
 MOSTLY = 0.9  # share from which on a rule is said to do something
@@ -28,6 +29,19 @@ def linear_arrival(c_start: float, c_max: float, steps: int) -> str:
     return (
         f"{setting} has $C_{{\\max}}$ after {reached:,} steps, {reached / steps:.0%} of training, and holds it for the "
         f"other {1 - reached / steps:.0%}."
+    )
+
+
+def arm_arrival(config: TrainingConfig) -> str:
+    """When C is at C_max in an arm with a controller, where the clock decides that."""
+    reached = arrival(config)
+    if reached is None:
+        return "When C reaches $C_{\\max}$ in this arm, if it does, is not decided by the clock alone."
+    if reached == config.steps:
+        return f"In this arm C reaches $C_{{\\max}}$ at the last of {config.steps:,} steps."
+    return (
+        f"In this arm C has $C_{{\\max}}$ after {reached:,} of {config.steps:,} steps, {reached / config.steps:.0%} of "
+        f"training, and holds it for the other {1 - reached / config.steps:.0%}."
     )
 
 

@@ -139,7 +139,8 @@ def with_more_pressure(results: pd.DataFrame) -> str:
     """Whether arms that press harder than the evidence lower bound have the higher MIG; empty without both kinds."""
     arms = [arm for arm in results.index if not ARMS[arm].sampler]
     harder = results.loc[[arm for arm in arms if ARMS[arm].beyond_bound]]
-    bound = results.loc[[arm for arm in arms if not ARMS[arm].beyond_bound]]
+    bound = results.loc[[arm for arm in arms if ARMS[arm].beyond_bound is False]]
+    both = [arm for arm in arms if ARMS[arm].beyond_bound is None]
     if harder.empty or bound.empty:
         return ""
     above = harder.index[harder["mig_four"] > bound["mig_four"].max() + MIG.margin]
@@ -149,6 +150,7 @@ def with_more_pressure(results: pd.DataFrame) -> str:
         f"{_range(bound['mig_four'], '.3f')} at a KL of {_range(bound['kl'], '.1f')} nats. Of {len(harder)} arms that "
         f"press harder, {len(above)} had a MIG higher than that by more than the margin of {MIG.margin:g}"
         + (f": {joined(labels(above))}." if len(above) else ".")
+        + (f" In neither count, as it presses harder first and then softer: {joined(labels(both))}." if both else "")
         + (f" {once} of these {len(arms)} arms were run once, with seed 1: a hint, no proof." if once else "")
     )
 

@@ -28,7 +28,7 @@ from lib.report.figures.pictures import middle_heart
 from lib.report.figures.runs import toy_plant, traces
 from lib.report.figures.style import show
 from lib.report.findings.bottleneck import sampled
-from lib.report.findings.controller import linear_arrival
+from lib.report.findings.controller import arm_arrival
 from lib.report.latents import IN_USE, latent_labels, latent_table
 from lib.report.notebooks.live import Live
 from lib.report.notebooks.shared import figures_of, label
@@ -103,7 +103,7 @@ def show_rule(config: TrainingConfig) -> None:
         where = f"{function.__module__.replace('.', '/')}.py"
         display(Markdown(f"`{function.__qualname__}` ({where})\n\n```python\n{dedent(inspect.getsource(function))}```"))
     if has_controller:
-        display(Markdown(linear_arrival(config.c_start, config.c_max, config.steps)))
+        display(Markdown(arm_arrival(config)))
         display(Markdown(TOY_PLANT))
 
 

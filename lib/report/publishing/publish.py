@@ -49,7 +49,7 @@ def publish(profile: Profile) -> Path:
         make = f"make {'render' if again else 'report'} PROFILE={profile.name}"
         raise ValueError(f"{missing[0]} is missing; run {make} first.")
     first = profile.seeds[0]
-    trainings = [] if again else [f"training-{arm}-seed{first}" for arm in profile.arms]
+    trainings = [] if again else [f"training-{arm}-seed{first}" for arm in COMPARED]
     appendices = ("01_dataset", *trainings)
     made = [notebook, *(notebook.with_name(f"{name}.ipynb") for name in appendices)]
     if len(states_of_code(path for path in made if path.exists())) > 1:

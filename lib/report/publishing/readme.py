@@ -5,8 +5,8 @@ import pandas as pd
 from lib.arms import ARMS
 from lib.files import ROOT, read_json, write_text
 from lib.report.effects import number, side_by_side
-from lib.report.findings.contrast import answer, controls_in_brief
-from lib.report.findings.wording import joined, sentences
+from lib.report.findings.contrast import answer
+from lib.report.findings.wording import joined
 from lib.report.tables import REPORTED
 from lib.runs.profiles import Profile, load_profile, published_profiles
 
@@ -23,7 +23,7 @@ COLUMNS = {
 def readme_results(profiles: list[Profile]) -> str:
     """What the README says of published profiles, in Markdown: the answer, and a table with the report's figures.
 
-    The answer is that of the profile with the most seeds.
+    The answer is that of the profile with the most seeds, whose rows come first.
     """
     steps = load_profile("paper").training["steps"]
     ordered = sorted(profiles, key=lambda each: (-len(each.seeds), -each.training["steps"]))
@@ -56,11 +56,10 @@ def readme_results(profiles: list[Profile]) -> str:
 
 
 def _answer(profile: Profile, table: pd.DataFrame) -> list[str]:
-    """The answer in two sentences, how sure it is, and what was not tested, as the report of the profile begins."""
+    """The five sentences with which the report of the profile begins."""
     path = profile.published / "findings.json"
     found = read_json(path) if path.exists() else answer(table, profile)
-    two = sentences(found["differences"], controls_in_brief(table))
-    return [two, "", sentences(found["brackets"], found["untested"])]
+    return [f"- {found[name]}" for name in ("asked", "differences", "controls", "brackets", "untested")]
 
 
 def _conditions(runs: pd.DataFrame, steps: int) -> str:
@@ -70,8 +69,14 @@ def _conditions(runs: pd.DataFrame, steps: int) -> str:
     precision, hardware = (joined(runs[name].unique()) for name in ("precision", "processor"))
     return (
         f"Means and standard deviations over seeds{reduced}; losses in nats per image, measured on {images} images. "
-        f"Trained in {precision} on {hardware}."
+        f"Trained in {precision} on {hardware}, {_minutes(runs)} a run."
     )
+
+
+def _minutes(runs: pd.DataFrame) -> str:
+    """How long training took, from the runs' records."""
+    minutes = runs["seconds"] / 60
+    return f"{minutes.min():.0f} to {minutes.max():.0f} minutes"
 
 
 def update_readme() -> None:
