@@ -76,9 +76,20 @@ def replace_folder(fresh: Path, target: Path) -> None:
     if target.exists():
         shutil.rmtree(before, ignore_errors=True)
         target.rename(before)
-    fresh.rename(target)
+    try:
+        fresh.rename(target)
+    except OSError:
+        restore_folder(target)
+        raise
     _sync(target.parent)
     shutil.rmtree(before, ignore_errors=True)
+
+
+def restore_folder(target: Path) -> None:
+    """Where `replace_folder` was killed between its renames: give `target` its name back."""
+    before = target.with_name(f".{target.name}.before")
+    if before.exists() and not target.exists():
+        before.rename(target)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -129,6 +140,17 @@ def read_json(path: Path, entries: tuple[str, ...] = ()) -> dict[str, Any]:
         if missing:
             raise ValueError(f"it lacks {missing[0]}")
     return content
+
+
+def read_csv(path: Path, **options: Any) -> pd.DataFrame:
+    """pandas.read_csv; raises Refusal where the file is missing or damaged."""
+    with reading(path):
+        return pd.read_csv(path, **options)
+
+
+def of_the_disk(error: OSError) -> bool:
+    """Whether an error is one of a disk that is full or may not be written to, and none of a network."""
+    return error.errno in _REMEDIES
 
 
 def _seal(content: dict[str, Any]) -> str:

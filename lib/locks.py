@@ -24,8 +24,9 @@ def only_one(path: Path, wait: bool = False) -> Iterator[None]:
     """Hold the lock file `path`, which is gone afterwards; where another process holds it, wait or raise Refusal."""
     file = _locked(path, wait)
     try:
-        file.truncate(0)
-        print(os.getpid(), file=file, flush=True)
+        with suppress(OSError):  # of a full disk; the number is for the reader, the lock is the system's
+            file.truncate(0)
+            print(os.getpid(), file=file, flush=True)
         yield
     finally:
         with suppress(OSError):  # of a folder that was closed meanwhile; what stays there locks nothing
@@ -57,10 +58,15 @@ def _locked(path: Path, wait: bool) -> TextIO:
 
 def main() -> None:
     """The command line: a lock file, and the command to run while it is held."""
-    path, *command = sys.argv[1:]
+    path, *command = sys.argv[1:] or [""]
+    if not command:
+        sys.exit("Give a lock file and a command.")
     try:
         with only_one(Path(path), wait=True):
-            process = subprocess.Popen(command)
+            try:
+                process = subprocess.Popen(command)
+            except OSError as error:
+                raise Refusal(f"{command[0]} could not be started ({error.strerror}).") from error
             # Ctrl-C reaches the command as well, which ends in its own time; a request to end is passed on.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, lambda *_: process.terminate())
@@ -69,6 +75,9 @@ def main() -> None:
         code = -signal.SIGINT
     except Refusal as error:
         sys.exit(str(error))
+    finally:
+        with suppress(OSError):  # a folder that was made for the lock, and that nothing was written to
+            Path(path).parent.rmdir()
     sys.exit(code if code >= 0 else 128 - code)
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from lib.mixtures import LARGEST_LOGVAR, mixture_densities
 from lib.progress import Progress
+from lib.refusal import Refusal
 
 # On dSprites: scale, orientation, x, y. Chen et al.'s headline value leaves the shape out.
 FOUR_FACTORS = (1, 2, 3, 4)
@@ -38,12 +39,12 @@ def factor_gaps(information: Tensor, factor_sizes: tuple[int, ...]) -> Tensor:
     """(largest - second largest of I(z_j; v_k) over j) / H(v_k), one per factor, [K]; negative estimates
     count as 0, as in Chen et al.'s code."""
     if information.dim() != 2 or len(information) != len(factor_sizes) or information.shape[1] < 2:
-        raise ValueError(
+        raise Refusal(
             f"information has shape {list(information.shape)}; "
             f"the gap needs [{len(factor_sizes)} factors, at least 2 latents]."
         )
     if min(factor_sizes) < 2:
-        raise ValueError(f"factor_sizes is {factor_sizes}; a factor with a single value has no entropy to divide by.")
+        raise Refusal(f"factor_sizes is {factor_sizes}; a factor with a single value has no entropy to divide by.")
     largest = information.double().cpu().clamp(min=0).topk(2, dim=1).values
     return (largest[:, 0] - largest[:, 1]) / factor_entropies(factor_sizes)
 
@@ -57,19 +58,19 @@ def mutual_information_gap(
 
 def _check(mean: Tensor, logvar: Tensor, factor_sizes: tuple[int, ...]) -> None:
     if mean.dim() != 2 or mean.shape != logvar.shape or len(mean) != math.prod(factor_sizes):
-        raise ValueError(
+        raise Refusal(
             f"mean and logvar have shapes {list(mean.shape)} and {list(logvar.shape)}; "
             f"factor sizes {factor_sizes} need [{math.prod(factor_sizes)}, J] for both."
         )
     if not (mean.isfinite().all() and logvar.isfinite().all()):
-        raise ValueError("mean or logvar holds values that are not finite; check the encoder's output.")
+        raise Refusal("mean or logvar holds values that are not finite; check the encoder's output.")
 
 
 def _check_precision(mean: Tensor, logvar: Tensor) -> None:
     """Raises ValueError where z - mean, in the precision of `mean`, cannot tell a hundredth of a standard deviation."""
     narrowest, largest = logvar.amin().div(2).exp().item(), mean.abs().amax().item()
     if narrowest < 100 * torch.finfo(mean.dtype).eps * largest or logvar.abs().amax() > LARGEST_LOGVAR:
-        raise ValueError(
+        raise Refusal(
             f"The smallest standard deviation, {narrowest:.1e}, beside means up to {largest:.1e}, or a logvar outside "
             f"±{LARGEST_LOGVAR:.0f}, is beyond {mean.dtype}; give double precision, or bound logvar."
         )

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lib.refusal import Refusal
+
 TAIL = 9.0  # standard deviations of grid beyond the outermost means; what lies further out weighs 2e-19
 STEPS = 4  # steps of the table's widths per octave and unit of resolution: makes both sources of error alike
 MAX_POINTS = 2**21  # grid points: enough for a standard deviation of 1e-4 in a range of 50
@@ -54,26 +56,24 @@ def mixture_densities(mean: Tensor, logvar: Tensor, resolution: int = 4) -> Dens
     memory.
     """
     if mean.shape != logvar.shape or mean.dim() != 2:
-        raise ValueError(
-            f"mean and logvar must both have shape [K, R], not {list(mean.shape)} and {list(logvar.shape)}."
-        )
+        raise Refusal(f"mean and logvar must both have shape [K, R], not {list(mean.shape)} and {list(logvar.shape)}.")
     if resolution < 2:
-        raise ValueError(f"resolution is {resolution}; a standard deviation needs at least 2 grid points.")
+        raise Refusal(f"resolution is {resolution}; a standard deviation needs at least 2 grid points.")
     mean, logvar = mean.double(), logvar.double()
     (low, high), (log_low, log_high) = mean.aminmax(), logvar.aminmax()
     low, high, log_low, log_high = (float(bound) for bound in (low, high, log_low, log_high))
     if not all(map(math.isfinite, (low, high, log_low, log_high))):
-        raise ValueError("mean or logvar holds values that are not finite; check the encoder's output.")
+        raise Refusal("mean or logvar holds values that are not finite; check the encoder's output.")
     groups, rows = mean.shape
     if log_low < -LARGEST_LOGVAR or log_high > LARGEST_LOGVAR:  # beyond, exp(logvar / 2) or its square leaves floats
-        raise ValueError(
+        raise Refusal(
             f"logvar runs from {log_low:.1f} to {log_high:.1f}; variances must lie within exp(±{LARGEST_LOGVAR:.0f})."
         )
     narrowest, widest = math.exp(log_low / 2), math.exp(log_high / 2)
     origin, period = low - TAIL * widest, high - low + 2 * TAIL * widest
     points = 2 ** math.ceil(math.log2(period * resolution / narrowest))
     if points > MAX_POINTS:
-        raise ValueError(
+        raise Refusal(
             f"The smallest standard deviation, {narrowest:.1e}, against a range of {period:.1f} asks for "
             f"{points} grid points, more than {MAX_POINTS}; bound logvar from below."
         )

@@ -82,3 +82,15 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
         only_one(tmp_path / "file" / "a"),
     ):
         pass
+
+
+def test_the_command_line_is_refused_in_a_sentence_and_leaves_no_folder_behind(tmp_path):
+    lock = tmp_path / "new" / ".lock"
+    for arguments, sentence in (
+        ([], "Give a lock file and a command."),
+        ([str(lock)], "Give a lock file and a command."),
+        ([str(lock), "no-such-command"], "no-such-command could not be started (No such file or directory)."),
+    ):
+        done = subprocess.run([sys.executable, "-m", "lib.locks", *arguments], cwd=ROOT, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (1, f"{sentence}\n")
+    assert not lock.parent.exists()

@@ -97,6 +97,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Run, help="directory of an evaluated run")
     run, threads = parser.parse_args().run, torch.get_num_threads()
+    try:
+        read_posterior(run)  # before any work
+    except ValueError as error:
+        sys.exit(str(error))
     record = origin(torch.device("cpu")) | {"run": str(run.path), "threads": threads}
     context = torch.multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as own:  # a new one each: the peak is the measure's own

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from lib.files import RESULTS, read_json, write_csv, write_json
+from lib.files import RESULTS, read_csv, read_json, write_csv, write_json
 from lib.runs.provenance import provenance
 
 DIRECTORY = RESULTS / "benchmarks"
@@ -31,4 +31,4 @@ def last(name: str) -> tuple[pd.DataFrame, dict[str, Any], str]:
     record = read_json(DIRECTORY / f"{name}.json")
     hardware = record["hardware"]
     processor = hardware["accelerator"] or f"{hardware['processor']}, {hardware['cores']} cores"
-    return pd.read_csv(DIRECTORY / f"{name}.csv"), record, f"{processor}, {record['date'][:10]}"
+    return read_csv(DIRECTORY / f"{name}.csv"), record, f"{processor}, {record['date'][:10]}"

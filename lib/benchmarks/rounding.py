@@ -6,6 +6,7 @@ Writes results/benchmarks/rounding.csv and .json, a row per run.
 """
 
 import argparse
+import sys
 
 import pandas as pd
 import torch
@@ -70,8 +71,14 @@ def finding() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", type=Run, help="directories of complete runs")
-    data, record = dataset.load(dataset.ensure("rendered")), origin(torch.device("cpu"))
-    table = pd.DataFrame([rounding(run, data) for run in parser.parse_args().runs])
+    runs, record = parser.parse_args().runs, origin(torch.device("cpu"))
+    try:
+        for run in runs:
+            run.record()  # before any work
+        data = dataset.load(dataset.ensure("rendered"))
+        table = pd.DataFrame([rounding(run, data) for run in runs])
+    except ValueError as error:
+        sys.exit(str(error))
     save("rounding", table, record | {"batch": BATCH, "seed": SEED})
     print(table.to_string(index=False))
 

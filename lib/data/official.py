@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from lib.dsprites import N_IMAGES, SIDE, indices_to_factors
-from lib.files import reading
+from lib.files import of_the_disk, reading, writing
 from lib.refusal import Refusal
 
 OFFICIAL_NAME = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.hdf5"
@@ -29,9 +29,14 @@ def download(directory: Path, progress: bool = True) -> None:
     """
     import pooch  # needed for nothing else
 
+    with writing(directory):
+        directory.mkdir(parents=True, exist_ok=True)
     try:
         pooch.retrieve(OFFICIAL_URL, f"sha256:{OFFICIAL_SHA256}", OFFICIAL_NAME, directory, progressbar=progress)
     except OSError as error:
+        if of_the_disk(error):
+            with writing(directory / OFFICIAL_NAME):
+                raise
         reason = "could not be downloaded"
         raise Refusal(f"{OFFICIAL_URL} {reason}; fetch the file yourself and give its path.") from error
     except ValueError as error:  # pooch's word for another SHA-256

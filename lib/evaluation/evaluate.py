@@ -5,6 +5,7 @@ Everything is measured once, in float32, written into the run's directory and on
 
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from lib.evaluation.posteriors import (
 from lib.evaluation.records import kept
 from lib.files import sha256, write_sealed
 from lib.information import decompose
+from lib.locks import only_one
 from lib.model import kl_per_image, kl_per_latent
 from lib.progress import Progress
 from lib.runs.provenance import provenance
@@ -80,7 +82,11 @@ def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool =
     path, settings = run.path / "evaluation.json", config.only(SETTINGS)
     if (found := kept(path, settings, ENTRIES)) is not None:
         return found
+    with only_one(run.path / ".lock"):  # another process may have been faster
+        return kept(path, settings, ENTRIES) or _evaluate(run, data, config, path, progress)
 
+
+def _evaluate(run: Run, data: Dataset, config: EvaluationConfig, path: Path, progress: bool) -> dict[str, Any]:
     training = run.config()
     started = time.perf_counter()
     device = choose_device(training.device)
@@ -98,7 +104,7 @@ def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool =
         decomposition = decompose(*on_device, config.decomposition_samples, generator, progress)
     write_posterior(run, indices, mean, logvar, loss, sizes)
     content = {
-        "config": settings,
+        "config": config.only(SETTINGS),
         "images": len(indices),
         "factor_sizes": list(sizes),
         "reconstruction": loss.double().mean().item(),
@@ -109,6 +115,7 @@ def evaluate(run: Run, data: Dataset, config: EvaluationConfig, progress: bool =
         **measures,
         "decomposition": asdict(decomposition),
         "posterior_sha256": sha256(run.path / "posterior.h5"),
+        "weights_sha256": run.weights_sha256,
         "seconds": time.perf_counter() - started,
         "provenance": provenance(device),
     }

@@ -78,9 +78,11 @@ def read_posterior(run: Run) -> tuple[Tensor, Tensor, tuple[int, ...]]:
     Raises Refusal for a file that is damaged, or is not the one that evaluation.json was written with.
     """
     path, record = run.path / "posterior.h5", read_json(run.path / "evaluation.json")
-    with reading(path, "delete evaluation.json beside it, and the run is measured again"), h5py.File(path) as file:
-        if record.get("posterior_sha256", sha256(path)) != sha256(path):  # older records have none
+    remedy = "delete evaluation.json beside it, and the run is measured again"
+    with reading(path, remedy):
+        if "posterior_sha256" in record and sha256(path) != record["posterior_sha256"]:  # older records have none
             raise ValueError("evaluation.json states another SHA-256")
+    with reading(path, remedy), h5py.File(path) as file:
         check_sizes(path, [file["mean"], file["logvar"]])
         mean, logvar = (torch.from_numpy(file[name][...]) for name in ("mean", "logvar"))
         sizes = tuple(int(size) for size in file.attrs["factor_sizes"])

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from lib.disentanglement import dci, factor_vae_score, sap_score
 from lib.evaluation.posteriors import read_posterior
 from lib.evaluation.records import kept
 from lib.files import write_sealed
+from lib.locks import only_one
 from lib.refusal import Refusal
 from lib.runs.provenance import provenance
 from lib.runs.run import Run
@@ -35,7 +37,11 @@ def measure_scores(run: Run, config: EvaluationConfig, progress: bool = True) ->
         raise Refusal(f"{run.path} was not evaluated with these settings; evaluate it first.")
     if (found := kept(path, settings, ENTRIES)) is not None:
         return found
+    with only_one(run.path / ".lock"):  # another process may have been faster
+        return kept(path, settings, ENTRIES) or _score(run, config, path, progress)
 
+
+def _score(run: Run, config: EvaluationConfig, path: Path, progress: bool) -> dict[str, Any]:
     started = time.perf_counter()
     mean, _, sizes = read_posterior(run)
 
@@ -45,7 +51,8 @@ def measure_scores(run: Run, config: EvaluationConfig, progress: bool = True) ->
     with reproducible(run.config().threads):
         trees = asdict(dci(mean, sizes, generator(), config.dci_samples, config.dci_samples // 2, progress))
         content = {
-            "config": settings,
+            "config": config.only(SETTINGS),
+            "weights_sha256": run.weights_sha256,
             "images": len(mean),
             "dci": trees | {"importance": trees["importance"].tolist()},
             "sap": sap_score(mean, sizes, generator()),

@@ -21,8 +21,9 @@ from lib.data.dataset import Dataset
 from lib.dsprites import FACTOR_NAMES
 from lib.evaluation.posteriors import check_measurable, decode_posteriors, encode_images, evaluation_grid
 from lib.evaluation.records import kept
-from lib.files import reading, sha256, write_sealed, write_text
+from lib.files import read_json, reading, sha256, write_sealed, write_text
 from lib.information import decompose
+from lib.locks import only_one
 from lib.model import kl_per_latent
 from lib.objectives.seam import INFORMATION
 from lib.progress import Progress
@@ -38,6 +39,7 @@ SETTINGS = ("snapshot_position_stride", "decomposition_samples", "evaluation_see
 RECONSTRUCTED = 16_384  # images of the grid, at most: decoding all would take as long again
 # Columns, one per factor, for what the latent that knows most of it knows of it; tables of older code lack them.
 BEST = {name: f"information_{name}" for name in FACTOR_NAMES}
+PARTS = ("mutual_information", "total_correlation", "dimension_wise_kl")  # columns: of the KL
 
 
 def chosen_snapshots(run: Run, config: EvaluationConfig) -> dict[int, Path]:
@@ -62,15 +64,26 @@ def measured_rows(run: Run, config: EvaluationConfig) -> pd.DataFrame:
     """
     table = run.path / "snapshots.csv"
     if table.exists() and (record := kept(run.path / "snapshots.json", config.only(SETTINGS))) is not None:
-        with reading(table):
-            if "sha256" in record and sha256(table) not in record["sha256"]:  # older records have none
-                raise ValueError("snapshots.json states another SHA-256")
-            rows = pd.read_csv(table)
-            if "step" not in rows or not all(values.dtype.kind in "if" for _, values in rows.items()):
-                raise ValueError("its columns are not those of measured snapshots")
+        rows = _rows(table, record)
         if {"reconstruction", *BEST.values()} <= set(rows):
             return rows
     return pd.DataFrame({"step": np.empty(0, dtype=np.int64)})
+
+
+def read_snapshots(run: Run) -> pd.DataFrame:
+    """All rows that were measured, with whichever settings; raises Refusal where there are none, or damaged ones."""
+    return _rows(run.path / "snapshots.csv", read_json(run.path / "snapshots.json", ("config",)))
+
+
+def _rows(table: Path, record: dict[str, Any]) -> pd.DataFrame:
+    """The rows of snapshots.csv, checked against snapshots.json."""
+    with reading(table):
+        if "sha256" in record and sha256(table) not in record["sha256"]:  # older records have none
+            raise ValueError("snapshots.json states another SHA-256")
+        rows = pd.read_csv(table)
+        if not {"step", "kl", *PARTS} <= set(rows) or any(each.kind not in "if" for each in rows.dtypes):
+            raise ValueError("its columns are not those of measured snapshots")
+    return rows
 
 
 def measure_snapshots(run: Run, data: Dataset, config: EvaluationConfig, progress: bool = True) -> pd.DataFrame:
@@ -92,9 +105,11 @@ def measure_snapshots(run: Run, data: Dataset, config: EvaluationConfig, progres
             )
         return rows
     chosen = chosen_snapshots(run, config)
-    missing = {step: path for step, path in chosen.items() if step not in set(rows["step"])}
-    if missing:
-        rows = _measure(run, data, config, missing, rows, progress)
+    if not set(chosen) <= set(rows["step"]):
+        with only_one(run.path / ".lock"):
+            rows = measured_rows(run, config)  # another process may have been faster
+            missing = {step: path for step, path in chosen.items() if step not in set(rows["step"])}
+            rows = _measure(run, data, config, missing, rows, progress)
     return rows[rows["step"].isin(chosen)].reset_index(drop=True)
 
 
@@ -107,7 +122,10 @@ def _measure(
     indices, sizes = evaluation_grid(config.snapshot_position_stride)
     batch, seed = config.evaluation_batch, config.evaluation_seed
     some = torch.randperm(len(indices), generator=Generator().manual_seed(seed))[:RECONSTRUCTED].sort().values
-    record = {"config": config.only(SETTINGS), "factor_sizes": list(sizes), "provenance": provenance(device)}
+    record = {
+        "config": config.only(SETTINGS), "factor_sizes": list(sizes), "weights_sha256": run.weights_sha256,
+        "provenance": provenance(device),
+    }  # fmt: skip
     if rows.empty:  # rows of other settings go first, so that the new record never stands beside them
         (run.path / "snapshots.csv").unlink(missing_ok=True)
     trace, data = read_trace(run.path / "trace.h5"), data.to(device)

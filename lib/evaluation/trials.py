@@ -26,7 +26,7 @@ from lib.data import dataset
 from lib.data.dataset import Dataset
 from lib.evaluation.posteriors import check_measurable, encode_images, evaluation_grid
 from lib.evaluation.stability import stability
-from lib.files import RESULTS, write_csv
+from lib.files import RESULTS, read_csv, write_csv
 from lib.model import kl_per_image
 from lib.progress import Progress
 from lib.runs.profiles import load_profile
@@ -82,13 +82,17 @@ def main() -> None:
         prog="python -m lib.evaluation.trials", description="Hold trial runs against the rule."
     )
     parser.add_argument("runs", nargs="+", type=Path, help="directories of complete runs")
-    data = dataset.load(dataset.ensure("rendered"))
+    runs = [Run(path) for path in parser.parse_args().runs]
     try:
-        rows = pd.DataFrame([trial(run, kl_of_images(run, data)) for run in map(Run, parser.parse_args().runs)])
+        for run in runs:
+            run.record()  # before any work
+        data = dataset.load(dataset.ensure("rendered"))
+        rows = pd.DataFrame([trial(run, kl_of_images(run, data)) for run in runs])
+        before = read_csv(TABLE) if TABLE.exists() else None
     except ValueError as error:
         sys.exit(str(error))
-    if TABLE.exists():
-        rows = pd.concat([pd.read_csv(TABLE), rows]).drop_duplicates("run", keep="last")
+    if before is not None:
+        rows = pd.concat([before, rows]).drop_duplicates("run", keep="last")
     write_csv(TABLE, rows.sort_values("run", ignore_index=True), "%.6g")
     print(rows.drop(columns="settings").to_string(index=False))
 

@@ -6,14 +6,13 @@ import math
 
 import ipywidgets as widgets
 import numpy as np
-import pandas as pd
 import torch
 from PIL import Image
 
 from lib.arms import ARMS
 from lib.dsprites import FACTOR_NAMES, FACTOR_SIZES, factors_to_indices, render
 from lib.explorer.rows import FOLDED, Row, slider_rows
-from lib.files import reading
+from lib.files import read_csv, reading
 from lib.refusal import Refusal
 from lib.report.figures.pictures import MIDDLE_HEART
 from lib.report.figures.style import FACTOR_LABELS
@@ -42,7 +41,7 @@ def _reconstruction(profile: Profile) -> float:
     """Mean over the published runs, nats per image."""
     table = profile.published / "table.csv"
     with reading(table):
-        return pd.read_csv(table)["reconstruction"].mean()
+        return read_csv(table)["reconstruction"].mean()
 
 
 def runs_to_explore(profile: Profile, seed: int) -> dict[str, Run]:

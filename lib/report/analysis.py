@@ -12,8 +12,9 @@ from lib.arms import schedule_of
 from lib.data.dataset import Dataset
 from lib.evaluation.evaluate import evaluate
 from lib.evaluation.posteriors import check_measurable
+from lib.evaluation.records import kept
 from lib.evaluation.scores import measure_scores
-from lib.evaluation.snapshots import measure_snapshots
+from lib.evaluation.snapshots import measure_snapshots, read_snapshots
 from lib.files import read_json
 from lib.model import VAE
 from lib.refusal import Refusal
@@ -23,6 +24,7 @@ from lib.report.other_arms import results
 from lib.report.tables import run_table
 from lib.report.tradeoff import at_like_kl, pressures, settled_windows, with_reconstruction
 from lib.runs.profiles import Profile, published_profiles
+from lib.runs.published import check_published
 from lib.runs.run import Run
 from lib.schedules import AdaptiveCapacity
 
@@ -149,10 +151,7 @@ def analyse(profile: Profile, images: Dataset) -> Analysis:
             measure_scores(run, config)
         for run in once:
             measure_snapshots(run, images, config)
-    snapshots = {
-        run.name: pd.read_csv(run.path / "snapshots.csv") if published else measure_snapshots(run, images, config)
-        for run in runs
-    }
+    snapshots = {run.name: read_snapshots(run) if published else measure_snapshots(run, images, config) for run in runs}
     return gather(profile, runs, once, snapshots, entropy, published)
 
 
@@ -161,7 +160,7 @@ def gather(
     published: bool,
 ) -> Analysis:  # fmt: skip
     """The analysis of measured runs, from their files alone; see `Analysis`."""
-    read = {name: [read_json(run.path / name) for run in runs] for name in ("evaluation.json", "scores.json")}
+    read = {name: [kept(run.path / name, {}) for run in runs] for name in ("evaluation.json", "scores.json")}
     settings = [
         *(content[0]["config"] for content in read.values()),
         read_json(runs[0].path / "snapshots.json")["config"],
@@ -179,6 +178,8 @@ def trained_runs(profile: Profile) -> list[Run]:
     Raises ValueError unless these and those of the arms in `also` are complete, evaluated, and of the profile's own
     settings.
     """
+    if profile.only_published:
+        check_published(profile.published)
     runs = profile.runs_to_read()
     for run in (*runs, *profile.once_to_read()):
         if not (run.complete and (run.path / "evaluation.json").exists()):
@@ -207,4 +208,4 @@ def dataset_entropy(profile: Profile) -> float:
         raise Refusal(
             f"The data set has not been described yet; run notebook 01, or make report PROFILE={profile.name}."
         )
-    return read_json(path)["entropy_nats"]
+    return read_json(path, ("entropy_nats",))["entropy_nats"]

@@ -17,7 +17,7 @@ from lib.data.dataset import Dataset
 from lib.evaluation import evaluate
 from lib.evaluation.posteriors import evaluation_grid
 from lib.evaluation.records import kept
-from lib.evaluation.snapshots import chosen_snapshots, measured_rows
+from lib.evaluation.snapshots import PARTS, chosen_snapshots, measured_rows
 from lib.objectives.seam import INFORMATION
 from lib.report.latents import IN_USE
 from lib.report.tradeoff import settled_windows
@@ -26,7 +26,6 @@ from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig, TrainingConfig
 
 HOLD_INFORMATION = ("total_correlation",)  # arms in which the information is to follow C, and not the KL
-PARTS = ("mutual_information", "total_correlation", "dimension_wise_kl")
 
 
 class Ended(NamedTuple):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from lib.evaluation.stability import stability
-from lib.files import RESULTS, read_json
+from lib.files import RESULTS, read_csv, read_json
 from lib.runs.profiles import Profile, load_profile
 from lib.runs.run import Run
 
@@ -98,4 +98,4 @@ def departures(profile: Profile) -> pd.DataFrame:
 
 def measured_costs() -> pd.DataFrame:
     """What estimators of the MIG cost on all images: rows of results/benchmarks/measures.csv, by `measure`."""
-    return pd.read_csv(RESULTS / "benchmarks" / "measures.csv", index_col="measure")
+    return read_csv(RESULTS / "benchmarks" / "measures.csv", index_col="measure")

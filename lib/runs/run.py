@@ -81,6 +81,11 @@ class Run:
         """run.json of a complete run: provenance, segments, summary, files; the first published ones lack two."""
         return read_json(self.path / "run.json", ("provenance", "summary"))
 
+    @property
+    def weights_sha256(self) -> str | None:
+        """Of the final weights, as run.json states it; None of an unfinished run, and where an older one has none."""
+        return self.record().get("files", {}).get("weights.safetensors") if self.complete else None
+
     def hashes(self) -> dict[str, str]:
         """SHA-256 of what the training wrote, by the file's path in the directory: `files` of run.json."""
         names = ("config.json", "trace.h5", "weights.safetensors")

@@ -41,7 +41,7 @@ class _Settings:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type is float and type(value) is int:
-                value = float(value)
+                value = float(value) if abs(value) < 2**1023 else math.inf
                 object.__setattr__(self, field.name, value)  # the way to normalise a field of a frozen dataclass
             if type(value) is not field.type:
                 kinds = {int: "an integer", float: "a number", str: "a name in quotes"}

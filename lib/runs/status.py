@@ -11,9 +11,9 @@ import sys
 import time
 from dataclasses import dataclass
 
-from lib.files import read_json
+from lib.files import read_json, reading
 from lib.runs.profiles import load_profile
-from lib.runs.run import Run
+from lib.runs.run import CHECKPOINT_REMEDY, Run
 from lib.runs.settings import TrainingConfig
 
 MEASURED = ("evaluation.json", "snapshots.csv", "scores.json")  # what the training notebooks measure on a run
@@ -26,6 +26,7 @@ class Status:
     """One run: its state, in a word; the last step known to be done; and seconds."""
 
     run: Run
+    steps: int  # of the whole training
     state: str  # waiting, starting, training, stopped, failed, refused, complete or measured
     step: int  # training steps that files prove
     seconds: float | None  # of training up to that step; None where no checkpoint tells
@@ -36,46 +37,49 @@ class Status:
 def status_of(run: Run, config: TrainingConfig, now: float) -> Status:
     """The run's status at the time `now`, in seconds since 1970, given what the profile wants of it."""
     if not (run.path / "config.json").exists():
-        return Status(run, "waiting", 0, None, None)
+        return Status(run, config.steps, "waiting", 0, None, None)
     if read_json(run.path / "config.json") != config.as_mapping():
-        return Status(run, "refused", 0, None, None, "trained with other settings; remove its directory")
+        return Status(run, config.steps, "refused", 0, None, None, "trained with other settings; remove its directory")
     if run.complete:
         state = "measured" if all((run.path / name).exists() for name in MEASURED) else "complete"
-        return Status(run, state, config.steps, run.record()["provenance"]["seconds"], 0.0)
+        return Status(run, config.steps, state, config.steps, run.record()["provenance"]["seconds"], 0.0)
 
     signs = [run.path / "config.json", *run.snapshots().values()]
     step, seconds = max(run.snapshots(), default=0), None
     if run.checkpoint.exists():
         checkpoint = run.load_checkpoint()
         signs.append(run.checkpoint)
-        step, seconds = checkpoint["engine"]["step"], checkpoint["seconds"]
+        with reading(run.checkpoint, CHECKPOINT_REMEDY):
+            step, seconds = int(checkpoint["engine"]["step"]), float(checkpoint["seconds"])
     age = now - max(path.stat().st_mtime for path in signs)
     per_step = seconds / step if seconds and step else None
     left = None if per_step is None else per_step * (config.steps - step)
     if run.failure.exists():
-        return Status(run, "failed", step, seconds, left, read_json(run.failure)["error"])
+        return Status(run, config.steps, "failed", step, seconds, left, read_json(run.failure)["error"])
     patience = STARTING if per_step is None else 2 * per_step * config.checkpoint_every + SLACK
     if age >= patience:
-        return Status(run, "stopped", step, seconds, left)
-    return Status(run, "training" if step else "starting", step, seconds, left and max(0.0, left - age))
+        return Status(run, config.steps, "stopped", step, seconds, left)
+    return Status(run, config.steps, "training" if step else "starting", step, seconds, left and max(0.0, left - age))
 
 
-def described(statuses: list[Status], steps: int) -> list[str]:
-    """Lines to print: one per run of `steps` steps, and one with the training time left in all."""
+def described(statuses: list[Status]) -> list[str]:
+    """Lines to print: one per run, and one with the training time left in all."""
     width = max(len(status.run.name) for status in statuses)
-    lines = [f"{status.run.name:{width}}  {_sentence(status, steps)}" for status in statuses]
+    lines = [f"{status.run.name:{width}}  {_sentence(status)}" for status in statuses]
     unfinished = [status for status in statuses if status.state not in ("complete", "measured", "refused")]
     rates = [status.seconds / status.step for status in statuses if status.seconds and status.step]
     if unfinished and rates:
-        usual = sum(rates) / len(rates) * steps  # seconds of one training, for those that have not begun
-        left = sum(usual * (1 - status.step / steps) if status.left is None else status.left for status in unfinished)
+        usual = sum(rates) / len(rates)  # seconds of a step, for those that have not begun
+        left = sum(
+            usual * (status.steps - status.step) if status.left is None else status.left for status in unfinished
+        )
         at_once = max(1, sum(status.state == "training" for status in unfinished))
         lines.append(f"Training left: about {_time(left / at_once)}, {at_once} at a time; then the measuring.")
     return lines
 
 
-def _sentence(status: Status, steps: int) -> str:
-    reached = f"step {status.step:,} of {steps:,} ({status.step / steps:.0%})"
+def _sentence(status: Status) -> str:
+    reached = f"step {status.step:,} of {status.steps:,} ({status.step / status.steps:.0%})"
     left = "" if status.left is None else f", about {_time(status.left)} left"
     again = "the same command continues it"
     return {
@@ -103,7 +107,7 @@ def main() -> None:
         profile = load_profile(parser.parse_args().profile)
         now, configs = time.time(), [profile.training_config(arm, seed) for arm, seed in profile.planned()]
         statuses = [status_of(profile.run(config), config, now) for config in configs]
-        lines = described(statuses, profile.training["steps"])
+        lines = described(statuses)
     except ValueError as error:
         sys.exit(str(error))
     print("\n".join(lines))

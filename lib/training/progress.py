@@ -13,9 +13,9 @@ from typing import Any
 import pandas as pd
 
 from lib.arms import objective_of
-from lib.files import RESULTS, write_csv
+from lib.files import RESULTS, read_csv, reading, write_csv
 from lib.refusal import Refusal
-from lib.runs.run import Run, segments_of
+from lib.runs.run import CHECKPOINT_REMEDY, Run, segments_of
 from lib.training.engine import trace_columns
 from lib.training.trace import Trace
 
@@ -23,12 +23,15 @@ from lib.training.trace import Trace
 def checkpoint_and_trace(run: Run) -> tuple[dict[str, Any], Trace]:
     """An unfinished run's checkpoint and the trace in it; raises Refusal where there is none."""
     state, config = run.load_checkpoint() if run.checkpoint.exists() else None, run.config()
-    if state is None or not len(state["trace"]["rows"]):
+    trace = Trace(config, trace_columns(config.latents, objective_of(config.arm, config).columns))
+    if state is not None:
+        with reading(run.checkpoint, CHECKPOINT_REMEDY):
+            trace.load_state_dict(state["trace"])
+            int(state["engine"]["step"]), float(state["seconds"])
+    if not len(trace.rows[0]):
         raise Refusal(
             f"{run.path} holds no checkpoint with a trace; give the directory of a run that is being trained."
         )
-    trace = Trace(config, trace_columns(config.latents, objective_of(config.arm, config).columns))
-    trace.load_state_dict(state["trace"])
     return state, trace
 
 
@@ -57,7 +60,7 @@ def add_progress(path: Path, rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Add rows to the table at `path`, in place of those of the same run and step; returns the table."""
     table = pd.DataFrame(rows)
     if path.exists():
-        table = pd.concat([pd.read_csv(path), table]).drop_duplicates(["run", "step"], keep="last")
+        table = pd.concat([read_csv(path), table]).drop_duplicates(["run", "step"], keep="last")
     table = table.sort_values(["step", "run"], ignore_index=True)
     write_csv(path, table, "%.6g")
     return table

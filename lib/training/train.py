@@ -10,7 +10,7 @@ import numpy as np
 
 from lib.arms import arrival
 from lib.data.dataset import Dataset
-from lib.files import reading, write_json, write_sealed
+from lib.files import reading, write_json, write_sealed, writing
 from lib.locks import only_one
 from lib.progress import Progress
 from lib.refusal import Divergence, Refusal
@@ -83,8 +83,9 @@ def train_together(
     for config, run in zip(configs, runs, strict=True):
         device_of(config)
         run.claim(config)
-        if run.complete:
-            run.checkpoint.unlink(missing_ok=True)  # of a process that was killed between the two
+        if run.complete and run.checkpoint.exists():  # of a process that was killed between the two
+            with writing(run.path):
+                run.checkpoint.unlink()
     started = time.perf_counter()
     unfinished = [(config, run) for config, run in zip(configs, runs, strict=True) if not run.complete]
     if not unfinished:

@@ -8,7 +8,9 @@ import torch
 
 from lib.disentanglement import sap_score
 from lib.evaluation.scores import measure_scores
-from lib.files import read_json
+from lib.files import read_json, write_json
+from lib.locks import only_one
+from lib.refusal import Refusal
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run
 
@@ -82,3 +84,23 @@ def test_a_run_that_was_not_evaluated_or_otherwise_is_refused(run):
     with pytest.raises(ValueError, match="was not evaluated with these settings; evaluate it first"):
         measure_scores(run, settings(), progress=False)
     assert not (run.path / "scores.json").exists()
+
+
+def test_measures_of_other_weights_and_of_two_processes_at_once_are_refused(run):
+    record = {"provenance": {}, "summary": {}, "files": {"weights.safetensors": "1" * 64}}
+    (run.path / "run.json").write_text(json.dumps(record))
+    in_use = "is in use by process .*; wait until that has ended"
+    with only_one(run.path / ".lock"), pytest.raises(Refusal, match=in_use):
+        measure_scores(run, settings(), progress=False)
+    scored = measure_scores(run, settings(), progress=False)
+    assert scored["weights_sha256"] == "1" * 64
+    record["files"]["weights.safetensors"] = "2" * 64
+    (run.path / "run.json").write_text(json.dumps(record))
+    sentence = (
+        r"scores\.json cannot be read \(it was measured on the weights of another run\); remove it, and the run is"
+    )
+    with pytest.raises(Refusal, match=sentence):
+        measure_scores(run, settings(), progress=False)
+    write_json(run.path / "scores.json", {name: [] for name in ("config", "images", "dci", "sap", "factor_vae")})
+    with pytest.raises(Refusal, match="its config is no mapping"):
+        measure_scores(run, settings(), progress=False)

@@ -157,3 +157,15 @@ def test_the_readme_takes_the_published_findings(tmp_path, monkeypatch):
         "- Three.",
         "- Four.",
     ]
+
+
+@pytest.mark.parametrize("name", ["dataset.json", "linear-seed1/trace.csv.gz", "adaptive-seed1/snapshots.csv"])
+def test_an_altered_published_file_is_refused_before_it_is_read(name, tmp_path, monkeypatch):
+    folder = tmp_path / "published" / NAMES[0]
+    shutil.copytree(load_profile(NAMES[0]).published, folder)
+    monkeypatch.setattr("lib.runs.profiles.RESULTS", tmp_path)
+    profile = load_profile(NAMES[0])
+    assert trained_runs(profile)
+    (folder / name).write_bytes((folder / name).read_bytes() + b" ")
+    with pytest.raises(Refusal, match=rf"{name} is not what was published .*; restore it\.$"):
+        trained_runs(profile)

@@ -15,7 +15,7 @@ from lib.objectives.factor import FactorKL
 from lib.objectives.posterior_bank import mutual_information
 from lib.pid import PIDController
 from lib.refusal import Refusal
-from lib.report.findings.controller import linear_arrival
+from lib.report.findings.controller import arm_arrival, linear_arrival
 from lib.report.notebooks import training as calls
 from lib.report.notebooks.shared import EVALUATION, TRAINING, arms_of, configure_training
 from lib.runs.profiles import load_profile
@@ -108,6 +108,13 @@ def test_the_sentence_says_when_the_linear_rule_has_the_maximum(name):
     assert f"after {reached:,} steps, {reached / config.steps:.0%} of training" in sentence
     assert ("520,000 steps, 35% of training, and holds it for the other 65%" in sentence) == (name == "paper")
     assert "does not reach" in linear_arrival(config.c_start, 46.0, config.steps)
+    own = arm_arrival(replace(config, arm="linear"))
+    assert f"In this arm C has $C_{{\\max}}$ after {reached:,} of {config.steps:,} steps" in own
+    assert f"reaches $C_{{\\max}}$ at the last of {config.steps:,} steps" in arm_arrival(
+        replace(config, arm="linear_full")
+    )
+    longer = load_profile(name).training_config("slow_then_hold", 1)
+    assert f"after {config.steps:,} of {longer.steps:,} steps" in arm_arrival(longer)
 
 
 @pytest.mark.parametrize("arm", ["linear_full", "constant", "cyclical"])

@@ -5,9 +5,11 @@ import time
 import pytest
 import torch
 
+from lib.refusal import Refusal
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run
 from lib.runs.status import described, main, status_of
+from lib.training.progress import progress
 from lib.training.train import train
 
 
@@ -53,7 +55,7 @@ def test_a_run_that_diverges_says_so_until_it_is_tried_again(tiny_config, few_im
         train(config, run, few_images, progress=False)
     status = status_of(run, config, time.time())
     assert status.state == "failed"
-    assert "lower learning_rate or ki" in described([status], config.steps)[0]
+    assert "lower learning_rate or ki" in described([status])[0]
 
     def interrupted(engine):
         raise KeyboardInterrupt
@@ -76,7 +78,7 @@ def test_a_complete_run_is_measured_or_not_and_other_settings_are_refused(tiny_c
 
 def test_time_left_counts_the_runs_that_wait(run, config, tmp_path):
     statuses = [status_of(each, config, time.time()) for each in (run, Run(tmp_path / "adaptive-seed2"))]
-    lines = described(statuses, config.steps)
+    lines = described(statuses)
     assert lines[0].startswith("adaptive-seed1  training: step 250 of 1,000 (25%), about 75 seconds left")
     assert lines[1] == "adaptive-seed2  waiting"
     assert lines[2].startswith("Training left: about 3 minutes, 1 at a time")  # 75 and 100 seconds
@@ -94,3 +96,23 @@ def test_the_command_lists_every_run_of_a_profile(monkeypatch, tmp_path, capsys)
     monkeypatch.setattr("sys.argv", ["status", "nothing"])
     with pytest.raises(SystemExit, match="profile is 'nothing'; choose one of"):
         main()
+
+
+def test_every_run_is_counted_by_its_own_steps(monkeypatch, tmp_path):
+    monkeypatch.setattr("lib.runs.profiles.RESULTS", tmp_path)
+    config = load_profile("seeds").training_config("slow_then_hold", 1)
+    run = Run(tmp_path / config.arm)
+    run.claim(config)
+    run.save_checkpoint({"engine": {"step": 18_000}, "seconds": 1_800.0})
+    status = status_of(run, config, time.time())
+    assert config.steps > 18_000 and status.steps == config.steps
+    assert f"step 18,000 of {config.steps:,} ({18_000 / config.steps:.0%})" in described([status])[0]
+
+
+def test_a_foreign_checkpoint_is_one_sentence(config, tmp_path):
+    run = Run(tmp_path / "run")
+    run.claim(config)
+    run.save_checkpoint({"engine": [1, 2], "seconds": 1.0})
+    for read in (lambda: status_of(run, config, time.time()), lambda: progress(run)):
+        with pytest.raises(Refusal, match=r"checkpoint\.pt cannot be read .*; delete it, and the run trains again"):
+            read()

@@ -15,7 +15,7 @@ import pandas as pd
 from lib.evaluation import evaluate as evaluation
 from lib.evaluation import scores, snapshots
 from lib.evaluation.records import kept
-from lib.files import replace_folder, sha256, write_sealed, writing
+from lib.files import replace_folder, restore_folder, write_sealed, writing
 from lib.report import traversals
 from lib.report.analysis import trained_runs
 from lib.report.effects import COMPARED
@@ -23,11 +23,11 @@ from lib.report.page.origin import states_of_code
 from lib.report.publishing.documents import print_page, slim_notebook
 from lib.report.publishing.readme import END, README, START, update_readme
 from lib.runs.profiles import Profile, load_profile
+from lib.runs.published import HASHES, hashes_of
 from lib.runs.run import Run, write_trace
 from lib.runs.settings import EvaluationConfig
 
 LIMIT = 30e6  # bytes of results/published in all
-HASHES = "hashes.json"  # of a published profile's files
 TRACE_ROWS = 1_000  # of a published trace
 
 
@@ -39,6 +39,7 @@ def publish(profile: Profile) -> Path:
     Raises ValueError where something is missing or the published results would exceed 30 MB, and then leaves what was
     published before as it is.
     """
+    restore_folder(profile.published)
     again = profile.only_published
     runs, once = trained_runs(profile), profile.once_to_read()
     wanted = [profile.directory / name for name in ("report.html", "table.csv", "findings.json", "dataset.json")]
@@ -101,8 +102,7 @@ def publish(profile: Profile) -> Path:
 
 def write_hashes(folder: Path) -> None:
     """Write the SHA-256 of every file of a published profile, by its path there, for `make verify`."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / HASHES)
-    write_sealed(folder / HASHES, {path.relative_to(folder).as_posix(): sha256(path) for path in files})
+    write_sealed(folder / HASHES, hashes_of(folder))
 
 
 def _measured_as_set(run: Run, config: EvaluationConfig) -> bool:

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from lib.arms import ARMS
-from lib.files import ROOT, read_json, write_text
+from lib.files import ROOT, read_csv, read_json, write_text
 from lib.report.effects import number, side_by_side
 from lib.report.findings.contrast import answer
 from lib.report.findings.wording import joined
@@ -15,7 +15,6 @@ START, END = "<!-- results: written by make publish -->", "<!-- results end -->"
 COLUMNS = {
     "MIG, four factors": ("mig_four", number(".3f")),
     "reconstruction": ("reconstruction", number(".1f")),
-    "KL": ("kl", number(".2f")),
     "steps": ("steps", number(",.0f")),
 }
 
@@ -27,7 +26,7 @@ def readme_results(profiles: list[Profile]) -> str:
     """
     steps = load_profile("paper").training["steps"]
     ordered = sorted(profiles, key=lambda each: (-len(each.seeds), -each.training["steps"]))
-    tables = {profile.name: pd.read_csv(profile.published / "table.csv", index_col="run") for profile in ordered}
+    tables = {profile.name: read_csv(profile.published / "table.csv", index_col="run") for profile in ordered}
     best, rows, shown = ordered[0], [], []
     for name, table in tables.items():
         labels = table["arm"].map(lambda arm: ARMS[arm].label)
@@ -36,7 +35,7 @@ def readme_results(profiles: list[Profile]) -> str:
             rows.append(f"| {arm} (`{name}`) | {len(runs)} | {' | '.join(row)} |")
             shown.append(runs)
     for row in REPORTED.itertuples():
-        rows.append(f"| {row.arm}, the report | 1 | {row.mig} | {row.reconstruction:.1f} | | {steps:,} |")
+        rows.append(f"| {row.arm}, the report | 1 | {row.mig} | {row.reconstruction:.1f} | {steps:,} |")
     paths = {name: f"results/published/{name}" for name in tables}
     links = (f"`{name}` ([notebook]({path}/report.ipynb), [page]({path}/report.html))" for name, path in paths.items())
     return "\n".join([
@@ -48,8 +47,8 @@ def readme_results(profiles: list[Profile]) -> str:
         "",
         _conditions(pd.concat(shown), steps),
         "",
-        f"The reports, with the evidence, other methods and what each claim comes to: {', '.join(links)}; a page is "
-        f"one file that opens offline once downloaded. From `{profiles[0].name}`, the latents in use:",
+        f"The reports, with all evidence and other methods: {', '.join(links)}; a page opens offline once downloaded. "
+        f"From `{profiles[0].name}`, the latents in use:",
         "",
         f"![Traversals of the latents, linear left, adaptive right]({paths[profiles[0].name]}/figures/traversal.gif)",
     ])  # fmt: skip
@@ -68,14 +67,14 @@ def _conditions(runs: pd.DataFrame, steps: int) -> str:
     images = joined(f"{n:,}" for n in runs["images"].unique())
     precision, hardware = (joined(runs[name].unique()) for name in ("precision", "processor"))
     return (
-        f"Means and standard deviations over seeds{reduced}; losses in nats per image, measured on {images} images. "
+        f"Mean ± standard deviation over seeds{reduced}; nats per image, on {images} images. "
         f"Trained in {precision} on {hardware}, {_minutes(runs)} a run."
     )
 
 
 def _minutes(runs: pd.DataFrame) -> str:
     """How long training took, from the runs' records."""
-    minutes = runs["seconds"] / 60
+    minutes = runs["training_seconds"] / 60
     return f"{minutes.min():.0f} to {minutes.max():.0f} minutes"
 
 

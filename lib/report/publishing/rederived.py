@@ -14,7 +14,8 @@ from lib.arms import ARMS, schedule_of
 from lib.disentanglement import concentration
 from lib.dsprites import FACTOR_NAMES
 from lib.evaluation.evaluate import ENTRIES
-from lib.files import read_json, reading
+from lib.evaluation.snapshots import read_snapshots
+from lib.files import read_json
 from lib.report.other_arms import PARTS
 from lib.runs.run import Run
 from lib.schedules import replay
@@ -106,16 +107,6 @@ def check_scores(run: Run) -> Iterator[str]:
     importance = torch.tensor(scored["dci"]["importance"], dtype=torch.float64).numpy()
     dci = {"disentanglement": concentration(importance.T), "completeness": concentration(importance)}
     yield from differences(run.path / "scores.json", scored, {"dci": dci}, "its importances")
-
-
-def read_snapshots(run: Run) -> pd.DataFrame:
-    """snapshots.csv; raises Refusal where it is damaged."""
-    path = run.path / "snapshots.csv"
-    with reading(path):
-        table = pd.read_csv(path)
-        if not {"step", "kl", *PARTS} <= set(table) or any(each.kind not in "if" for each in table.dtypes):
-            raise ValueError("its columns are not those of measured snapshots")
-    return table
 
 
 def check_snapshots(run: Run) -> Iterator[str]:

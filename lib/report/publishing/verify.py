@@ -19,16 +19,14 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from lib.data import dataset
 from lib.evaluation.evaluate import ENTRIES, evaluate
-from lib.files import read_json, sha256
+from lib.evaluation.snapshots import read_snapshots
+from lib.files import read_csv, read_json
 from lib.refusal import Refusal
 from lib.report.analysis import Analysis, gather
 from lib.report.findings.all import findings
 from lib.report.publishing import readme, shown
-from lib.report.publishing.publish import HASHES
 from lib.report.publishing.rederived import (
     check_curve,
     check_evaluation,
@@ -36,10 +34,10 @@ from lib.report.publishing.rederived import (
     check_scores,
     check_snapshots,
     differences,
-    read_snapshots,
 )
 from lib.report.publishing.redrawn import check_paper
 from lib.runs.profiles import Profile, load_profile, published_profiles
+from lib.runs.published import HASHES, altered
 from lib.runs.run import Run
 
 COUNTED = ("rule", "ties")  # of the findings
@@ -104,16 +102,13 @@ def check_weights(run: Run, progress: bool = True) -> Iterator[str]:
 
 
 def _hashes(folder: Path) -> Iterator[str]:
-    stated = read_json(folder / HASHES)
-    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {HASHES}
-    for name in sorted(there | set(stated)):
-        if name not in there or sha256(folder / name) != stated.get(name):
-            yield f"{folder / name} is not what was published: its SHA-256 is not the one in {HASHES}."
+    for name in altered(folder):
+        yield f"{folder / name} is not what was published: its SHA-256 is not the one in {HASHES}."
 
 
 def _table(a: Analysis) -> Iterator[str]:
     path = a.profile.published / "table.csv"
-    published = pd.read_csv(path, index_col="run")
+    published = read_csv(path, index_col="run")
     both = [column for column in a.table if column in published]
     stated, derived = (table[both].to_dict("index") for table in (published, a.table))
     yield from differences(path, stated, derived, "the runs' files")
@@ -169,7 +164,11 @@ def main() -> None:
         "--full", metavar="RUN", type=Path, nargs="*", help="published runs whose weights to evaluate anew; none: all"
     )
     parser.add_argument("--paper", metavar="PROFILE", help="a published profile whose paper to draw once more")
-    arguments, profiles = parser.parse_args(), published_profiles()
+    arguments = parser.parse_args()
+    try:
+        profiles = published_profiles()
+    except Refusal as error:
+        sys.exit(str(error))
     drawn = [_published(arguments.paper, profiles)] if arguments.paper is not None else []
     found = [problem for profile in profiles for problem in _tried(check, profile)]
     found += _tried(check_readme, profiles)
