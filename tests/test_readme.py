@@ -199,3 +199,11 @@ def test_another_evaluation_setting_measures_again_without_training(tried):
     assert after["config"] == before["config"] | {"evaluation_seed": 7}
     assert after["reconstruction"] != before["reconstruction"]  # z is sampled anew
     assert after["kl"] == pytest.approx(before["kl"])
+
+
+def test_the_readme_is_short_and_its_numbers_hold():
+    text = README.read_text()
+    words = [word for word in text.split() if re.search(r"\w", word)]
+    assert len(words) < 900
+    frames = (ROOT / "tests" / "dsprites_frames.csv").read_text().splitlines()
+    assert f"all {len(frames) - 1} frames" in text

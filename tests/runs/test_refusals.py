@@ -1,5 +1,6 @@
 """What nobody can mean is refused before any work, in one sentence that names it and says what to give."""
 
+import importlib
 import os
 import re
 import subprocess
@@ -175,3 +176,16 @@ def test_the_reader_of_a_notebook_sees_the_sentence_alone(notebook, given, sente
     ]
     assert len(errors) == 1 and len(errors[0].traceback) == 1
     assert errors[0].traceback[0].startswith(sentence) and "\n" not in errors[0].traceback[0]
+
+
+@pytest.mark.parametrize("name", ["lib.evaluation.trials", "lib.benchmarks.rounding", "lib.benchmarks.measures"])
+def test_commands_that_measure_refuse_a_run_that_is_not_there_before_any_work(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("lib.data.dataset.ensure", lambda *_: pytest.fail("work began"))
+    monkeypatch.setattr("sys.argv", [name, str(tmp_path / "nothing")])
+    with pytest.raises(SystemExit, match=r"nothing/\w+\.json is missing; \w.*\.$"):
+        importlib.import_module(name).main()
+
+
+def test_numbers_beyond_floats_are_refused():
+    with pytest.raises(Refusal, match=r"^kp is inf; give a finite number\.$"):
+        load_profile("smoke").training_config("linear", 1, kp=10**400)

@@ -9,7 +9,15 @@ from matplotlib.figure import Figure
 
 from lib.arms import ARMS
 from lib.objectives.seam import INFORMATION
-from lib.report.figures.style import MARKERS, REFERENCE_COLOUR, arm_legend, legend_height, logarithmic, steps_axis
+from lib.report.figures.style import (
+    MARKERS,
+    REFERENCE_COLOUR,
+    arm_legend,
+    at_the_edge,
+    legend_height,
+    logarithmic,
+    steps_axis,
+)
 
 RATES = {"kl": "R = KL (nats)", "mutual_information": r"R = $I_q(x; z)$ (nats)"}
 
@@ -19,7 +27,8 @@ def bottleneck(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> Figure:
 
     snapshots: arm -> rows of snapshots.csv, the last one's point is larger; entropy: H(x) in nats of the images that
     they were measured on. Nothing can lie in the grey areas, below D + R = H(x) and above I = min(KL, H(x)). D is on a
-    logarithmic scale; R ends a tenth beyond the largest last one.
+    logarithmic scale; of a sampler, whose loss nothing made small, it is written at the edge. R ends a tenth beyond the
+    largest last one.
     """
     figure, axes = plt.subplots(1, 3, figsize=(7.2, 2.9 + legend_height(snapshots)))
     axes[1].sharey(axes[0])
@@ -28,6 +37,9 @@ def bottleneck(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> Figure:
     ends = {rate: 1.1 * max(frame[rate].iloc[-1] for frame in snapshots.values()) for rate in RATES}
     for axis, (rate, value) in zip(axes, panels, strict=True):
         for arm, frame in snapshots.items():
+            if ARMS[arm].sampler and value == "reconstruction":
+                at_the_edge(axis, frame[rate].iloc[-1], frame[value].iloc[-1], arm)
+                continue
             style = {"color": ARMS[arm].colour, "marker": MARKERS[ARMS[arm].line], "alpha": 0.8}
             axis.plot(frame[rate], frame[value], ls=ARMS[arm].line, markersize=2.5, linewidth=0.9, **style)
             axis.plot(
@@ -40,7 +52,8 @@ def bottleneck(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> Figure:
         {"color": REFERENCE_COLOUR, "linestyle": "--", "linewidth": 1.2},
         {"color": REFERENCE_COLOUR, "alpha": 0.15},
     )
-    bottom = min(*(frame["reconstruction"].min() for frame in snapshots.values()), entropy) / 2
+    losses = (frame["reconstruction"].min() for arm, frame in snapshots.items() if not ARMS[arm].sampler)
+    bottom = min(*losses, entropy) / 2
     rates = np.linspace(0, entropy, 200)
     for axis in axes[:2]:
         axis.plot(rates, entropy - rates, **bound)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lib.arms import ARMS
-from lib.report.figures.style import MARKERS, REFERENCE_COLOUR, arm_legend, legend_height, logarithmic
+from lib.report.figures.style import MARKERS, REFERENCE_COLOUR, arm_legend, at_the_edge, legend_height, logarithmic
 from lib.report.tradeoff import AT
 
 MEASURES = {"mig_four": "MIG, four factors", "reconstruction": "reconstruction loss\n(nats per image)"}
@@ -66,7 +66,7 @@ def at_kl(
         for arm, frames in snapshots.items():
             if ARMS[arm].sampler and column == "reconstruction":
                 for frame in frames:
-                    _at_the_edge(axis, frame["kl"].iloc[-1], frame[column].iloc[-1], arm)
+                    at_the_edge(axis, frame["kl"].iloc[-1], frame[column].iloc[-1], arm)
                 continue
             for every, settled in zip(frames, windows[arm], strict=True):
                 frame = every[every["step"] >= settled["step"].min()] if len(settled) else every
@@ -85,13 +85,6 @@ def at_kl(
             axis.set_ylim(bottom=0)
     arm_legend(figure, snapshots, points=True)
     return figure
-
-
-def _at_the_edge(axis: Axes, kl: float, value: float, arm: str) -> None:
-    """An arrow at the upper edge, and beside it the value, which would compress the scale."""
-    edge = axis.get_xaxis_transform()
-    axis.plot(kl, 0.96, marker="^", color=ARMS[arm].colour, markersize=6, transform=edge)
-    axis.annotate(f"{value:,.0f}", (kl, 0.96), xycoords=edge, xytext=(6, -3), textcoords="offset points", fontsize=8)
 
 
 def _by_kl(axis: Axes, frame: pd.DataFrame, column: str, arm: str) -> None:

@@ -147,18 +147,15 @@ def show_traversals_of_all(shown: Comparison, data: Dataset) -> None:
     display(Markdown(findings.not_drawn([arm for arm in found if arm not in used])))
 
 
-def _with_likelihood(shown: Comparison) -> tuple[dict[str, pd.DataFrame], str]:
-    """The snapshots of the arms that have one, and who is left out: nothing made a sampler's measured loss small."""
-    samplers = [arm for arm in shown.compared.snapshots if ARMS[arm].sampler]
-    kept = {arm: frame for arm, frame in shown.compared.snapshots.items() if arm not in samplers}
-    return kept, f" Left out, without a likelihood: {joined(labels(samplers))}." if samplers else ""
+def _off_scale(shown: Comparison) -> str:
+    """Whose measured loss nothing made small, so that it is no point of a figure."""
+    above = [arm for arm in shown.compared.snapshots if ARMS[arm].sampler]
+    return f" {joined(labels(above))}, which no likelihood trained, is far above the frame." if above else ""
 
 
 def show_at_kl(shown: Comparison) -> None:
     """The second and third figure: MIG and reconstruction loss against the KL."""
     snapshots = {arm: [frame] for arm, frame in shown.compared.snapshots.items()}
-    above = [arm for arm in snapshots if ARMS[arm].sampler]
-    off_scale = f" {joined(labels(above))}, which no likelihood trained, is far above the frame." if above else ""
     windows = {arm: [frame] for arm, frame in shown.compared.windows.items()}
     words = {
         "mig_four": "MIG (quadrature) against the KL",
@@ -169,21 +166,22 @@ def show_at_kl(shown: Comparison) -> None:
             at_kl(snapshots, windows, [measure]),
             shown.folder / f"all_arms_{measure}",
             f"**Figure {number}.** {what}; points are weight snapshots from where training had settled on, the last "
-            f"one larger.{off_scale if measure == 'reconstruction' else ''} {shown.size}.",
+            f"one larger.{_off_scale(shown) if measure == 'reconstruction' else ''} {shown.size}.",
         )
 
 
 def show_bottleneck(shown: Comparison) -> None:
     """The fourth figure: D and I against R, and by how much the arms stay above the bound."""
-    compared, (snapshots, left_out) = shown.compared, _with_likelihood(shown)
+    compared = shown.compared
     show(
-        figures.bottleneck(snapshots, compared.entropy),
+        figures.bottleneck(compared.snapshots, compared.entropy),
         shown.folder / "all_arms_bottleneck",
         f"**Figure {shown.figure + 3}.** Distortion against rate, and information against rate, of every measured "
         f"snapshot, the last one larger: rates on all images of the grid, distortion on {RECONSTRUCTED:,} of them at "
-        f"most. Where it is grey nothing can lie; the largest KLs, early ones, are cut off.{left_out} {shown.size}.",
+        f"most. Where it is grey nothing can lie; the largest KLs are cut off.{_off_scale(shown)} {shown.size}.",
     )
-    display(Markdown(bottleneck.bound(snapshots, compared.entropy)))
+    likely = {arm: frame for arm, frame in compared.snapshots.items() if not ARMS[arm].sampler}
+    display(Markdown(bottleneck.bound(likely, compared.entropy)))
 
 
 def show_estimates(shown: Comparison) -> None:
