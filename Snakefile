@@ -26,7 +26,7 @@ PUBLISHED = config.get("read") == "published" and PROFILE.only_published
 APPENDICES = ["01_dataset"] + [f"training-{arm}-seed{PROFILE.seeds[0]}" for arm in COMPARED if not PUBLISHED]
 CODE = code_state()  # a changed lib or notebook runs every rule again; complete runs are loaded
 # --log-output lets the lines of progress through, on stderr; cells and their other output stay in the notebook.
-PAPERMILL = f"{sys.executable} -m papermill --log-output --log-level WARNING --no-progress-bar"
+PAPERMILL = f"{sys.executable} -m lib.report.notebooks.execute --log-output --log-level WARNING --no-progress-bar"
 
 
 def seed_taken(wildcards) -> int:

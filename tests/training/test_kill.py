@@ -166,7 +166,7 @@ def test_a_signal_waits_for_a_checkpoint_and_a_second_does_not(codes, folders):
 
 
 def test_a_notebook_continues_where_its_kernel_or_what_runs_it_was_killed(codes, folders, tmp_path):
-    def papermill(ending: str) -> subprocess.CompletedProcess:
+    def papermill(ending: str, module: str = "papermill") -> subprocess.CompletedProcess:
         """Run notebook 03 after a cell that makes it small, and lets it end."""
         small = f"files.ROOT = pathlib.Path({str(tmp_path)!r})\nkilled.make_small(files.ROOT)\n"
         small += "from lib.report.figures import pictures\npictures.MIDDLE_HEART = (0, 0, 0, 0, 0)"  # one of the few
@@ -176,7 +176,7 @@ def test_a_notebook_continues_where_its_kernel_or_what_runs_it_was_killed(codes,
         nbformat.write(notebook, tmp_path / "small.ipynb")
         parameters = [word for name, value in SETTINGS.items() for word in ("-p", name, str(value))]
         return subprocess.run(
-            [sys.executable, "-m", "papermill", "--no-progress-bar", tmp_path / "small.ipynb", tmp_path / "out.ipynb",
+            [sys.executable, "-m", module, "--no-progress-bar", tmp_path / "small.ipynb", tmp_path / "out.ipynb",
              "-p", "profile", "smoke", *parameters],
             cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True,
         )  # fmt: skip
@@ -187,6 +187,13 @@ def test_a_notebook_continues_where_its_kernel_or_what_runs_it_was_killed(codes,
     assert run.load_checkpoint()["engine"]["step"] == 10
     done = papermill("killed.end_at('batch', [7], process=os.getppid())")  # its kernel ends within a second
     assert done.returncode == -signal.SIGKILL
+    at = "import psutil, signal\nkilled.end_at('batch', [{}], signal.{}, process=psutil.Process().parents()[1].pid)"
+    for count, name in ((8, "SIGTERM"), (9, "SIGINT")):
+        before = run.load_checkpoint()["engine"]["step"]
+        done = papermill(at.format(count, name), "lib.report.notebooks.execute")  # as the workflow does
+        assert done.returncode == 128 + signal.Signals[name] and "Traceback" not in done.stderr
+        assert done.stderr.endswith(f"Ended by {name}. The same command continues.\n")
+        assert before + count <= run.load_checkpoint()["engine"]["step"] < STEPS
     done = papermill("")
     assert done.returncode == 0, done.stderr
     assert bits(run) == bits(run_of(folders["adaptive"]))
