@@ -62,8 +62,8 @@ test: $(BIN)/.installed
 test-long: $(BIN)/.installed
 	$(BIN)/python -m pytest -m long --result results/benchmarks/test_long.json
 
-# Every package comes by version and hash. Only torch's CUDA libraries, which not every build of it has, come by the
-# versions that it names itself, and so do the tools that build this project. What is missing is said in one line, and a
+# Every package comes by version and hash, what builds this project among them. Only torch's CUDA libraries, which not
+# every build of it has, come by the versions that it names itself. What is missing is said in one line, and a
 # .venv that was not there before goes again.
 $(BIN)/.installed: pyproject.toml requirements.lock
 	@fail() { echo "$$1" >&2; exit 1; }; \
@@ -79,7 +79,7 @@ $(BIN)/.installed: pyproject.toml requirements.lock
 		|| fail "The environment could not be made in .venv: $$(tail -n 1 .install.log)."; \
 	pip="$(BIN)/python -m pip install --quiet --retries 2"; \
 	echo '$(TORCH_CPU)' | $$pip --retries 0 --no-deps --require-hashes --requirement /dev/stdin > /dev/null 2>&1 || :; \
-	{ $$pip --no-deps --require-hashes --requirement requirements.lock && $$pip --editable '.[test]'; } 2> .install.log || \
+	{ $$pip --no-deps --require-hashes --requirement requirements.lock && $$pip --no-build-isolation --editable '.[test]'; } 2> .install.log || \
 	if grep -qiE 'compiler|(gcc|cc|clang|cl\.exe).*(not found|no such file|failed)' .install.log; \
 	then fail "A package has no wheel for this machine and needs a C compiler, which is missing or failed; install one \
 	(Debian and Ubuntu: apt install build-essential): $$(grep -i error .install.log | tail -n 1)"; \

@@ -18,15 +18,19 @@ from hypothesis import strategies as st
 from lib.__main__ import changed_settings
 from lib.data import dataset, official
 from lib.dsprites import PACKED_BYTES, indices_to_factors
+from lib.evaluation import evaluate, scores
 from lib.evaluation.posteriors import read_posterior, write_posterior
+from lib.evaluation.records import kept
+from lib.evaluation.snapshots import BEST, PARTS, measured_rows
 from lib.evaluation.snapshots import SETTINGS as SNAPSHOT_SETTINGS
-from lib.evaluation.snapshots import measured_rows
 from lib.files import read_json, write_csv, write_json, write_sealed
 from lib.model import VAE
 from lib.refusal import Refusal
 from lib.runs import profiles
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run, read_advanced, read_trace, write_trace
+from lib.runs.status import status_of
+from lib.training.progress import progress
 
 SMOKE = load_profile("smoke")
 CONFIG, MEASURING = SMOKE.training_config("adaptive", 1), SMOKE.evaluation_config()
@@ -117,8 +121,10 @@ def run(tmp_path_factory) -> Run:
     run.save_checkpoint({"engine": {"step": 3, "weights": torch.arange(50.0)}, "trace": [1, None], "seconds": 0.5})
     write_json(run.path / "run.json", {"provenance": {"seconds": 1.5}, "summary": {"steps": 64, "kl": 3.25}})
     write_json(run.path / "snapshots.json", {"config": MEASURING.only(SNAPSHOT_SETTINGS)})
-    write_csv(run.path / "snapshots.csv", pd.DataFrame({"step": [10, 200], "kl": [1.5, 3.5], "mig_four": [0.0, 0.5]}))
-    write_json(run.path / "evaluation.json", {})
+    rows = pd.DataFrame({"step": [10, 200], "kl": [1.5, 3.5], "mig_four": [0.0, 0.5]})
+    write_csv(run.path / "snapshots.csv", rows.assign(**dict.fromkeys((*PARTS, "reconstruction", *BEST.values()), 0.5)))
+    write_json(run.path / "evaluation.json", {"config": MEASURING.only(evaluate.SETTINGS), "kl": 3.5})
+    write_json(run.path / "scores.json", {"config": MEASURING.only(scores.SETTINGS), "dci": {"completeness": 0.5}})
     write_posterior(run, torch.arange(24), *torch.randn(2, 24, 4), torch.zeros(24), (2, 3, 4))
     return run
 
@@ -129,6 +135,8 @@ READERS = {
     "trace.h5": (lambda run: (read_trace(run.path / "trace.h5"), read_advanced(run.path / "trace.h5")), 500, None),
     "weights.safetensors": (Run.load_model, 150, 3_000),
     "checkpoint.pt": (Run.load_checkpoint, 500, None),
+    "evaluation.json": (lambda run: kept(run.path / "evaluation.json", {}, ("kl",)), 400, None),
+    "scores.json": (lambda run: kept(run.path / "scores.json", {}, ("dci",)), 400, None),
     "posterior.h5": (read_posterior, 400, None),
     "snapshots.json": (lambda run: measured_rows(run, MEASURING), 400, None),
     "snapshots.csv": (lambda run: measured_rows(run, MEASURING), 400, None),
@@ -139,6 +147,23 @@ READERS = {
 def test_damaged_files_of_a_run(name, run):
     read, count, head = READERS[name]
     fuzz(run.path / name, lambda: read(run), count, head)
+
+
+def test_the_status_of_a_run_with_a_foreign_checkpoint(tmp_path):
+    """Whole checkpoints, but foreign ones."""
+    unfinished = Run(tmp_path / "run")
+    unfinished.claim(CONFIG)
+    names = st.sampled_from(["engine", "seconds", "trace", "of", "segments"])
+    values = st.none() | st.integers() | st.floats() | st.text(max_size=3) | st.lists(st.integers(), max_size=2)
+
+    @examples(150)
+    @given(st.dictionaries(names, values | st.fixed_dictionaries({"step": values})))
+    def check(state):
+        unfinished.save_checkpoint(state)
+        survives(lambda: status_of(unfinished, CONFIG, 2e9))
+        survives(lambda: progress(unfinished))
+
+    check()
 
 
 def test_a_sealed_number_that_was_changed_is_never_returned(tmp_path):
