@@ -158,7 +158,7 @@ display(Markdown(finding()))
 # %% [markdown]
 # ## A step and what it costs at least
 #
-# A step of this small network is more than a hundred operations, in float32 over a quarter of them on the controller's single
+# A step of this small network is more than a hundred operations, in float32 over a fifth of them on the controller's single
 # numbers. So on a GPU steps are captured as a CUDA graph and replayed, and several runs train side by side.
 # `python -m lib.benchmarks.training` measures on this machine's device first what a step of one run costs at least, layer by layer,
 # then the loops.

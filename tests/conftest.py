@@ -1,3 +1,4 @@
+import signal
 import time
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from lib.dsprites import N_IMAGES, render_packed
 from lib.runs import profiles
 from lib.runs.profiles import load_profile
 
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # in a script's background, where it would reach no test
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)  # small tensors: a second thread costs more than it gives where the machine is busy
 
 

@@ -6,6 +6,7 @@ import re
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lib.files import ROOT, read_json, write_json
@@ -33,7 +34,8 @@ def published(tmp_path, monkeypatch):
 
 def found() -> list[str]:
     profiles = published_profiles()
-    return [*(text for profile in profiles for text in verify.check(profile)), *verify.check_readme(profiles)]
+    checked = (text for profile in profiles for text in verify._tried(verify.check, profile))
+    return [*checked, *verify.check_readme(profiles)]
 
 
 def test_what_is_published_follows():
@@ -53,8 +55,8 @@ ALTERED = {
     "information": ("linear-seed1/evaluation.json", r'"scale": 0\.', '"scale": 0.9', "factor_gaps.scale is 0.9"),
     "kl": ("linear-seed1/evaluation.json", r'"kl": 15\.94', '"kl": 16.94', "kl is 16.94"),
     "score": ("adaptive-seed1/scores.json", r'("disentanglement": 0\.)46', r"\g<1>56", "dci.disentanglement"),
-    "summary": ("adaptive-seed1/run.json", r'"mean_beta": 38', '"mean_beta": 39', "summary.mean_beta is 39.7"),
-    "setting": ("adaptive-seed1/config.json", r'"kp": 0\.25', '"kp": 0.5', "kp is 0.5"),
+    "summary": ("adaptive-seed1/run.json", r'"mean_beta": 38', '"mean_beta": 39', "changed after it was written"),
+    "setting": ("adaptive-seed1/config.json", r'"kp": 0\.25', '"kp": 0.5', "not the file that the training wrote"),
     "snapshot": ("linear-seed1/snapshots.csv", r"(\n100,184320,2,[^,]+,[^,]+),\d", r"\1,9", "step 100: kl is 9"),
     "table": ("table.csv", r"0\.26763300948880003", "0.27763300948880003", "linear-seed1.mig_four is 0.27763"),
     "page": ("report.html", r"<td>0\.268</td>\s*<td>0\.510</td>", "<td>0.268</td><td>0.511</td>", "shows 0.268, 0.511"),
@@ -81,7 +83,7 @@ def test_other_weights_or_a_lost_file_are_found_by_their_hash(published):
     content[-1] ^= 1
     weights.write_bytes(content)
     page.unlink()
-    assert [sentence.split(" is not ")[0] for sentence in found()] == [str(page), str(weights)]
+    assert {sentence.split(" is not ")[0] for sentence in found()} == {str(page), str(weights)}
 
 
 def test_a_matched_curve_holds_the_steps_of_the_run_that_it_names(tmp_path):
@@ -90,10 +92,10 @@ def test_a_matched_curve_holds_the_steps_of_the_run_that_it_names(tmp_path):
     for run, origin in zip(runs.values(), ({"curve_of": "adaptive-seed2"}, {}), strict=True):
         run.path.mkdir()
         write_json(run.path / "run.json", {"provenance": origin, "summary": {}})
-        write_trace(run.path / "advanced.h5", verify.pd.DataFrame(), np.array([True, False, True]), {})
+        write_trace(run.path / "advanced.h5", pd.DataFrame(), np.array([True, False, True]), {})
     matched, other = runs.values()
     assert list(check_curve(matched)) == list(check_curve(other)) == []
-    write_trace(other.path / "advanced.h5", verify.pd.DataFrame(), np.array([True, True, True]), {})
+    write_trace(other.path / "advanced.h5", pd.DataFrame(), np.array([True, True, True]), {})
     (sentence,) = check_curve(matched)
     assert "advanced.h5 does not hold the steps of adaptive-seed2" in sentence
     (other.path / "run.json").unlink()
@@ -118,7 +120,7 @@ def test_c_of_a_thinned_trace_is_what_the_advances_make_of_it(tmp_path):
     run = Run(tmp_path / "adaptive-seed1")
     shutil.copytree(ROOT / "results" / "published" / "seeds" / run.name, run.path)
     assert list(check_record(run)) == []
-    trace = verify.pd.read_csv(run.path / "trace.csv.gz")
+    trace = pd.read_csv(run.path / "trace.csv.gz")
     step, capacity = trace.loc[500, ["step", "capacity"]]
     trace.loc[500, "capacity"] = capacity + 0.01
     trace.to_csv(run.path / "trace.csv.gz", index=False)
@@ -138,7 +140,7 @@ def test_a_damaged_table_of_snapshots_is_one_sentence(published):
 def test_findings_are_compared_by_their_numbers(published):
     profile = load_profile("hour")
     runs = profile.runs_to_read()
-    frames = {run.name: verify.pd.read_csv(run.path / "snapshots.csv") for run in runs}
+    frames = {run.name: pd.read_csv(run.path / "snapshots.csv") for run in runs}
     right = findings(gather(profile, runs, [], frames, read_json(published / "dataset.json")["entropy_nats"], True))
     write_json(published / "findings.json", right | {"verdict": "In other words."})
     write_hashes(published)

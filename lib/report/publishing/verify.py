@@ -53,11 +53,7 @@ def check(profile: Profile) -> Iterator[str]:
     for run in (*runs, *once):
         for one in (check_record, check_curve, check_evaluation, check_scores, check_snapshots):
             yield from _tried(one, run)
-        config = run.config()
-        settings = profile.training_config(config.arm, config.seed).as_mapping()
-        yield from differences(run.path / "config.json", config.as_mapping(), settings, "profiles.toml")
-        data = {"provenance": {"data_sha256": entropy["sha256"]}}
-        yield from differences(run.path / "run.json", run.record(), data, "dataset.json")
+        yield from _tried(lambda run: _settings(run, profile, entropy["sha256"]), run)
     try:
         snapshots = {run.name: read_snapshots(run) for run in runs}
     except ValueError:
@@ -65,6 +61,15 @@ def check(profile: Profile) -> Iterator[str]:
     a = gather(profile, runs, once, snapshots, entropy["entropy_nats"], published=True)
     for one in (_table, _findings, _tables_shown):
         yield from _tried(one, a)
+
+
+def _settings(run: Run, profile: Profile, data_sha256: str) -> Iterator[str]:
+    """config.json against profiles.toml, and the data against those that were described."""
+    config = run.config()
+    settings = profile.training_config(config.arm, config.seed).as_mapping()
+    yield from differences(run.path / "config.json", config.as_mapping(), settings, "profiles.toml")
+    data = {"provenance": {"data_sha256": data_sha256}}
+    yield from differences(run.path / "run.json", run.record(), data, "dataset.json")
 
 
 def check_readme(profiles: list[Profile]) -> Iterator[str]:
