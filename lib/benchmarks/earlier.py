@@ -12,7 +12,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
@@ -29,7 +29,7 @@ STEPS, ROUNDS, WARM_UP = 50, 15, 5
 # Trains as many steps as each line of its input says, and answers with the seconds that they took. It uses only what
 # every commit to compare with has.
 _WORKER = """
-import sys, time
+import dataclasses, sys, time
 import numpy as np, torch
 from lib.data.dataset import Dataset
 from lib.dsprites import render_packed
@@ -38,7 +38,8 @@ from lib.training.device import reproducible
 from lib.training.engine import Engine
 from lib.training.lockstep import Lockstep
 arm, precision, batch = sys.argv[1], sys.argv[2], int(sys.argv[3])
-data = Dataset(torch.from_numpy(render_packed(np.arange(6_400))), "", "rendered")
+packed = torch.from_numpy(render_packed(np.arange(6_400)))
+data = Dataset(packed, *[""] * (len(dataclasses.fields(Dataset)) - 1))  # whatever else a commit wants to know of it
 config = load_profile("paper").training_config(arm, 1, precision=precision, device="cpu", batch_size=batch)
 lockstep = Lockstep([Engine(config, data)])
 with reproducible(1, False):
@@ -57,13 +58,15 @@ def worker(tree: Path, arm: str, precision: str, batch: int) -> Iterator[subproc
     try:
         yield process
     finally:
-        process.stdin.close()
+        with suppress(BrokenPipeError):
+            process.stdin.close()
         process.wait()
 
 
 def seconds(process: subprocess.Popen, steps: int) -> float:
     """What the worker needs for so many steps; raises RuntimeError where it ended."""
-    print(steps, file=process.stdin, flush=True)
+    with suppress(BrokenPipeError):
+        print(steps, file=process.stdin, flush=True)
     answer = process.stdout.readline()
     if not answer:
         raise RuntimeError("A worker ended; its error stands above.")
