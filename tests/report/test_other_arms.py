@@ -442,3 +442,15 @@ def test_the_notebook_ends_in_all_arms(arms, smoke, grid_images, shown):
     assert f"Of {n} runs a factor has a latent that leads for it alone: {alone}" in text
     assert ("information is free +0.50 nats on average over the 2 snapshots" in text) == ("information" in arms)
     assert len(list((run.path / "figures").glob("all_arms_*.png"))) == len(captions) - 2
+
+
+def test_a_sampler_alone_is_drawn_and_no_bound_is_said_of_it(smoke, grid_images, shown):
+    run = invented(smoke, "info_gan", 0.2, 30.0, latents=12)
+    evaluation, folder = smoke.evaluation_config(), run.path / "figures"
+    found = calls.compare_arms("smoke", run.config(), evaluation, grid_images, folder, 4, 2)
+    assert list(found.compared.runs) == ["info_gan"]
+    calls.show_at_kl(found)
+    calls.show_bottleneck(found)
+    captions = [each for each in shown if isinstance(each, str) and each.startswith("**Figure")]
+    assert ["far above the frame" in caption for caption in captions] == [False, True, True]
+    assert not any("D + KL" in str(each) for each in shown)

@@ -52,8 +52,8 @@ def bottleneck(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> Figure:
         {"color": REFERENCE_COLOUR, "linestyle": "--", "linewidth": 1.2},
         {"color": REFERENCE_COLOUR, "alpha": 0.15},
     )
-    losses = (frame["reconstruction"].min() for arm, frame in snapshots.items() if not ARMS[arm].sampler)
-    bottom = min(*losses, entropy) / 2
+    losses = [frame["reconstruction"].min() for arm, frame in snapshots.items() if not ARMS[arm].sampler]
+    bottom = min([*losses, entropy]) / 2
     rates = np.linspace(0, entropy, 200)
     for axis in axes[:2]:
         axis.plot(rates, entropy - rates, **bound)

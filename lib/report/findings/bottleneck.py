@@ -28,7 +28,9 @@ def sampled(measured: Mapping[str, Any]) -> str:
 
 
 def bound(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> str:
-    """By how much each arm stays above D + R = H(x), at the snapshot where that is least, for both rates."""
+    """By how much each arm stays above D + R = H(x), where that is least, for both rates; empty without an arm."""
+    if not snapshots:
+        return ""
     images = next(iter(snapshots.values()))["images"].iloc[0]
     parts = [f"H(x) of the N = {images:,} measured images is {entropy:.2f} nats."]
     below = []
