@@ -22,7 +22,7 @@ from lib.objectives.dynamic import dynamic_vae
 from lib.objectives.factor import factor_vae
 from lib.objectives.infogan import InfoGAN, info_gan
 from lib.objectives.information import information, information_alone, linear_to_most
-from lib.objectives.tcvae import beta_tcvae
+from lib.objectives.tcvae import beta_tcvae, beta_tcvae_weighted
 from lib.objectives.weighted import beta_vae, cyclical, kl_annealing, vae
 from lib.refusal import Refusal
 from lib.schedules import (
@@ -120,7 +120,11 @@ _ROWS = (
         beside="linear", beyond_bound=False),  # the first error is C_max: beyond kp / ki in every profile
     # The total correlation alone under pressure.
     Arm("beta_tcvae", beta_tcvae, None, "beta-TCVAE", "#CC79A7", "-", "[12]", "05_other_arms",
-        "The KL has weight 1; more pressure is on the total correlation alone, estimated from the batch.",
+        "The KL has weight 1; more pressure is on the total correlation alone, estimated from the batch, stratified.",
+        least_batch=2),
+    Arm("beta_tcvae_weighted", beta_tcvae_weighted, None, "beta-TCVAE (weighted)", "#E69F00", "-.", "[12]",
+        "05_other_arms",
+        "As beta-TCVAE, but each image of a batch weighs as much, its own among them: the estimate is far too high.",
         least_batch=2),
     Arm("factor_vae", factor_vae, None, "FactorVAE", "#CC79A7", "--", "[7]", "05_other_arms",
         "The KL has weight 1; more pressure is on the total correlation alone, estimated by a discriminator.",

@@ -36,10 +36,25 @@ from lib.training.layers import FAST
 
 # What a row of snapshots.csv depends on; `snapshots_measured` decides only which rows there are.
 SETTINGS = ("snapshot_position_stride", "decomposition_samples", "evaluation_seed", "evaluation_batch")
+# Columns of the arms that steer by an estimate of the information, and what they depend on as well: I_q(x; z) of the
+# images of evaluation.json, of which the estimate is, and its standard error.
+OF_ALL, OF_ALL_ERROR = "mutual_information_all", "mutual_information_all_standard_error"
+SETTINGS_OF_ALL = ("position_stride",)
 RECONSTRUCTED = 16_384  # images of the grid, at most: decoding all would take as long again
 # Columns, one per factor, for what the latent that knows most of it knows of it; tables of older code lack them.
 BEST = {name: f"information_{name}" for name in FACTOR_NAMES}
 PARTS = ("mutual_information", "total_correlation", "dimension_wise_kl")  # columns: of the KL
+
+
+def steers_by_estimate(run: Run) -> bool:
+    """Whether the run's arm steers by an estimate of the information."""
+    config = run.config()
+    return INFORMATION in objective_of(config.arm, config).columns
+
+
+def row_settings(run: Run, config: EvaluationConfig) -> dict[str, Any]:
+    """What the rows of the run's snapshots.csv depend on."""
+    return config.only(SETTINGS + SETTINGS_OF_ALL * steers_by_estimate(run))
 
 
 def chosen_snapshots(run: Run, config: EvaluationConfig) -> dict[int, Path]:
@@ -50,20 +65,19 @@ def chosen_snapshots(run: Run, config: EvaluationConfig) -> dict[int, Path]:
     """
     training = run.config()
     files = run.snapshots() or {training.steps: run.path / "weights.safetensors"}
-    estimated = INFORMATION in objective_of(training.arm, training).columns
-    count = len(files) if estimated else min(config.snapshots_measured, len(files))
+    count = len(files) if steers_by_estimate(run) else min(config.snapshots_measured, len(files))
     places = len(files) - 1 - np.linspace(0, len(files) - 1, count).round().astype(int)
     arrived = arrival(training)
     return {step: path for place, (step, path) in enumerate(files.items()) if place in places or step == arrived}
 
 
 def measured_rows(run: Run, config: EvaluationConfig) -> pd.DataFrame:
-    """The rows of snapshots.csv that were measured with these SETTINGS, in order of steps.
+    """The rows of snapshots.csv that were measured with these settings, in order of steps.
 
     None where they differ, and none of older code that measured less.
     """
     table = run.path / "snapshots.csv"
-    if table.exists() and (record := kept(run.path / "snapshots.json", config.only(SETTINGS))) is not None:
+    if table.exists() and (record := kept(run.path / "snapshots.json", row_settings(run, config))) is not None:
         rows = _rows(table, record)
         if {"reconstruction", *BEST.values()} <= set(rows):
             return rows
@@ -89,7 +103,7 @@ def _rows(table: Path, record: dict[str, Any]) -> pd.DataFrame:
 def measure_snapshots(run: Run, data: Dataset, config: EvaluationConfig, progress: bool = True) -> pd.DataFrame:
     """Measure a complete run's weight snapshots, one row each; every column is explained in results/README.md.
 
-    snapshots.csv is written anew after each snapshot, beside snapshots.json with the SETTINGS, so that an interruption
+    snapshots.csv is written anew after each snapshot, beside snapshots.json with the settings, so that an interruption
     loses one at most. Rows measured with the same settings are kept, also those that are not asked for now. Of a
     published run, whose snapshots' weights were not kept, they are all that there is.
 
@@ -120,23 +134,28 @@ def _measure(
     training = run.config()
     device = choose_device(training.device)
     indices, sizes = evaluation_grid(config.snapshot_position_stride)
+    encoded = evaluated = indices
+    if estimated := steers_by_estimate(run):
+        evaluated, _ = evaluation_grid(config.position_stride)
+        encoded = max(indices, evaluated, key=len)  # strides are powers of 2: the finer grid has the other's images
     batch, seed = config.evaluation_batch, config.evaluation_seed
     some = torch.randperm(len(indices), generator=Generator().manual_seed(seed))[:RECONSTRUCTED].sort().values
     record = {
-        "config": config.only(SETTINGS), "factor_sizes": list(sizes), "weights_sha256": run.weights_sha256,
+        "config": row_settings(run, config), "factor_sizes": list(sizes), "weights_sha256": run.weights_sha256,
         "provenance": provenance(device),
     }  # fmt: skip
     if rows.empty:  # rows of other settings go first, so that the new record never stands beside them
         (run.path / "snapshots.csv").unlink(missing_ok=True)
     trace, data = read_trace(run.path / "trace.h5"), data.to(device)
     with reproducible(training.threads), Progress(
-        total=len(files) * (len(indices) + len(some)), desc="snapshots", unit="image", unit_scale=True, mininterval=2,
+        total=len(files) * (len(encoded) + len(some)), desc="snapshots", unit="image", unit_scale=True, mininterval=2,
         disable=not progress, dynamic_ncols=True,
     ) as bar:  # fmt: skip
         for step, path in files.items():
             started = time.perf_counter()
             model = run.load_model(path, FAST)
-            mean, logvar = encode_images(model, data, indices, batch, bar)
+            posteriors = encode_images(model, data, encoded, batch, bar)
+            mean, logvar = (each[torch.isin(encoded, indices)] for each in posteriors)
             loss = decode_posteriors(model, data, indices[some], mean[some], logvar[some], batch, seed, bar)
             row = {
                 "step": step,
@@ -145,6 +164,11 @@ def _measure(
                 **_controller_at(trace, step),
                 "reconstruction": loss.double().mean().item(),
                 **_information(mean.to(device), logvar.to(device), sizes, config),
+                **(
+                    _of_all(*(each[torch.isin(encoded, evaluated)].to(device) for each in posteriors), config)
+                    if estimated
+                    else {}
+                ),
                 "seconds": time.perf_counter() - started,
             }
             fresh = pd.DataFrame([row])  # alone where it is the first: an empty table has no types to keep
@@ -165,6 +189,12 @@ def _controller_at(trace: pd.DataFrame, step: int) -> dict[str, float]:
     """C and beta of the trace's last row that is not after the step; not a number where there is none."""
     before = trace[trace["step"] <= step]
     return {name: before[name].iloc[-1] if len(before) else math.nan for name in ("capacity", "beta")}
+
+
+def _of_all(mean: Tensor, logvar: Tensor, config: EvaluationConfig) -> dict[str, float]:
+    """I_q(x; z) of posteriors [N, J], as evaluation.json has it, in nats."""
+    parts = decompose(mean, logvar, config.decomposition_samples, Generator().manual_seed(config.evaluation_seed))
+    return {OF_ALL: parts.mutual_information, OF_ALL_ERROR: parts.standard_error}
 
 
 def _information(mean: Tensor, logvar: Tensor, sizes: tuple[int, ...], config: EvaluationConfig) -> dict[str, Any]:

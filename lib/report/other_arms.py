@@ -17,7 +17,7 @@ from lib.data.dataset import Dataset
 from lib.evaluation import evaluate
 from lib.evaluation.posteriors import evaluation_grid
 from lib.evaluation.records import kept
-from lib.evaluation.snapshots import PARTS, chosen_snapshots, measured_rows
+from lib.evaluation.snapshots import OF_ALL, OF_ALL_ERROR, PARTS, chosen_snapshots, measured_rows
 from lib.objectives.seam import INFORMATION
 from lib.report.latents import IN_USE
 from lib.report.tradeoff import settled_windows
@@ -174,12 +174,12 @@ def above_bound(snapshots: pd.DataFrame, rate: str, entropy: float) -> tuple[flo
 
 
 def estimates(trace: pd.DataFrame, snapshots: pd.DataFrame) -> pd.DataFrame:
-    """The estimate that steered beside the exact I_q(x; z), one row per snapshot, in nats.
+    """The estimate that steered beside the exact I_q(x; z) of all measured images, one row per snapshot, in nats.
 
-    step, exact, estimate (of the trace's last row that is not after the step; a snapshot from before the first row is
-    left out), bias (estimate less exact).
+    step, exact, standard_error (of exact), estimate (of the trace's last row that is not after the step; a snapshot
+    from before the first row is left out), bias (estimate less exact).
     """
-    steps = snapshots[["step", "mutual_information"]].rename(columns={"mutual_information": "exact"})
+    steps = snapshots[["step", OF_ALL, OF_ALL_ERROR]].set_axis(["step", "exact", "standard_error"], axis=1)
     rows = trace[["step", INFORMATION]].rename(columns={INFORMATION: "estimate"})
     pairs = pd.merge_asof(steps.sort_values("step"), rows, on="step").dropna(ignore_index=True)
     return pairs.assign(bias=pairs["estimate"] - pairs["exact"])

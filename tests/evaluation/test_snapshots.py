@@ -1,6 +1,7 @@
 """The measures over training against direct computation on a tiny run, and what an interruption or a change repeats."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -239,6 +240,24 @@ def test_all_are_measured_where_an_estimate_of_the_information_steers(arm, tiny_
     for step in range(20):
         (tmp_path / "snapshots" / f"step_{step:07d}.safetensors").touch()
     assert len(chosen_snapshots(Run(tmp_path), settings(snapshots_measured=8))) == (8 if arm == "random_hold" else 20)
+
+
+@pytest.mark.parametrize("strides", [(8, 16), (16, 16), (16, 8)])
+def test_an_estimate_that_steers_is_held_against_all_images_of_the_evaluation(
+    strides, all_images, tiny_config, tmp_path
+):
+    evaluated, coarse = strides
+    asked = settings(position_stride=evaluated, snapshot_position_stride=coarse)
+    run = train(tiny_config("information", steps=4, snapshots=1), Run(tmp_path / "run"), all_images, progress=False)
+    row = measure_snapshots(run, all_images, asked, progress=False).iloc[-1]
+    measured = evaluate(run, all_images, asked, progress=False)["decomposition"]
+    assert row["mutual_information_all"] == pytest.approx(measured["mutual_information"], abs=1e-9)
+    assert row["mutual_information_all_standard_error"] == pytest.approx(measured["standard_error"], abs=1e-9)
+    alike = replace(asked, position_stride=coarse)
+    alone = evaluate(run, all_images, alike, progress=False)
+    assert row["kl"] == pytest.approx(alone["kl"], abs=1e-9) and row["images"] == alone["images"]
+    assert measured_rows(run, asked)["step"].tolist() == [4]
+    assert measured_rows(run, alike).empty == (evaluated != coarse)
 
 
 def test_a_run_without_snapshots_has_its_final_weights(all_images, tiny_config, tmp_path):

@@ -114,9 +114,15 @@ def test_weighted_sampling_nears_its_offset_as_posteriors_overlap():
     assert 9 * math.log(N_IMAGES) == pytest.approx(121.6, abs=0.05)  # on dSprites
 
 
-def test_the_engine_trains_with_the_total_correlation(tiny_config, few_images):
-    config = tiny_config("beta_tcvae", precision="float64", batch_size=8)
-    weights = np.mean([published_weights(8, N_IMAGES, odd) for odd in range(1, 8)], axis=0)
+@pytest.mark.parametrize(
+    ("arm", "weights"),
+    [
+        ("beta_tcvae", np.mean([published_weights(8, N_IMAGES, odd) for odd in range(1, 8)], axis=0)),
+        ("beta_tcvae_weighted", np.full((8, 8), 1 / (8 * N_IMAGES))),
+    ],
+)
+def test_the_engine_trains_with_the_total_correlation(arm, weights, tiny_config, few_images):
+    config = tiny_config(arm, precision="float64", batch_size=8)
 
     def pressure(t, mean, logvar, z, kl):
         q = torch.distributions.Normal(mean[None], (logvar / 2).exp()[None]).log_prob(z[:, None]).exp()  # [B, B, J]
@@ -126,7 +132,7 @@ def test_the_engine_trains_with_the_total_correlation(tiny_config, few_images):
 
     expected = plain_training(config, few_images, 5, pressure)
     assert np.allclose(engine_training(config, few_images, 5), expected, rtol=1e-8)
-    assert objective_of("beta_tcvae", config).beta == 6
+    assert objective_of(arm, config).beta == 6
 
 
 def test_a_batch_of_one_is_refused(tiny_config):

@@ -49,12 +49,10 @@ def bound(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> str:
     return " ".join(parts)
 
 
-def bias(
-    estimates: Mapping[str, pd.DataFrame], snapshots: Mapping[str, pd.DataFrame], measured: Mapping[str, Any]
-) -> str:
+def bias(estimates: Mapping[str, pd.DataFrame], images: int) -> str:
     """How far off the estimates that steered were, in the last two thirds of training and before, apart.
 
-    estimates: `lib.report.other_arms.estimates`, by arm; measured: evaluation.json by arm, of all images.
+    estimates: `lib.report.other_arms.estimates`, by arm, against the exact value of `images` images.
     """
     known = {arm: frame for arm, frame in estimates.items() if len(frame)}
     if not known:
@@ -62,23 +60,19 @@ def bias(
     parts = []
     for arm, frame in known.items():
         late = frame["step"] > frame["step"].max() / 3
-        exact = measured[arm]["decomposition"]["mutual_information"]
         worst = frame.loc[frame["bias"].abs().idxmax()]
         parts.append(
             f"{ARMS[arm].label} {number('+.2f')(frame.loc[late, 'bias'].mean())} nats on average over the {late.sum()} "
-            f"snapshots of the last two thirds of training ({_range(frame.loc[late, 'bias'])}), and at its worst "
-            f"{number('+.2f')(worst['bias'])} nats (step {worst['step']:,.0f}); at the end "
-            f"{number('+.2f')(frame['bias'].iloc[-1])} nats, but against the value of all images measured "
-            f"{number('+.2f')(frame['estimate'].iloc[-1] - exact)}"
+            f"snapshots of the last two thirds of training ({_range(frame.loc[late, 'bias'])}), at its worst "
+            f"{number('+.2f')(worst['bias'])} nats (step {worst['step']:,.0f}), at the end "
+            f"{number('+.2f')(frame['bias'].iloc[-1])} nats"
         )
-    images = snapshots[next(iter(known))]["images"].iloc[0]
+    error = max(frame["standard_error"].max() for frame in known.values())
     return (
-        f"The estimate less the exact $I_q(x; z)$: {'. '.join(parts)}. But for the last, the exact value is that of "
-        f"the N = {images:,} images of the snapshots' grid, which is smaller than that of all and at most log N = "
-        f"{np.log(images):.2f} nats, so that the estimate looks too high by as much; the estimate "
-        f"$\\hat I$ is of all {N_IMAGES:,} images, from the posteriors of those that training saw last "
-        f"(${ENOUGH:.0f} \\exp \\hat I$ of them, {LEAST:,} at least, all at most), each as the network coded it then, "
-        "and smoothed from 0 on."
+        f"The estimate less the exact $I_q(x; z)$ of N = {images:,} images (its standard error is at most "
+        f"{error:.3f} nats): {'; '.join(parts)}. The estimate $\\hat I$ is of all {N_IMAGES:,} images, from the "
+        f"posteriors of those that training saw last (${ENOUGH:.0f} \\exp \\hat I$ of them, {LEAST:,} at least, all at "
+        "most), each as the network coded it then, and smoothed from 0 on."
     )
 
 

@@ -188,12 +188,12 @@ def show_estimates(shown: Comparison) -> None:
     """The fifth figure, where an arm steers by it: the information as estimated in training, and exact."""
     compared = shown.compared
     estimates = {arm: frame for arm, frame in compared.estimates.items() if len(frame)}
+    images = compared.measured[shown.config.arm]["images"]  # measured alike in every arm
     if estimates:
-        images = int(compared.snapshots[next(iter(estimates))]["images"].iloc[0])
         show(
             figures.estimated_information(compared.traces, estimates, images),
             shown.folder / "all_arms_estimate",
             f"**Figure {shown.figure + 4}.** The smoothed estimate of $I_q(x; z)$ that the training steered by, and "
-            f"the exact value at the weight snapshots. {shown.size}.",
+            f"the exact value, of N = {images:,} images, at the weight snapshots. {shown.size}.",
         )
-    display(Markdown(bottleneck.bias(estimates, compared.snapshots, compared.measured)))
+    display(Markdown(bottleneck.bias(estimates, images)))
