@@ -42,6 +42,4 @@ runs = runs_to_explore(profile_to_explore(given["profile"]), given["seed"])
 print(f"Runs in {next(iter(runs.values())).path.parent.relative_to(ROOT)}.")
 
 # %%
-from IPython.display import display
-
-display(Explorer(runs).widget)
+Explorer(runs).show()

@@ -103,7 +103,7 @@ def test_explore_moves_pictures_and_leaves_a_clean_checkout(checkout, run_all):
     page.locator(".widget-play").first.wait_for(timeout=60_000)
     pictures = page.locator("img.widget-image")
     shown = [pictures.nth(i).get_attribute("src") for i in range(3)]
-    handle = page.locator(".widget-slider .noUi-handle").nth(5)  # the first latent; five factors come before it
+    handle = page.get_by_role("slider", name="linear", exact=False).first  # the first latent, by its name
     handle.focus()
     for _ in range(10):
         page.keyboard.press("ArrowRight")

@@ -7,6 +7,7 @@ import math
 import ipywidgets as widgets
 import numpy as np
 import torch
+from IPython.display import Javascript, display
 from PIL import Image
 
 from lib.arms import ARMS
@@ -22,6 +23,18 @@ from lib.runs.run import Run
 
 _SWEEP = [round(3 * math.sin(2 * math.pi * i / 40), 1) for i in range(41)]  # from the mean to 3, to -3 and back
 _FULL = widgets.Layout(width="100%")
+# ipywidgets gives sliders and sweeps no names for a screen reader: here the sliders' tooltips become those.
+_NAME_SLIDERS = """
+const name = () => document.querySelectorAll(".widget-slider").forEach((slider) => {
+  const words = slider.querySelector(".widget-label").title;
+  const set = (each, text) => each.setAttribute("aria-label", text);
+  slider.querySelectorAll(".noUi-handle, .widget-readout").forEach((each) => set(each, words));
+  slider.parentElement.querySelectorAll(":scope > .widget-play > button").forEach((each, place) =>
+    set(each, `${["sweep or pause", "stop", "repeat"][place]}: ${words}`));
+});
+new MutationObserver(name).observe(document.body, {subtree: true, childList: true, attributeFilter: ["title"]});
+name();
+"""
 
 
 def profile_to_explore(name: str | None) -> Profile:
@@ -69,8 +82,8 @@ class Explorer:
     """Start image by factor sliders; each latent moved by up to 3 about its posterior mean, all arms side by side.
 
     The r-th of the sliders `latents` moves the latent with the r-th largest KL of every arm, and the r-th of
-    `sweeps` sweeps it; those without information in every arm are folded. Display `widget`; `pictures` holds each
-    arm's picture.
+    `sweeps` sweeps it; those without information in every arm are folded. `show` displays `widget`; `pictures` holds
+    each arm's picture.
     """
 
     def __init__(self, runs: dict[str, Run]) -> None:
@@ -85,7 +98,7 @@ class Explorer:
         self.factors = [
             widgets.SelectionSlider(
                 options=list(zip(class_labels(name, range(size)), range(size), strict=True)),
-                index=start, description=label, style=wide, layout=_FULL,
+                index=start, description=label, tooltip=label, style=wide, layout=_FULL,
             )
             for name, size, start, label in zip(FACTOR_NAMES, FACTOR_SIZES, MIDDLE_HEART, FACTOR_LABELS, strict=True)
         ]  # fmt: skip
@@ -103,6 +116,9 @@ class Explorer:
             sweep.observe(lambda change, slider=slider: setattr(slider, "value", _SWEEP[change.new]), "value")
         self.reset.on_click(self._reset)
         self._encode()
+
+    def show(self) -> None:
+        display(self.widget, Javascript(_NAME_SLIDERS))
 
     @torch.inference_mode()
     def _encode(self, _=None) -> None:
@@ -145,7 +161,8 @@ class Explorer:
                 for arm, note in row.notes.items()
             ]
             note = widgets.HTML(f'<div style="line-height: 1.4">{"<br>".join(notes)}</div>')
-            # Seen below the slider, and heard before it: ipywidgets gives a slider no name for a screen reader.
+            slider.tooltip = "; ".join(f"{ARMS[arm].label} {note}" for arm, note in row.notes.items())
+            # Seen below the slider, and heard before it.
             slider.layout = widgets.Layout(order="0", width="100%")
             note.layout = widgets.Layout(order="1", flex="1 1 10rem")
             sweep.layout = widgets.Layout(order="2", width="5rem")

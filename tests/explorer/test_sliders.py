@@ -203,6 +203,20 @@ def served(tmp_path):
         server.wait()
 
 
+def assert_named(page) -> None:
+    """Sliders and their buttons have the names that a screen reader says, also once the folded ones are there."""
+    page.locator(".jupyter-widget-Collapse-header").first.click()
+    page.get_by_role("slider").nth(14).wait_for()
+    names = page.get_by_role("slider").evaluate_all("all => all.map(each => each.getAttribute('aria-label'))")
+    assert names[:5] == ["shape", "scale", "orientation", "position x", "position y"]
+    assert all(re.fullmatch(r"linear \d: KL \d\.\d\d.*; adaptive \d: KL \d\.\d\d.*", name) for name in names[5:])
+    assert len(set(names)) == len(names) == 15
+    for button in ("sweep or pause", "stop"):
+        assert page.get_by_role("button", name=f"{button}: {names[5]}", exact=True).count() == 1
+    assert page.locator(".widget-play button:not([aria-label])").count() == 0
+    page.locator(".jupyter-widget-Collapse-header").first.click()
+
+
 def test_notebook_served_by_voila(browser, served):
     """A slider moved by keyboard changes both pictures; nothing is asked of another host, and there is no error."""
     page = browser.new_page(viewport={"width": 1280, "height": 1400})
@@ -228,6 +242,7 @@ def test_notebook_served_by_voila(browser, served):
     assert after[2] != before[2]
     icons = "[...document.fonts].filter(font => font.family.includes('Awesome') && font.status === 'loaded').length"
     assert page.evaluate(icons) > 0  # of the buttons that sweep
+    assert_named(page)
     page.set_viewport_size({"width": 360, "height": 900})
     page.wait_for_timeout(500)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
