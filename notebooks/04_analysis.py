@@ -52,6 +52,7 @@ from lib.report.notebooks.other_arms import (
     show_bottleneck,
     show_encoded,
     show_estimates,
+    show_samples_of_all,
     show_traversals_of_all,
 )
 from lib.report.notebooks.paper import write_paper
@@ -430,6 +431,10 @@ $$ D + \mathrm{KL} \ge D + I_q(x; z) \ge H(x \mid z) + I_q(x; z) = H(x). \tag{8}
 # %%
 if others:
     show_estimates(others)
+
+# %%
+if others:
+    show_samples_of_all(others, images)
 
 # %% [markdown]
 # ## References

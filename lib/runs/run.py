@@ -10,7 +10,7 @@ run.json              provenance and summary; written last: where it stands, the
 posterior.h5, evaluation.json  what lib/evaluation/evaluate.py measured
 snapshots.csv, snapshots.json  what lib/evaluation/snapshots.py measured on the snapshots, and with which settings
 scores.json           what lib/evaluation/scores.py measured: DCI, SAP, FactorVAE
-traversals.png        what its latents draw, 16 greys, a row each (lib/report/traversals.py)
+traversals.png, samples.png  what its latents draw, and a sampler, in 16 greys (lib/report/kept_pictures.py)
 samples.json          of an arm that is trained as a sampler: what lib/evaluation/samples.py measured
 trace.csv.gz, advanced.h5   of a published run, instead of trace.h5: the thinned trace, whether C changed at each step
 """

@@ -19,9 +19,9 @@ from lib.report.figures.bottleneck import bottleneck as bottleneck_figure
 from lib.report.figures.style import png
 from lib.report.findings import bottleneck
 from lib.report.findings import other_arms as findings
+from lib.report.kept_pictures import SAMPLES, TRAVERSALS, _png
 from lib.report.notebooks import other_arms as calls
 from lib.report.other_arms import Ended
-from lib.report.traversals import FILE, _png
 from lib.runs.profiles import Profile, load_profile
 from lib.runs.run import Run, write_trace
 
@@ -412,7 +412,7 @@ def test_the_notebook_ends_in_all_arms(arms, smoke, grid_images, shown):
         run = invented(smoke, arm, 0.2, 30.0, latents=12)
     config, evaluation = run.config(), smoke.evaluation_config()
     found = calls.compare_arms("smoke", config, evaluation, grid_images, run.path / "figures", 4, 2)
-    (run.path / FILE).write_bytes(_png(np.zeros((12, 7, 64, 64), np.uint8)))  # of the last one alone
+    (run.path / TRAVERSALS).write_bytes(_png(np.zeros((12, 7, 64, 64), np.uint8)))  # of the last one alone
     for show in SHOWN:
         show(found)
     calls.show_traversals_of_all(found, grid_images)
@@ -442,7 +442,7 @@ def test_the_notebook_ends_in_all_arms(arms, smoke, grid_images, shown):
     assert len(list((run.path / "figures").glob("all_arms_*.png"))) == len(captions) - 2
 
 
-def test_a_sampler_alone_is_drawn_and_no_bound_is_said_of_it(smoke, grid_images, shown):
+def test_a_sampler_alone_is_drawn_and_no_bound_is_said_of_it(smoke, grid_images, shown, monkeypatch):
     run = invented(smoke, "info_gan", 0.2, 30.0, latents=12)
     evaluation, folder = smoke.evaluation_config(), run.path / "figures"
     found = calls.compare_arms("smoke", run.config(), evaluation, grid_images, folder, 4, 2)
@@ -452,3 +452,15 @@ def test_a_sampler_alone_is_drawn_and_no_bound_is_said_of_it(smoke, grid_images,
     captions = [each for each in shown if isinstance(each, str) and each.startswith("**Figure")]
     assert ["far above the frame" in caption for caption in captions] == [False, True, True]
     assert not any("D + KL" in str(each) for each in shown)
+
+    monkeypatch.setattr("lib.report.notebooks.samples.display", lambda what: shown.append(what.data))
+    measured = {"config": {"evaluation_seed": 0}, "images": 2880, "sprites": 0.02, "distinct": 3}
+    measured |= {"pixels_off": [40] * 100, "nearest": [5] * 100}
+    (run.path / "samples.json").write_text(json.dumps(measured))
+    calls.show_samples_of_all(found, grid_images)
+    words = "This is no sampler of sprites, at least not yet: 2% of 100 samples are one"
+    assert shown[-1].startswith(words)  # neither weights nor pictures
+    (run.path / SAMPLES).write_bytes(_png(np.zeros((2, 10, 64, 64), np.uint8)))
+    calls.show_samples_of_all(found, grid_images)
+    assert shown[-1].startswith("**Figure 9.** Samples, and below each,") and words in shown[-1]
+    assert (folder / "all_arms_samples.png").exists()

@@ -102,6 +102,12 @@ def montage(images: np.ndarray, columns: int, row_labels: list[str] | None = Non
     return figure
 
 
+def samples(drawn: np.ndarray, nearest: np.ndarray) -> Figure:
+    """Samples, pixel values [R, C, 64, 64], and below each row the nearest images [R, C, 64, 64] in {0, 1}."""
+    rows = np.stack([drawn, nearest], 1)  # [R, 2, C, 64, 64]
+    return montage(rows.reshape(-1, *rows.shape[3:]), rows.shape[2], ["drawn", "nearest"] * len(drawn))
+
+
 def pixel_density(density: dict[str, np.ndarray]) -> Figure:
     """Share of images in which each pixel is on: name -> [64, 64], one panel each, one colour scale."""
     figure, axes = plt.subplots(1, len(density), figsize=(7.2, 2.1), squeeze=False)

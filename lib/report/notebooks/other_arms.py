@@ -21,10 +21,11 @@ from lib.report.findings import other_arms as findings
 from lib.report.findings.contrast import MIG, RECONSTRUCTION
 from lib.report.findings.encoding import encoding_table, latents_of_their_own
 from lib.report.findings.wording import joined, labels
+from lib.report.kept_pictures import kept_traversals
 from lib.report.latents import IN_USE, latent_labels, latent_table
+from lib.report.notebooks.samples import show_drawn
 from lib.report.notebooks.shared import arms_of, label, paper_steps
 from lib.report.other_arms import Compared, compare, ended, gathered, results
-from lib.report.traversals import kept_traversals
 from lib.runs.profiles import load_profile
 from lib.runs.settings import EvaluationConfig, TrainingConfig
 
@@ -103,9 +104,6 @@ def show_arms(shown: Comparison) -> None:
             f"one pair chance may explain either:\n\n{findings.every_arm_in_words(shown.results, of_seed)}"
         )
     )
-    for arm, run in shown.compared.runs.items():
-        if ARMS[arm].sampler:
-            display(Markdown(f"{ARMS[arm].label}: {bottleneck.sampled(read_json(run.path / 'samples.json'))}"))
     display(Markdown(findings.off_target(ended(shown.compared), shown.config.seed)))
     display(Markdown(findings.locked(shown.compared.locked_at, shown.compared.measured)))
 
@@ -197,3 +195,12 @@ def show_estimates(shown: Comparison) -> None:
             f"the exact value, of N = {images:,} images, at the weight snapshots. {shown.size}.",
         )
     display(Markdown(bottleneck.bias(estimates, images)))
+
+
+def show_samples_of_all(shown: Comparison, data: Dataset) -> None:
+    """The sixth figure, where an arm is trained as a sampler: what it draws."""
+    for arm, run in shown.compared.runs.items():
+        if ARMS[arm].sampler:
+            display(Markdown(f"{ARMS[arm].label} has no likelihood, so that its scores alone say little:"))
+            measured = read_json(run.path / "samples.json")
+            show_drawn(run, data, measured, shown.figure + 5, shown.folder / "all_arms_samples", shown.size)

@@ -8,32 +8,30 @@ from collections.abc import Callable
 from dataclasses import replace
 from textwrap import dedent
 
-import numpy as np
-import torch
 from IPython.display import Markdown, display
 
 from lib.arms import ARMS, objective_of, schedule_of
 from lib.data import dataset
 from lib.data.dataset import Dataset
 from lib.evaluation.evaluate import evaluate
-from lib.evaluation.samples import draw, measure_samples
+from lib.evaluation.samples import measure_samples
 from lib.evaluation.scores import measure_scores
 from lib.evaluation.snapshots import measure_snapshots
 from lib.objectives import Controlled, controlled
 from lib.pid import PIDController
 from lib.refusal import Interrupted
 from lib.report.figures.information import over_training
-from lib.report.figures.montages import montage, traversals
+from lib.report.figures.montages import traversals
 from lib.report.figures.pictures import middle_heart
 from lib.report.figures.runs import toy_plant, traces
 from lib.report.figures.style import show
-from lib.report.findings.bottleneck import sampled
 from lib.report.findings.controller import arm_arrival
+from lib.report.kept_pictures import VALUES, kept_traversals
 from lib.report.latents import IN_USE, latent_labels, latent_table
 from lib.report.notebooks.live import Live
+from lib.report.notebooks.samples import show_drawn
 from lib.report.notebooks.shared import figures_of, label
 from lib.report.tables import run_table
-from lib.report.traversals import VALUES, kept_traversals
 from lib.runs.recorded import Recorded
 from lib.runs.reuse import take_over
 from lib.runs.run import Run
@@ -191,18 +189,7 @@ def show_samples(run: Run, data: Dataset, evaluation: EvaluationConfig) -> None:
     if not ARMS[run.config().arm].sampler:
         return
     measured = measure_samples(run, data, evaluation)
-    if not (run.path / "weights.safetensors").exists():  # a published run: what was measured is left of it
-        display(Markdown(f"{sampled(measured)} n = 1 run; {label(run)}."))
-        return
-    drawn = draw(run, evaluation.evaluation_seed)[:20, 0].numpy()
-    nearest = data.images(torch.tensor(measured["nearest"][:20]))[:, 0].cpu().numpy()
-    rows = [part[row : row + 10] for row in (0, 10) for part in (drawn, nearest)]
-    show(
-        montage(np.concatenate(rows), 10, ["drawn", "nearest"] * 2),
-        figures_of(run) / "samples",
-        f"**Figure 10.** Samples, and below each, once cut at 0.5, the nearest of {measured['images']:,} images. "
-        f"{sampled(measured)} n = 1 run; {label(run)}.",
-    )
+    show_drawn(run, data, measured, 10, figures_of(run) / "samples", f"n = 1 run; {label(run)}")
 
 
 def show_information(run: Run, data: Dataset, evaluation: EvaluationConfig) -> None:

@@ -16,9 +16,9 @@ from lib.evaluation import evaluate as evaluation
 from lib.evaluation import scores, snapshots
 from lib.evaluation.records import kept
 from lib.files import replace_folder, restore_folder, write_sealed, writing
-from lib.report import traversals
 from lib.report.analysis import trained_runs
 from lib.report.effects import COMPARED
+from lib.report.kept_pictures import SAMPLES, TRAVERSALS
 from lib.report.page.origin import states_of_code
 from lib.report.publishing.documents import print_page, slim_notebook
 from lib.report.publishing.readme import END, README, START, update_readme
@@ -117,7 +117,7 @@ def _publish_run(run: Run, target: Path, weights: bool) -> None:
     target.mkdir()
     for name in ("config.json", "run.json", "evaluation.json", "scores.json", "snapshots.json", "snapshots.csv"):
         shutil.copy2(run.path / name, target)
-    for name in ("samples.json", traversals.FILE):  # of an arm that is trained as a sampler; of the first seed
+    for name in ("samples.json", SAMPLES, TRAVERSALS):  # of an arm that is trained as a sampler; of the first seed
         if (run.path / name).exists():
             shutil.copy2(run.path / name, target)
     if weights:

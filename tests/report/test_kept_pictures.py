@@ -1,15 +1,16 @@
-"""A run's traversals: what the network draws, in 16 greys, and the same from the picture kept beside the run."""
+"""A run's pictures: what the network draws, in 16 greys, and the same from the file kept beside the run."""
 
 import numpy as np
 import pytest
 import torch
 from matplotlib import pyplot as plt
 
+from lib.evaluation.samples import draw
 from lib.model import VAE
 from lib.report.figures.montages import first_latents
 from lib.report.figures.pictures import middle_heart, traverse
+from lib.report.kept_pictures import SAMPLES, TRAVERSALS, VALUES, kept_samples, kept_traversals
 from lib.report.latents import IN_USE
-from lib.report.traversals import FILE, VALUES, kept_traversals
 from lib.runs.run import Run
 
 
@@ -33,17 +34,32 @@ def test_they_are_drawn_once_and_read_after_that(run, all_images):
     assert np.abs(drawn - exact).max() <= 0.5 / 15 + 1e-6
     (run.path / "weights.safetensors").unlink()
     assert np.array_equal(kept_traversals(run, all_images), drawn)
-    (run.path / FILE).write_bytes((run.path / FILE).read_bytes()[:200])
-    with pytest.raises(ValueError, match=rf"{FILE} cannot be read .*; delete it\."):
+    (run.path / TRAVERSALS).write_bytes((run.path / TRAVERSALS).read_bytes()[:200])
+    with pytest.raises(ValueError, match=rf"{TRAVERSALS} cannot be read .*; delete it\."):
         kept_traversals(run, all_images)
-    (run.path / FILE).unlink()
+    (run.path / TRAVERSALS).unlink()
     assert kept_traversals(run, all_images) is None
+
+
+def test_samples_are_those_that_were_measured(tiny_config, tmp_path, all_images):
+    run = Run(tmp_path / "info_gan-seed1")
+    run.claim(tiny_config("info_gan"))
+    torch.manual_seed(0)
+    run.save_weights(VAE("conv", 10))
+    exact = draw(run, 7)
+    kept = kept_samples(run, 7)
+    assert kept.shape == (2, 10, 64, 64)
+    assert np.abs(kept.reshape(20, 64, 64) - exact[:20, 0].numpy()).max() <= 0.5 / 15 + 1e-6
+    (run.path / "weights.safetensors").unlink()
+    assert np.array_equal(kept_samples(run, 7), kept)
+    (run.path / SAMPLES).unlink()
+    assert kept_samples(run, 7) is None
 
 
 def test_nothing_is_written_among_published_results(run, all_images):
     (run.path / "trace.csv.gz").touch()
     assert kept_traversals(run, all_images) is not None
-    assert not (run.path / FILE).exists()
+    assert not (run.path / TRAVERSALS).exists()
 
 
 def test_a_panel_shows_the_first_latents_of_its_arm():
