@@ -20,6 +20,7 @@ SNAKEMAKE := $(BIN)/python -m lib.locks results/runs/$(PROFILE)/.report.lock \
 # torch's CPU build, for Python 3.11 on Linux and x86-64: an index or a folder that has it is asked for it first. PyPI has
 # none, and then the build of requirements.lock is taken.
 TORCH_CPU := torch==2.13.0+cpu --hash=sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
+CUDA := triton|cuda-|nvidia-
 # What JupyterLab adds to a notebook that it saves, beside outputs, counts and widgets.
 STRIPPED := metadata.language_info cell.metadata.editable cell.metadata.slideshow cell.metadata.jupyter
 
@@ -51,8 +52,7 @@ lock:
 	cp requirements.lock .requirements.lock.tmp # so that what need not change stays
 	uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --generate-hashes --no-annotate --quiet \
 		--custom-compile-command 'make lock' --output-file .requirements.lock.tmp
-	awk '/^[a-z]/ { kept = !/^(triton|cuda-|nvidia-)/ } /^#/ { kept = 1 } kept' .requirements.lock.tmp >requirements.lock
-	rm .requirements.lock.tmp
+	mv .requirements.lock.tmp requirements.lock
 
 test: $(BIN)/.installed
 	$(BIN)/ruff check .
@@ -62,9 +62,8 @@ test: $(BIN)/.installed
 test-long: $(BIN)/.installed
 	$(BIN)/python -m pytest -m long --result results/benchmarks/test_long.json
 
-# Every package comes by version and hash, what builds this project among them. Only torch's CUDA libraries, which not
-# every build of it has, come by the versions that it names itself. What is missing is said in one line, and a
-# .venv that was not there before goes again.
+# Every package comes by version and hash, what builds this project among them; torch's CUDA libraries stay away where its
+# CPU build is there. What is missing is said in one line, and a .venv that was not there before goes again.
 $(BIN)/.installed: pyproject.toml requirements.lock
 	@fail() { echo "$$1" >&2; exit 1; }; \
 	trap 'test -z "$$new" || rm -rf .venv; rm -f .install.log' EXIT; trap 'exit 130' INT TERM; \
@@ -79,7 +78,10 @@ $(BIN)/.installed: pyproject.toml requirements.lock
 		|| fail "The environment could not be made in .venv: $$(tail -n 1 .install.log)."; \
 	pip="$(BIN)/python -m pip install --quiet --retries 2"; \
 	echo '$(TORCH_CPU)' | $$pip --retries 0 --no-deps --require-hashes --requirement /dev/stdin > /dev/null 2>&1 || :; \
-	{ $$pip --no-deps --require-hashes --requirement requirements.lock && $$pip --no-build-isolation --editable '.[test]'; } 2> .install.log || \
+	{ if $(BIN)/python -c 'import importlib.metadata as of, sys; sys.exit("cpu" not in of.version("torch"))' 2> /dev/null; \
+	then awk '/^[a-z]/ { kept = !/^($(CUDA))/ } /^#/ { kept = 1 } kept' requirements.lock; else cat requirements.lock; fi \
+	| $$pip --no-deps --require-hashes --requirement /dev/stdin \
+	&& $$pip --no-build-isolation --no-deps --editable .; } 2> .install.log || \
 	if grep -qiE 'compiler|(gcc|cc|clang|cl\.exe).*(not found|no such file|failed)' .install.log; \
 	then fail "A package has no wheel for this machine and needs a C compiler, which is missing or failed; install one \
 	(Debian and Ubuntu: apt install build-essential): $$(grep -i error .install.log | tail -n 1)"; \

@@ -165,7 +165,7 @@ def test_a_signal_waits_for_a_checkpoint_and_a_second_does_not(codes, folders):
     assert_same(folders["asked"], folders["adaptive"])
 
 
-def test_a_notebook_continues_where_its_kernel_or_what_runs_it_was_killed(codes, folders, tmp_path):
+def test_a_notebook_continues_where_its_kernel_or_what_runs_it_was_killed_at_random_moments(codes, folders, tmp_path):
     def papermill(ending: str, module: str = "papermill") -> subprocess.CompletedProcess:
         """Run notebook 03 after a cell that makes it small, and lets it end."""
         small = f"files.ROOT = pathlib.Path({str(tmp_path)!r})\nkilled.make_small(files.ROOT)\n"
@@ -181,19 +181,25 @@ def test_a_notebook_continues_where_its_kernel_or_what_runs_it_was_killed(codes,
             cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True,
         )  # fmt: skip
 
-    done = papermill("killed.end_at('batch', [12])")
-    assert done.returncode > 0 and "DeadKernelError" in done.stderr
-    run = run_of(tmp_path)
-    assert run.load_checkpoint()["engine"]["step"] == 10
-    done = papermill("killed.end_at('batch', [7], process=os.getppid())")  # its kernel ends within a second
-    assert done.returncode == -signal.SIGKILL
+    rng = random.Random(5)
+    moments = [f"'batch', [{rng.randint(2, 6)}]" for _ in range(2)]
+    moments.append(f"'{rng.choice(STAGES)} checkpoint.pt', [1]")
+    rng.shuffle(moments)
     at = "import psutil, signal\nkilled.end_at('batch', [{}], signal.{}, process=psutil.Process().parents()[1].pid)"
-    for count, name in ((8, "SIGTERM"), (9, "SIGINT")):
-        before = run.load_checkpoint()["engine"]["step"]
+    for moment, name in zip(moments, ("SIGTERM", "SIGINT", None), strict=True):
+        done = papermill(f"killed.end_at({moment})")
+        assert done.returncode > 0 and "DeadKernelError" in done.stderr
+        if name is None:
+            break
+        run, count = run_of(tmp_path), rng.randint(6, 9)
+        before = run.load_checkpoint()["engine"]["step"] if run.checkpoint.exists() else 0
         done = papermill(at.format(count, name), "lib.report.notebooks.execute")  # as the workflow does
         assert done.returncode == 128 + signal.Signals[name] and "Traceback" not in done.stderr
         assert done.stderr.endswith(f"Ended by {name}. The same command continues.\n")
         assert before + count <= run.load_checkpoint()["engine"]["step"] < STEPS
+    # What runs it killed: its kernel trains on for up to a second.
+    done = papermill(f"killed.end_at('batch', [{rng.randint(2, 12)}], process=os.getppid())")
+    assert done.returncode == -signal.SIGKILL
     done = papermill("")
     assert done.returncode == 0, done.stderr
     assert bits(run) == bits(run_of(folders["adaptive"]))
