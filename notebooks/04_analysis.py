@@ -151,7 +151,7 @@ paper.text("{settings}")
 paper.figure(
     runs.traces(analysis.by_arm(analysis.traces)),
     "traces",
-    """**Figure 1.** Reconstruction loss, KL, β (moving averages) and C. One line per run, the first seed's thicker, its C dashed beside the KL. {training}""",
+    """**Figure 1.** Reconstruction loss, KL, β (moving averages) and C. One line per run, the first seed's thicker. {training}""",
 )
 
 # %% [markdown]
@@ -385,9 +385,9 @@ total correlation and dimension-wise KL."""
 # The report argues with methods that it did not run. The same harness takes them, one row of `lib/arms.py` each, on the images, network, initial weights,
 # batches and noise of the first seed; notebook 05 trains one, and shows what it adds to the loss, its source and where it departs from that.
 #
-# Three departures matter. DynamicVAE's gains are multiplied by how much shorter the training is here than its own of 2 million steps. Total correlation is
-# estimated by stratified sampling: minibatch-weighted sampling comes out up to $(J - 1) \log N$ = 121.6 nats too high ($J$ = 10 latents, $N$ = 737,280
-# images). InfoGAN's generator is the decoder of all arms, without batch normalisation, and its learning rate was chosen after one trial: what it reaches here
+# Three departures matter. DynamicVAE's gains are multiplied by how much shorter the training is here than its own of 2 million steps. The total correlation
+# of a batch is estimated by stratified sampling, for beta-TCVAE also by its authors' minibatch-weighted sampling, which comes out up to $(J - 1) \log N$ =
+# 121.6 nats too high ($J$ = 10 latents, $N$ = 737,280 images). InfoGAN's generator is the decoder of all arms, without batch normalisation, and its learning rate was chosen after one trial: what it reaches here
 # says little of [8].
 
 # %%

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from importlib.metadata import distributions, version
+from importlib import metadata
 
 import yaml
 
@@ -47,5 +47,5 @@ def test_the_lock_holds_every_package_by_version_and_hash():
     assert {name: versions.get(name) for name in pinned} == {name: {version} for name, version in pinned.items()}
     cuda = re.compile("triton|cuda-|nvidia-")  # torch's own libraries, which its CPU build does without
     assert len([name for name in versions if cuda.match(name)]) > 10
-    if "cpu" in version("torch"):
-        assert not [each.name for each in distributions() if cuda.match(each.name)]
+    if "cpu" in metadata.version("torch"):
+        assert not [each.name for each in metadata.distributions() if cuda.match(each.name)]

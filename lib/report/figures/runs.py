@@ -65,6 +65,8 @@ def _smooth(frame: pd.DataFrame, column: str) -> pd.Series:
 def controls(runs: dict[str, list[pd.DataFrame]]) -> Figure:
     """C(t) of every control over that of the arm it controls for (`Arm.beside`), a panel each, one line per run.
 
+    A panel is as wide as its control is long.
+
     runs: arm -> traces, one per seed. Raises ValueError where no control is among them beside its arm.
     """
     pairs = [(name, ARMS[name].beside) for name in runs if ARMS[name].beside in runs]
@@ -72,9 +74,7 @@ def controls(runs: dict[str, list[pd.DataFrame]]) -> Figure:
         raise ValueError("There is no control among these arms; draw the figure for a profile that has one.")
     columns = min(2, len(pairs))
     rows = -(-len(pairs) // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(3.6 * columns, 0.5 + 1.8 * rows), sharex=True, sharey=True, squeeze=False
-    )
+    figure, axes = plt.subplots(rows, columns, figsize=(3.6 * columns, 0.5 + 2.0 * rows), sharey=True, squeeze=False)
     for axis in axes.flat[len(pairs) :]:
         axis.set_visible(False)
     for axis, (control, other) in zip(axes.flat, pairs, strict=False):

@@ -93,8 +93,8 @@ def show_arms(shown: Comparison) -> None:
     display(
         Markdown(
             f"**Table {shown.table}.** The arms side by side, means over n runs: {shown.settings}. MIG by quadrature; "
-            "reconstruction loss, KL and its parts (I, total correlation TC, dimension-wise KL) in nats per image; in "
-            f"use: latents with a KL above {IN_USE:g} nats."
+            "losses, KL and its parts (I, TC, dimension-wise KL) in nats per image; in use: latents above "
+            f"{IN_USE:g} nats."
         )
     )
     display(
@@ -138,9 +138,9 @@ def show_traversals_of_all(shown: Comparison, data: Dataset) -> None:
                 MOST,
             ),
             shown.folder / "all_arms_traversals",
-            f"**Figure {shown.figure}.** The latents in use of each arm from −2 to 2, largest KL first, {MOST} at most "
-            "(in the title how many there are); the others stay where a large heart in the middle is coded. Beside a "
-            f"row its latent, KL in nats and the factor that it knows most about. {shown.size}.",
+            f"**Figure {shown.figure}.** Latents in use of each arm from −2 to 2, largest KL first, {MOST} at most (in "
+            "the title how many there are), the others where a large heart is coded. Beside a row latent, KL in nats and "
+            f"the factor it knows most about. {shown.size}.",
         )
     display(Markdown(findings.not_drawn([arm for arm in found if arm not in used])))
 
@@ -174,9 +174,9 @@ def show_bottleneck(shown: Comparison) -> None:
     show(
         figures.bottleneck(compared.snapshots, compared.entropy),
         shown.folder / "all_arms_bottleneck",
-        f"**Figure {shown.figure + 3}.** Distortion against rate, and information against rate, of every measured "
-        f"snapshot, the last one larger: rates on all images of the grid, distortion on {RECONSTRUCTED:,} of them at "
-        f"most. Where it is grey nothing can lie; the largest KLs are cut off.{_off_scale(shown)} {shown.size}.",
+        f"**Figure {shown.figure + 3}.** Distortion (of {RECONSTRUCTED:,} images at most) against rate, and "
+        "information against rate, of every measured snapshot, the last one larger. Nothing can lie where it is grey; the largest "
+        f"KLs are cut off.{_off_scale(shown)} {shown.size}.",
     )
     likely = {arm: frame for arm, frame in compared.snapshots.items() if not ARMS[arm].sampler}
     display(Markdown(bottleneck.bound(likely, compared.entropy)))

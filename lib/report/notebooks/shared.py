@@ -115,5 +115,5 @@ def label(*runs: Run) -> str:
     return (
         f"{config.steps:,} steps of {config.batch_size} images ({reduced}), seed{'s' if len(seeds) > 1 else ''} "
         f"{', '.join(map(str, seeds))}, {config.precision}, {' and '.join(processors)}, {config.threads} CPU "
-        f"thread{'s' if config.threads > 1 else ''} per run"
+        f"thread{'s' if config.threads > 1 else ''}{' per run' if len(runs) > 1 else ''}"
     )

@@ -180,7 +180,7 @@ def show_traversals(run: Run, data: Dataset) -> None:
         traversals({arm: pictures[used["latent"]]}, VALUES, {arm: latent_labels(used)}, middle_heart(data)[0].numpy()),
         figures_of(run) / "traversals",
         "**Figure 4.** Each latent in use from −2 to 2, the others at the posterior mean of the image above. Beside a "
-        f"row its latent, KL in nats and the factor that it knows most about. n = 1 run; {label(run)}.",
+        f"row latent, KL in nats and the factor it knows most about. n = 1 run; {label(run)}.",
     )
 
 
@@ -198,7 +198,7 @@ def show_information(run: Run, data: Dataset, evaluation: EvaluationConfig) -> N
     show(
         over_training({run.config().arm: [snapshots]}),
         figures_of(run) / "information",
-        "**Figure 3.** The KL and its parts over training, C, and the MIG (quadrature) below; dotted, log N, the bound "
-        f"of the mutual information on the N = {snapshots['images'].iloc[0]:,} images that were measured at "
-        f"{len(snapshots)} snapshots, joined by straight lines. n = 1 run; {label(run)}.",
+        f"**Figure 3.** The KL and its parts, C, and below the MIG (quadrature) at {len(snapshots)} snapshots, joined "
+        "by lines; dotted, log N, the bound of the mutual information of the "
+        f"N = {snapshots['images'].iloc[0]:,} images measured. n = 1 run; {label(run)}.",
     )
