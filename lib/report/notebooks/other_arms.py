@@ -139,8 +139,8 @@ def show_traversals_of_all(shown: Comparison, data: Dataset) -> None:
             ),
             shown.folder / "all_arms_traversals",
             f"**Figure {shown.figure}.** Latents in use of each arm from −2 to 2, largest KL first, {MOST} at most (in "
-            "the title how many there are), the others where a large heart is coded. Beside a row latent, KL in nats and "
-            f"the factor it knows most about. {shown.size}.",
+            "the title how many there are), the others where a large heart is coded. Beside a row latent, KL in nats "
+            f"and the factor it knows most about. {shown.size}.",
         )
     display(Markdown(findings.not_drawn([arm for arm in found if arm not in used])))
 
@@ -175,8 +175,8 @@ def show_bottleneck(shown: Comparison) -> None:
         figures.bottleneck(compared.snapshots, compared.entropy),
         shown.folder / "all_arms_bottleneck",
         f"**Figure {shown.figure + 3}.** Distortion (of {RECONSTRUCTED:,} images at most) against rate, and "
-        "information against rate, of every measured snapshot, the last one larger. Nothing can lie where it is grey; the largest "
-        f"KLs are cut off.{_off_scale(shown)} {shown.size}.",
+        "information against rate, of every measured snapshot, the last one larger. Nothing can lie where it is grey; "
+        f"the largest KLs are cut off.{_off_scale(shown)} {shown.size}.",
     )
     likely = {arm: frame for arm, frame in compared.snapshots.items() if not ARMS[arm].sampler}
     display(Markdown(bottleneck.bound(likely, compared.entropy)))
