@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib.data.dataset import read_header, stored_blocks
+from lib.data.dataset import stored_blocks
 from lib.dsprites import FACTOR_NAMES, N_IMAGES, SHAPE_NAMES, indices_to_factors
 
 
 def pixel_differences(a: str | Path, b: str | Path) -> pd.DataFrame:
-    """How two data files differ, one row per shape: images, images that differ, pixels that differ."""
-    read_header(Path(a)), read_header(Path(b))
+    """How two data files differ, one row per shape: images, images that differ, pixels that differ.
+
+    Raises ValueError unless both are complete data files whose pixels have the SHA-256 that they state.
+    """
     pixels = np.empty(N_IMAGES, dtype=np.int64)
     for (start, block), (_, other) in zip(stored_blocks(Path(a)), stored_blocks(Path(b)), strict=True):
         pixels[start : start + len(block)] = np.bitwise_count(block ^ other).sum(axis=1)

@@ -126,13 +126,9 @@ def load(path: str | Path) -> Dataset:
     Raises ValueError unless it is a complete data file whose pixels have the SHA-256 that it states.
     """
     path = Path(path)
-    header, digest = read_header(path), hashlib.sha256()
-    packed = torch.empty((N_IMAGES, PACKED_BYTES), dtype=torch.uint8)
+    header, packed = read_header(path), torch.empty((N_IMAGES, PACKED_BYTES), dtype=torch.uint8)
     for start, block in stored_blocks(path):
         packed[start : start + len(block)] = torch.from_numpy(block)
-        digest.update(block)
-    if digest.hexdigest() != header["sha256"]:
-        raise Refusal(f"The pixels in {path} do not have the SHA-256 that the file states; {_REMEDY}.")
     return Dataset(packed, header["sha256"], header["source"])
 
 
@@ -157,12 +153,19 @@ def read_header(path: Path) -> dict[str, str]:
 
 
 def stored_blocks(path: Path) -> Iterator[tuple[int, np.ndarray]]:
-    """Chunks of the packed images with the index of their first; each is valid until the next is taken."""
+    """Chunks of the packed images with the index of their first; each is valid until the next is taken.
+
+    Raises ValueError unless it is a complete data file, and after the last one where they do not have its SHA-256.
+    """
+    header, digest = read_header(path), hashlib.sha256()
     block = np.empty((_ROWS, PACKED_BYTES), dtype=np.uint8)
     with reading(path, _REMEDY), h5py.File(path) as file:
         for start in range(0, N_IMAGES, _ROWS):
             file["images"].read_direct(block, np.s_[start : start + _ROWS])
+            digest.update(block)
             yield start, block
+    if digest.hexdigest() != header["sha256"]:
+        raise Refusal(f"The pixels in {path} do not have the SHA-256 that the file states; {_REMEDY}.")
 
 
 def _write(path: Path, blocks: Iterable[np.ndarray], source: str, progress: bool, **attributes: str) -> None:
