@@ -39,7 +39,7 @@ publish: $(BIN)/.installed
 	$(BIN)/python -m lib.report.publishing.publish $(PROFILE)
 
 verify: $(BIN)/.installed
-	@$(BIN)/python -m lib.report.publishing.verify $(if $(PAPER),--paper $(PAPER)) $(if $(filter yes,$(QUICK)),,--full)
+	@$(BIN)/python -m lib.report.publishing.verify $(if $(PAPER),--paper $(PAPER)) $(if $(QUICK),,--full)
 
 status: $(BIN)/.installed
 	@$(BIN)/python -m lib.runs.status $(PROFILE)

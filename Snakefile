@@ -12,8 +12,12 @@ from lib.report.effects import COMPARED
 from lib.runs.profiles import load_profile
 from lib.runs.provenance import code_state
 from lib.runs.recorded import next_seed
-from lib.runs.status import MEASURED
+from lib.runs.status import measured_files
 
+if unknown := sorted(set(config) - {"profile", "read"}):
+    sys.exit(f"There is no --config {unknown[0]}; give profile=NAME, and read=published to show published runs.")
+if config.get("read", "published") != "published":
+    sys.exit(f"read is {config['read']!r}; give read=published, or nothing.")
 try:
     PROFILE = load_profile(config.get("profile", "laptop"))
 except ValueError as error:
@@ -73,7 +77,7 @@ rule training:
         ),
     output:
         notebook=f"{NOTEBOOKS}/training-{{arm}}-seed{{seed}}.ipynb",
-        measured=[update(f"{RUNS}/{{arm}}-seed{{seed}}/{name}") for name in MEASURED],
+        measured=[update(f"{RUNS}/{{arm}}-seed{{seed}}/{name}") for name in measured_files("linear")],
     wildcard_constraints:
         arm="|".join(ARMS),
         seed="[0-9]+",
@@ -92,7 +96,7 @@ rule analysis:
     input:
         notebook="notebooks/04_analysis.ipynb",
         dataset=f"{RUNS}/dataset.json",
-        measured=[] if PUBLISHED else [f"{RUNS}/{arm}-seed{seed}/{name}" for arm, seed in PROFILE.planned() for name in MEASURED],
+        measured=[] if PUBLISHED else [f"{RUNS}/{arm}-seed{seed}/{name}" for arm, seed in PROFILE.planned() for name in measured_files("linear")],
     output:
         f"{NOTEBOOKS}/04_analysis.ipynb",
     params:

@@ -11,7 +11,6 @@ Ctrl-C and SIGTERM end a training after the step at hand or the next few (LOOK i
 checkpoint; a second one ends it at once, and the last checkpoint stands. The exit code is then 130 or 143.
 """
 
-import argparse
 import sys
 import time
 from dataclasses import fields
@@ -23,7 +22,7 @@ from lib.data import dataset
 from lib.evaluation.evaluate import evaluate
 from lib.evaluation.samples import measure_samples
 from lib.evaluation.snapshots import measure_snapshots
-from lib.refusal import Refusal
+from lib.refusal import Parser, Refusal
 from lib.runs.profiles import load_profile
 from lib.runs.reuse import take_over
 from lib.runs.run import Run
@@ -120,7 +119,7 @@ def train_profile(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m lib", description="Train and measure a profile's runs.")
+    parser = Parser(prog="python -m lib", description="Train and measure a profile's runs.")
     parser.add_argument("profile", help="a section of profiles.toml")
     parser.add_argument("--arms", nargs="+", choices=ARMS, help="instead of the profile's")
     parser.add_argument("--seeds", nargs="+", type=int, help="instead of the profile's")

@@ -22,6 +22,7 @@ from lib.objectives.dynamic import dynamic_vae
 from lib.objectives.factor import factor_vae
 from lib.objectives.infogan import InfoGAN, info_gan
 from lib.objectives.information import information, information_alone, linear_to_most
+from lib.objectives.seam import INFORMATION
 from lib.objectives.tcvae import beta_tcvae, beta_tcvae_weighted
 from lib.objectives.weighted import beta_vae, cyclical, kl_annealing, vae
 from lib.refusal import Refusal
@@ -61,6 +62,7 @@ class Arm:
     least_batch: int = 1  # images; 2 where those of a batch are compared
     # Whether it presses harder than the evidence lower bound, of beta 1; None: harder first, and then softer.
     beyond_bound: bool | None = True
+    held: str = "kl"  # what is to follow C, where there is one: a column of the trace
     sampler: bool = False  # trained as one, without a likelihood (lib/training/gan.py); its samples are measured
 
 
@@ -68,7 +70,7 @@ _ROWS = (
     Arm("linear", controlled, LinearCapacity, "linear", "#0072B2", "-", "[9]", "02_linear_training",
         "A controller holds the KL at C, which the clock raises."),
     Arm("adaptive", controlled, AdaptiveCapacity, "adaptive", "#D55E00", "-", "the report", "03_adaptive_training",
-        "A controller holds the KL at C, which rises only while β does not."),
+        "A controller is to hold the KL at C, which rises only while β does not."),
     # Controls: the same rules with the other's time at C_max.
     Arm("linear_full", controlled, linear_full_length, "linear full-length", "#56B4E9", "--",
         "control", "02_linear_training",
@@ -85,12 +87,12 @@ _ROWS = (
         beside="linear", length=steps_with_hold),
     Arm("random_hold", controlled, DrawnCapacity, "random hold", "#CC79A7", ":",
         "control", "03_adaptive_training",
-        "A controller holds the KL at C, which rises as often as in adaptive, but at random.",
+        "A controller is to hold the KL at C, which rises as often as in adaptive, but at random.",
         beside="adaptive", drawn_from="adaptive"),
     # What feedback does beyond the curve: the C(t) that another seed's adaptive run made, blind to beta.
     Arm("matched_curve", controlled, DrawnCapacity, "matched curve", "#CC79A7", "-.",
         "control", "03_adaptive_training",
-        "A controller holds the KL at the C(t) of another seed's adaptive run.",
+        "A controller is to hold the KL at the C(t) of another seed's adaptive run.",
         beside="adaptive", drawn_from="adaptive", of_next_seed=True),
     # Weighted KL: the clock alone decides beta.
     Arm("vae", vae, None, "VAE", "#000000", "-", "[1]", "05_other_arms",
@@ -124,7 +126,7 @@ _ROWS = (
         least_batch=2),
     Arm("beta_tcvae_weighted", beta_tcvae_weighted, None, "beta-TCVAE (weighted)", "#E69F00", "-.", "[12]",
         "05_other_arms",
-        "As beta-TCVAE, but each image of a batch weighs as much, its own among them: the estimate is far too high.",
+        "As beta-TCVAE, but a sample's own image counts as one of the batch, and not as one of the data set.",
         least_batch=2),
     Arm("factor_vae", factor_vae, None, "FactorVAE", "#CC79A7", "--", "[7]", "05_other_arms",
         "The KL has weight 1; more pressure is on the total correlation alone, estimated by a discriminator.",
@@ -136,7 +138,7 @@ _ROWS = (
     Arm("total_correlation", information_alone, linear_to_most, "I held + TC pressed", "#D55E00", ":",
         "the report, [12]", "05_other_arms",
         "A controller is to hold the estimated information at C; the total correlation is pressed beside it.",
-        least_batch=2),
+        least_batch=2, held=INFORMATION),
     # No likelihood, and no KL to press on: codes that can be read off the samples of a GAN.
     Arm("info_gan", info_gan, None, "InfoGAN", "#E69F00", ":", "[8]", "05_other_arms",
         "No KL is pressed: codes are tied to the samples of a generator by a lower bound of their information.",

@@ -47,21 +47,21 @@ def write_bytes(path: Path, content: bytes) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
-            _sync(path.parent)
+            with writing(path, "it has been replaced, but a power cut may still undo that"):
+                _sync(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path, outcome: str = "what stood there before is left as it was") -> Iterator[None]:
     """An error of the disk while `path`, a file or a folder, is written becomes a Refusal of one sentence."""
     try:
         yield
     except OSError as error:
         remedy = _REMEDIES.get(error.errno, "check the disk")
         raise Refusal(
-            f"{path} could not be written ({error.strerror or error}); {remedy} and try again, what stood there before "
-            "is left as it was."
+            f"{path} could not be written ({error.strerror or error}); {remedy} and try again, {outcome}."
         ) from error
 
 
@@ -201,10 +201,13 @@ def _make_folder(folder: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Wait until a file's bytes, or a folder's names, are on the disk."""
+    """Wait until a file's bytes, or a folder's names, are on the disk; some file systems cannot wait for names."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():
+            raise
     finally:
         os.close(handle)
 

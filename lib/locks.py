@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -63,13 +64,18 @@ def main() -> None:
         sys.exit("Give a lock file and a command.")
     try:
         with only_one(Path(path), wait=True):
+            # Ctrl-C reaches the command as well, which ends in its own time; a request to end is passed on, also one
+            # that comes while the command is being started.
+            asked = threading.Event()
+            signal.signal(signal.SIGINT, lambda *_: None)
+            signal.signal(signal.SIGTERM, lambda *_: asked.set())
             try:
                 process = subprocess.Popen(command)
             except OSError as error:
                 raise Refusal(f"{command[0]} could not be started ({error.strerror}).") from error
-            # Ctrl-C reaches the command as well, which ends in its own time; a request to end is passed on.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+            if asked.is_set():
+                process.terminate()
             code = process.wait()
     except KeyboardInterrupt:  # while it waited
         code = -signal.SIGINT

@@ -5,7 +5,6 @@ report's own two arms are compared with commit 9e3072f, the last one before the 
 Writes results/benchmarks/earlier.csv and earlier.json.
 """
 
-import argparse
 import io
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from tqdm import tqdm
 
 from lib.benchmarks.results import DIRECTORY, origin, save
 from lib.files import ROOT
-from lib.refusal import Refusal
+from lib.refusal import Parser, Refusal
 
 ARMS, PRECISIONS = ("linear", "adaptive"), ("float32", "bfloat16")
 STEPS, ROUNDS, WARM_UP = 50, 15, 5
@@ -114,9 +113,7 @@ def compare(earlier: Path, steps: int, rounds: int, batch: int = 64) -> pd.DataF
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m lib.benchmarks.earlier", description="Time two states of the code."
-    )
+    parser = Parser(prog="python -m lib.benchmarks.earlier", description="Time two states of the code.")
     parser.add_argument("commit")
     commit = parser.parse_args().commit
     with tempfile.TemporaryDirectory() as folder:

@@ -6,7 +6,6 @@ The four runs start from the same weights, batches and noise, and need not be fi
 Writes results/benchmarks/full_size_precision.csv and .json.
 """
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import pandas as pd
 import torch
 
 from lib.benchmarks.results import last, origin, save
-from lib.refusal import Refusal
+from lib.refusal import Parser, Refusal
 from lib.report.effects import COMPARED, number
 from lib.runs.run import Run, segments_of
 from lib.training.progress import checkpoint_and_trace
@@ -123,7 +122,7 @@ def finding() -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m lib.benchmarks.full_size_precision", description=__doc__)
+    parser = Parser(prog="python -m lib.benchmarks.full_size_precision", description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path, help="directories of the four runs, finished or not")
     try:
         table, record = compare([Run(path.resolve()) for path in parser.parse_args().runs])

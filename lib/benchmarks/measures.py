@@ -5,7 +5,6 @@
 Each measure runs in a process of its own, one after the other. Writes results/benchmarks/measures.csv and .json.
 """
 
-import argparse
 import dataclasses
 import resource
 import sys
@@ -22,6 +21,7 @@ from tqdm import tqdm
 from lib import disentanglement, information, mig
 from lib.benchmarks.results import origin, save
 from lib.evaluation.posteriors import read_posterior
+from lib.refusal import Parser
 from lib.runs.run import Run
 
 PUBLISHED_SAMPLES = 10_000
@@ -94,7 +94,7 @@ def measure(name: str, run: Run, threads: int) -> dict[str, float | str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Run, help="directory of an evaluated run")
     run, threads = parser.parse_args().run, torch.get_num_threads()
     try:

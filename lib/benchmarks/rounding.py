@@ -5,7 +5,6 @@
 Writes results/benchmarks/rounding.csv and .json, a row per run.
 """
 
-import argparse
 import sys
 
 import pandas as pd
@@ -16,6 +15,7 @@ from lib.benchmarks.results import last, origin, save
 from lib.data import dataset
 from lib.data.dataset import Dataset
 from lib.model import VAE, kl_per_image, reconstruction_loss, reparameterise
+from lib.refusal import Parser
 from lib.runs.run import Run
 from lib.training.layers import FAST
 
@@ -69,7 +69,7 @@ def finding() -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", type=Run, help="directories of complete runs")
     runs, record = parser.parse_args().runs, origin(torch.device("cpu"))
     try:

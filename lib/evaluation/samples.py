@@ -4,6 +4,7 @@ Codes can be read off the samples of a generator that draws one image, or none o
 """
 
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from lib.data.dataset import Dataset
 from lib.evaluation.posteriors import check_measurable
 from lib.evaluation.records import kept
 from lib.files import write_sealed
+from lib.locks import only_one
 from lib.progress import Progress
 from lib.runs.provenance import provenance
 from lib.runs.run import Run
@@ -64,7 +66,11 @@ def measure_samples(run: Run, data: Dataset, config: EvaluationConfig, progress:
     path, settings = run.path / "samples.json", config.only(SETTINGS)
     if (found := kept(path, settings, ENTRIES)) is not None:
         return found
+    with only_one(run.path / ".lock"):  # another process may have been faster
+        return kept(path, settings, ENTRIES) or _measure(run, data, config, path, progress)
 
+
+def _measure(run: Run, data: Dataset, config: EvaluationConfig, path: Path, progress: bool) -> dict[str, Any]:
     training = run.config()
     started = time.perf_counter()
     device = choose_device(training.device)
@@ -72,13 +78,14 @@ def measure_samples(run: Run, data: Dataset, config: EvaluationConfig, progress:
         off, index = nearest_images(draw(run, config.evaluation_seed) > 0.5, data.to(device), progress)
     own = data.images(index).flatten(1).sum(1).long().cpu()
     content = {
-        "config": settings,
+        "config": config.only(SETTINGS),
         "images": len(data),
         "pixels_off": off.tolist(),
         "nearest": index.tolist(),
         "nearest_pixels": own.tolist(),
         "sprites": (off <= TOLERANCE * own).float().mean().item(),
         "distinct": len(index.unique()),
+        "weights_sha256": run.weights_sha256,
         "seconds": time.perf_counter() - started,
         "provenance": provenance(device),
     }

@@ -14,7 +14,6 @@ The rule. Settings are the same for all arms, and fit a miniature if in the line
 Of settings that fit, those with the largest C_max are taken, then those that depart least from the report's.
 """
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from lib.evaluation.stability import stability
 from lib.files import RESULTS, read_csv, write_csv
 from lib.model import kl_per_image
 from lib.progress import Progress
+from lib.refusal import Parser
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run
 from lib.training.layers import FAST
@@ -78,9 +78,7 @@ def trial(run: Run, kl: Tensor) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m lib.evaluation.trials", description="Hold trial runs against the rule."
-    )
+    parser = Parser(prog="python -m lib.evaluation.trials", description="Hold trial runs against the rule.")
     parser.add_argument("runs", nargs="+", type=Path, help="directories of complete runs")
     runs = [Run(path) for path in parser.parse_args().runs]
     try:

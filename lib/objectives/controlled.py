@@ -24,6 +24,10 @@ class Controlled:
 
     columns = COLUMNS
 
+    @property
+    def least_beta(self) -> float:
+        return self.controller.beta_min
+
     def initial_state(self) -> Tensor:
         """A PIDState's four numbers, beta(0) = 1 and C(0): float64 [6]."""
         state = [float(value) for value in self.controller.initial_state()]

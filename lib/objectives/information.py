@@ -19,7 +19,7 @@ from lib.schedules import LinearCapacity, Schedule
 
 SMOOTHING = 0.25  # of the last estimate in I^
 GAMMA = 6.0  # weight of the total correlation, beta-TCVAE's beta
-MOST = 13.0  # nats: log N is 13.51, and close below it the estimate says nothing
+MOST = 13.0  # nats: the images' entropy is 13.47, and close below it the estimate says nothing
 
 
 def query_every(steps: int) -> int:
@@ -33,8 +33,9 @@ class MarginCapacity:
 
     The information as estimated, and a margin that grows linearly to all that is left of C_max. What the KL spends on
     information is free: the controller holds KL - I^, and so KL(q(z)||p(z)), at the margin. An I^ wrong by d nats moves
-    C by (1 - s) d: too high, it leaves the prior's mismatch that much more room; too low by more than the margin, it
-    presses on the information itself. The fault fades as s grows, and at the end C is C_max whatever I^ is.
+    C by (1 - s) d: too high, it leaves the prior's mismatch that much more room; too low, that much less, and where
+    (1 - s) d is more than the margin it presses on the information itself. The fault fades as s grows, and at the end
+    C is C_max whatever I^ is.
     """
 
     c_start: float
@@ -56,6 +57,10 @@ class Steered:
 
     columns = (*Controlled.columns, INFORMATION)
     controlled: Controlled
+
+    @property
+    def least_beta(self) -> float:
+        return self.controlled.least_beta
 
     def initial_state(self) -> Tensor:
         return torch.cat([self.controlled.initial_state(), torch.zeros(1, dtype=torch.float64)])
@@ -94,7 +99,8 @@ class SteeredInformation(Steered):
     I, the total correlation TC and the dimension-wise KL DW are the KL's parts. As the three add up to the KL, whose
     closed form has less noise, L = D + KL + (beta - 1) I + (gamma - 1) TC, with the gradients of I and TC by stratified
     sampling from the batch, which is never what the controller sees. I and TC alone would leave the scale of every
-    latent free: DW, with weight 1, ties each to the prior. beta is recorded, the weight of I.
+    latent free: DW, with weight 1, ties each to the prior. beta is recorded, the weight of I; it may fall to 0, so that
+    nothing presses on I where that is below C (at 1 the loss would be beta-TCVAE's).
 
     The report's follow-up wish, which has no published rule; the parts are Chen et al.'s (arXiv:1802.04942, eq. 2).
     """
@@ -128,11 +134,11 @@ def linear_to_most(c_start: float, c_max: float, steps: int) -> LinearCapacity:
 
 
 def information_alone(settings: ObjectiveSettings, schedule: Callable[..., Schedule]) -> SteeredInformation:
-    """The wish taken literally: see `SteeredInformation`; gamma = 6.
+    """The wish taken literally: see `SteeredInformation`; gamma = 6, and 0 in place of the settings' least beta.
 
     The error changes once in `query_every` steps, and so ki is divided by that: the integral moves per estimate as
     it does elsewhere per step.
     """
     every, steered = query_every(settings.steps), controlled(settings, schedule)
-    controller = replace(steered.controller, ki=settings.ki / every)
+    controller = replace(steered.controller, ki=settings.ki / every, beta_min=0.0)
     return SteeredInformation(replace(steered, controller=controller), GAMMA, N_IMAGES, every)

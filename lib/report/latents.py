@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lib.dsprites import FACTOR_NAMES, FACTOR_VALUES, SHAPE_NAMES
-from lib.files import read_json
+from lib.files import read_json, reading
 from lib.runs.run import Run
 
 IN_USE = 0.1  # nats of KL above which a latent is said to be in use
@@ -18,8 +18,12 @@ def latent_table(run: Run) -> pd.DataFrame:
     Columns: latent (its number), kl (nats, mean over the images), factor (the one it knows most about), information
     (I(z; v) with that factor, nats).
     """
-    measured = read_json(run.path / "evaluation.json")
-    kl, information = np.array(measured["kl_latents"]), np.array(measured["information"])  # [J], [K, J]
+    path = run.path / "evaluation.json"
+    measured = read_json(path, ("kl_latents", "information"))
+    with reading(path):
+        kl, information = (np.array(measured[name], dtype=float) for name in ("kl_latents", "information"))
+        if kl.ndim != 1 or information.shape != (len(FACTOR_NAMES), len(kl)):  # [J], [K, J]
+            raise ValueError("its information is not that of a run's latents")
     table = pd.DataFrame(
         {
             "latent": np.arange(len(kl)),

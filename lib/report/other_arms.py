@@ -25,8 +25,6 @@ from lib.runs.profiles import Profile, published_profiles
 from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig, TrainingConfig
 
-HOLD_INFORMATION = ("total_correlation",)  # arms in which the information is to follow C, and not the KL
-
 
 class Ended(NamedTuple):
     """What a controller came to: nats per image, of all images."""
@@ -35,6 +33,7 @@ class Ended(NamedTuple):
     what: str  # was to follow it: KL, or the information I
     value: float
     share_at_beta_min: float | None  # of the steps; None of a controller that has no least beta
+    distance: float  # from C, mean over all steps
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Compared:
     @cached_property
     def windows(self) -> dict[str, pd.DataFrame]:
         """`settled_windows` of the traces."""
-        return {arm: settled_windows(trace) for arm, trace in self.traces.items()}
+        return {arm: settled_windows(trace, ARMS[arm].held) for arm, trace in self.traces.items()}
 
     @cached_property
     def estimates(self) -> dict[str, pd.DataFrame]:
@@ -93,13 +92,15 @@ def ended(compared: Compared) -> dict[str, Ended]:
     found = {}
     for arm, run in compared.runs.items():
         summary, measured = run.record()["summary"], compared.measured[arm]
-        if arm in HOLD_INFORMATION:
+        if ARMS[arm].held == INFORMATION:
             held = "I", measured["decomposition"]["mutual_information"]
         elif summary["mean_kl_to_set_point"] is not None:
             held = "KL", measured["kl"]
         else:
             continue
-        found[arm] = Ended(summary["final_capacity"], *held, summary.get("share_at_beta_min"))
+        found[arm] = Ended(
+            summary["final_capacity"], *held, summary.get("share_at_beta_min"), summary["mean_kl_to_set_point"]
+        )
     return found
 
 

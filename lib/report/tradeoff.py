@@ -18,18 +18,19 @@ NEAR = 0.25  # nats of KL within which two are said to be alike
 SLOPE = 1.0  # nats of KL to either side from which a slope is fitted
 
 
-def settled_windows(trace: pd.DataFrame) -> pd.DataFrame:
+def settled_windows(trace: pd.DataFrame, held: str = "kl") -> pd.DataFrame:
     """Means over 1/200 of the training each: step (the last), kl, reconstruction, beta and capacity.
 
-    Only the windows from beta's largest on in which the KL was within APART nats of C: otherwise beta is a controller's
-    on its way, and no slope of anything. An arm without C has all from there on, one without beta from the start.
+    Only the windows from beta's largest on in which what is `held` at C (`Arm.held`) was within APART nats of it:
+    otherwise beta is a controller's on its way, and no slope of anything. An arm without C has all from there on, one without beta from the start.
     """
     place = np.minimum(np.arange(len(trace)) * WINDOWS // len(trace), WINDOWS - 1)
     columns = [f"{name}_mean" for name in ("kl", "reconstruction", "beta", "capacity")]
     windows = trace.groupby(place)[columns].mean().set_axis(["kl", "reconstruction", "beta", "capacity"], axis=1)
     windows.insert(0, "step", trace.groupby(place)["step"].last())
     risen = windows.index >= windows["beta"].fillna(-np.inf).argmax()
-    return windows[risen & ~((windows["kl"] - windows["capacity"]).abs() > APART)].reset_index(drop=True)
+    distance = (trace.groupby(place)[f"{held}_mean"].mean() - windows["capacity"]).abs()
+    return windows[risen & ~(distance > APART)].reset_index(drop=True)
 
 
 def beta_at(windows: pd.DataFrame, kl: float) -> float:

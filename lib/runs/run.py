@@ -79,7 +79,12 @@ class Run:
 
     def record(self) -> dict[str, Any]:
         """run.json of a complete run: provenance, segments, summary, files; the first published ones lack two."""
-        return read_json(self.path / "run.json", ("provenance", "summary"))
+        path = self.path / "run.json"
+        record = read_json(path, ("provenance", "summary"))
+        with reading(path):
+            if not all(isinstance(record.get(name, {}), dict) for name in ("provenance", "summary", "files")):
+                raise ValueError("its entries are not those of a run")
+        return record
 
     @property
     def weights_sha256(self) -> str | None:

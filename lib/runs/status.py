@@ -6,19 +6,24 @@ Only files are read, so that it may be asked at any time and on any machine that
 files are young: younger than twice what it takes to the next checkpoint, and a minute.
 """
 
-import argparse
 import sys
 import time
 from dataclasses import dataclass
 
+from lib.arms import ARMS
 from lib.files import read_json, reading
+from lib.refusal import Parser
 from lib.runs.profiles import load_profile
 from lib.runs.run import CHECKPOINT_REMEDY, Run
 from lib.runs.settings import TrainingConfig
 
-MEASURED = ("evaluation.json", "snapshots.csv", "scores.json")  # what the training notebooks measure on a run
 STARTING = 300.0  # seconds after which a run without any step counts as stopped
 SLACK = 60.0  # seconds that a sign of life may be late
+
+
+def measured_files(arm: str) -> tuple[str, ...]:
+    """What the training notebooks measure on a run of the arm."""
+    return "evaluation.json", "snapshots.csv", "scores.json", *(("samples.json",) if ARMS[arm].sampler else ())
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,10 @@ def status_of(run: Run, config: TrainingConfig, now: float) -> Status:
     if read_json(run.path / "config.json") != config.as_mapping():
         return Status(run, config.steps, "refused", 0, None, None, "trained with other settings; remove its directory")
     if run.complete:
-        state = "measured" if all((run.path / name).exists() for name in MEASURED) else "complete"
-        return Status(run, config.steps, state, config.steps, run.record()["provenance"]["seconds"], 0.0)
+        state = "measured" if all((run.path / name).exists() for name in measured_files(config.arm)) else "complete"
+        with reading(run.path / "run.json"):
+            seconds = float(run.record()["provenance"]["seconds"])
+        return Status(run, config.steps, state, config.steps, seconds, 0.0)
 
     signs = [run.path / "config.json", *run.snapshots().values()]
     step, seconds = max(run.snapshots(), default=0), None
@@ -55,7 +62,7 @@ def status_of(run: Run, config: TrainingConfig, now: float) -> Status:
     per_step = seconds / step if seconds and step else None
     left = None if per_step is None else per_step * (config.steps - step)
     if run.failure.exists():
-        return Status(run, config.steps, "failed", step, seconds, left, read_json(run.failure)["error"])
+        return Status(run, config.steps, "failed", step, seconds, left, read_json(run.failure, ("error",))["error"])
     patience = STARTING if per_step is None else 2 * per_step * config.checkpoint_every + SLACK
     if age >= patience:
         return Status(run, config.steps, "stopped", step, seconds, left)
@@ -101,7 +108,7 @@ def _time(seconds: float) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m lib.runs.status", description="How far a profile's runs are.")
+    parser = Parser(prog="python -m lib.runs.status", description="How far a profile's runs are.")
     parser.add_argument("profile")
     try:
         profile = load_profile(parser.parse_args().profile)

@@ -5,7 +5,6 @@
 Adds to results/published/<profile>/progress.csv, with <profile> the name of the runs' folder.
 """
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pandas as pd
 
 from lib.arms import objective_of
 from lib.files import RESULTS, read_csv, reading, write_csv
-from lib.refusal import Refusal
+from lib.refusal import Parser, Refusal
 from lib.runs.run import CHECKPOINT_REMEDY, Run, segments_of
 from lib.training.engine import trace_columns
 from lib.training.trace import Trace
@@ -67,7 +66,7 @@ def add_progress(path: Path, rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m lib.training.progress", description="Note how far trainings are.")
+    parser = Parser(prog="python -m lib.training.progress", description="Note how far trainings are.")
     parser.add_argument("runs", nargs="+", type=Path, help="directories of runs of one profile")
     runs = [Run(path.resolve()) for path in parser.parse_args().runs]
     try:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from lib.arms import ARMS, objective_of
 from lib.objectives import FLAGS
 from lib.runs.settings import TrainingConfig
 
@@ -29,6 +30,8 @@ class Trace:
         """columns: names of the values of a step (`Engine.columns`)."""
         self.config = config
         self.columns = columns
+        self.held = ARMS[config.arm].held
+        self.least_beta = getattr(objective_of(config.arm, config), "least_beta", None)
         # Parts [windows, 1 + 2 columns]: step, values at it, means over the window.
         self.rows = [np.empty((0, 1 + 2 * len(self.columns)))]
         self.pending = np.empty((0, len(self.columns)))  # values since the last complete window
@@ -55,10 +58,10 @@ class Trace:
             )
         if "beta" in table:
             self._count("beta", table["beta"])
-        if "integral" in table:  # the controller that beta_min is a setting of
-            self._count("at_beta_min", table["beta"] <= self.config.beta_min)
+        if self.least_beta is not None:
+            self._count("at_beta_min", table["beta"] <= self.least_beta)
         if "set_point" in table:
-            self._count("kl_to_set_point", np.abs(table["kl"] - table["set_point"]))
+            self._count("kl_to_set_point", np.abs(table[self.held] - table["set_point"]))
         if "frozen" in table:
             self._count("frozen", table["frozen"])
         if "locked" in table and self.locked_at is None and table["locked"].any():

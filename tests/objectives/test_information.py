@@ -145,11 +145,11 @@ class Wish:
         kl = 0.5 * (rows[:, :10] ** 2 + rows[:, 10:].exp() - rows[:, 10:] - 1).sum(1).mean().item()
         self.estimate += 0.25 * (max(0.0, min(found, kl, math.log(self.images))) - self.estimate)
 
-    def beta(self, error, ki):
-        if not (self.unclipped < 1 and error > 0):
+    def beta(self, error, ki, least):
+        if not (self.unclipped < least and error > 0):
             self.integral -= ki * error
-        self.unclipped = 0.01 / (1 + math.exp(error)) + self.integral + 1
-        return max(1.0, self.unclipped)
+        self.unclipped = 0.01 / (1 + math.exp(error)) + self.integral + least
+        return max(least, self.unclipped)
 
 
 @pytest.mark.parametrize("arm", ["information", "total_correlation"])
@@ -173,10 +173,10 @@ def test_the_engine_trains_by_the_estimate(arm, tiny_config, few_images, monkeyp
         if arm == "information":
             free = wish.estimate + config.c_start
             c = min(config.c_max, free + t / 20 * (config.c_max - free))
-            beta = wish.beta(c - kl.item(), 0.3)
+            beta = wish.beta(c - kl.item(), 0.3, 1.0)
             return beta * kl, (beta, c, wish.estimate)
         c = min(config.c_max, config.c_start + 0.15 * (300 * t // 20))
-        beta = wish.beta(c - wish.estimate, 0.3 / every)
+        beta = wish.beta(c - wish.estimate, 0.3 / every, 0.0)
         q = torch.distributions.Normal(mean[None], (logvar / 2).exp()[None]).log_prob(z[:, None]).exp()  # [B, B, J]
         w = torch.full((size, size), (N_IMAGES - 1) / N_IMAGES / (size - 1), dtype=torch.float64)
         w.fill_diagonal_(1 / N_IMAGES)

@@ -56,7 +56,8 @@ def off_target(ended: Mapping[str, Ended], seed: int) -> str:
     if not ended:
         return ""
     away = [
-        f"{ARMS[arm].label} ({each.what} {each.value:.2f}, C {each.capacity:.2f}"
+        f"{ARMS[arm].label} ({each.what} {each.value:.2f}, C {each.capacity:.2f}, on average over training "
+        f"{each.distance:.2f} apart"
         + (f"; β at its least in {each.share_at_beta_min:.0%} of the steps)" if each.share_at_beta_min else ")")
         for arm, each in ended.items()
         if abs(each.value - each.capacity) > ALIKE

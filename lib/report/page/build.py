@@ -23,7 +23,6 @@ shown well here, and still reads well in JupyterLab:
 - **HTML** that a cell displays goes into the page as it is, scripts included: the page's own explorer comes so.
 """
 
-import argparse
 import base64
 import os
 import string
@@ -36,6 +35,7 @@ import nbformat
 from markupsafe import Markup
 
 from lib.files import reading, write_text
+from lib.refusal import Parser
 from lib.report.page.offline import loaded_from_elsewhere
 from lib.report.page.origin import foot, origin_of
 from lib.report.page.outputs import Block, cell_blocks
@@ -137,7 +137,7 @@ def _figure(block: Block, scope: Scope) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line: builds the page and prints its path, or says in one sentence why it cannot."""
-    parser = argparse.ArgumentParser("python -m lib.report.page.build", description="Executed notebooks into one page.")
+    parser = Parser("python -m lib.report.page.build", description="Executed notebooks into one page.")
     parser.add_argument("out", metavar="OUT.html", type=Path)
     parser.add_argument("main", metavar="MAIN.ipynb", type=Path, help="the paper")
     parser.add_argument("appendices", metavar="APPENDIX.ipynb", type=Path, nargs="*")

@@ -5,7 +5,6 @@
 Published results are never an input to a run. What every file holds is explained in results/README.md.
 """
 
-import argparse
 import shutil
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from lib.evaluation import evaluate as evaluation
 from lib.evaluation import scores, snapshots
 from lib.evaluation.records import kept
 from lib.files import replace_folder, restore_folder, write_sealed, writing
+from lib.refusal import Parser
 from lib.report.analysis import trained_runs
 from lib.report.effects import COMPARED
 from lib.report.kept_pictures import SAMPLES, TRAVERSALS
@@ -26,6 +26,7 @@ from lib.runs.profiles import Profile, load_profile
 from lib.runs.published import HASHES, hashes_of
 from lib.runs.run import Run, write_trace
 from lib.runs.settings import EvaluationConfig
+from lib.runs.status import measured_files
 
 LIMIT = 30e6  # bytes of results/published in all
 TRACE_ROWS = 1_000  # of a published trace
@@ -110,6 +111,8 @@ def _measured_as_set(run: Run, config: EvaluationConfig) -> bool:
     for name, settings in (("evaluation.json", evaluation.SETTINGS), ("scores.json", scores.SETTINGS)):
         if kept(run.path / name, config.only(settings)) is None:
             return False
+    if not all((run.path / name).exists() for name in measured_files(run.config().arm)):
+        return False
     return set(snapshots.chosen_snapshots(run, config)) <= set(snapshots.measured_rows(run, config)["step"])
 
 
@@ -138,9 +141,7 @@ def _publish_run(run: Run, target: Path, weights: bool) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m lib.report.publishing.publish", description="Publish a finished profile's results."
-    )
+    parser = Parser(prog="python -m lib.report.publishing.publish", description="Publish a finished profile's results.")
     parser.add_argument("profile")
     try:
         profile = load_profile(parser.parse_args().profile)

@@ -9,6 +9,7 @@ import nbformat
 import pandas as pd
 from bs4 import BeautifulSoup
 
+from lib.files import reading
 from lib.report.analysis import Analysis
 from lib.report.findings import other_arms
 from lib.report.findings.encoding import encoding_table
@@ -19,11 +20,12 @@ _NUMBER = re.compile(r"[-+−]?\d[\d,]*(?:\.\d+)?")
 
 def tables_of(path: Path) -> str:
     """The HTML of a page, or that which the cells of a notebook displayed."""
-    if path.suffix == ".html":
-        return path.read_text(encoding="utf-8")
-    cells = nbformat.read(path, as_version=4).cells
-    outputs = (output for cell in cells for output in cell.get("outputs", []))
-    return "\n".join(output.get("data", {}).get("text/html", "") for output in outputs)
+    with reading(path):
+        if path.suffix == ".html":
+            return path.read_text(encoding="utf-8")
+        cells = nbformat.read(path, as_version=4).cells
+        outputs = (output for cell in cells for output in cell.get("outputs", []))
+        return "\n".join(output.get("data", {}).get("text/html", "") for output in outputs)
 
 
 def rows_shown(page: str) -> Iterator[tuple[str, list[str]]]:

@@ -9,7 +9,6 @@ Says of every number that does not follow where it stands, and exits with 1. Pag
 today's tables have the same rows.
 """
 
-import argparse
 import multiprocessing
 import shutil
 import sys
@@ -21,9 +20,10 @@ from typing import Any
 
 from lib.data import dataset
 from lib.evaluation.evaluate import ENTRIES, evaluate
+from lib.evaluation.scores import measure_scores
 from lib.evaluation.snapshots import read_snapshots
 from lib.files import read_csv, read_json
-from lib.refusal import Refusal
+from lib.refusal import Parser, Refusal
 from lib.report.analysis import Analysis, gather
 from lib.report.findings.all import findings
 from lib.report.publishing import readme, shown
@@ -41,7 +41,7 @@ from lib.runs.published import HASHES, altered
 from lib.runs.run import Run
 
 COUNTED = ("rule", "ties")  # of the findings
-FULL = 1e-3  # relative or absolute, of weights evaluated anew: other machines round otherwise
+FULL, SCORES = 1e-3, 0.03  # relative or absolute, of weights evaluated anew: other machines round otherwise
 
 
 def check(profile: Profile) -> Iterator[str]:
@@ -54,11 +54,13 @@ def check(profile: Profile) -> Iterator[str]:
         for one in (check_record, check_curve, check_evaluation, check_scores, check_snapshots):
             yield from _tried(one, run)
         yield from _tried(lambda run: _settings(run, profile, entropy["sha256"]), run)
-    try:
-        snapshots = {run.name: read_snapshots(run) for run in runs}
-    except ValueError:
-        return  # said above; nothing can be computed from them
-    a = gather(profile, runs, once, snapshots, entropy["entropy_nats"], published=True)
+    yield from _tried(lambda profile: _follows(profile, runs, once, entropy["entropy_nats"]), profile)
+
+
+def _follows(profile: Profile, runs: list[Run], once: list[Run], entropy: float) -> Iterator[str]:
+    """What is computed from all runs: table, findings, and the tables that page and notebook show."""
+    snapshots = {run.name: read_snapshots(run) for run in runs}
+    a = gather(profile, runs, once, snapshots, entropy, published=True)
     for one in (_table, _findings, _tables_shown):
         yield from _tried(one, a)
 
@@ -89,8 +91,11 @@ def evaluated(run: Run) -> list[str]:
 
 
 def check_weights(run: Run, progress: bool = True) -> Iterator[str]:
-    """Evaluate a published run's weights with the settings of its evaluation.json, and compare, to FULL."""
-    published = read_json(run.path / "evaluation.json", ENTRIES)
+    """Evaluate a published run's weights with the settings of its evaluation.json, and compare, to FULL.
+
+    The scores, some of them counts of votes and of trees' branches, to SCORES.
+    """
+    published, scores = read_json(run.path / "evaluation.json", ENTRIES), read_json(run.path / "scores.json")
     profile = load_profile(run.path.parent.name)
     with tempfile.TemporaryDirectory() as folder:
         copy = Run(Path(folder) / run.name)
@@ -100,10 +105,13 @@ def check_weights(run: Run, progress: bool = True) -> Iterator[str]:
                 raise Refusal(f"{run.path / name} is not published; name a run with weights, such as seed 1 of linear.")
             shutil.copy(run.path / name, copy.path)
         images = dataset.load(dataset.ensure(copy.config().data))
-        again = evaluate(copy, images, profile.evaluation_config(**published["config"]), progress)
+        config = profile.evaluation_config(**scores["config"] | published["config"])
+        again, scored = evaluate(copy, images, config, progress), measure_scores(copy, config, progress)
     own = ("seconds", "provenance", "posterior_sha256")  # of that machine: another gives other last bits
     kept = {name: again[name] for name in again if name in published and name not in own}  # the first files lack some
     yield from differences(run.path / "evaluation.json", published, kept, "the weights", FULL)
+    kept = {name: scored[name] for name in ("dci", "sap", "factor_vae")}
+    yield from differences(run.path / "scores.json", scores, kept, "the weights", SCORES)
 
 
 def _hashes(folder: Path) -> Iterator[str]:
@@ -151,6 +159,9 @@ def _tried(one: Callable[[Any], Iterator[str]], subject: Any) -> Iterator[str]:
         yield from one(subject)
     except ValueError as error:
         yield str(error)
+    except Exception as error:  # of an entry that is missing, or of another kind, somewhere in a file that can be read
+        name = getattr(subject, "path", getattr(subject, "name", subject))
+        yield f"{name} could not be checked ({type(error).__name__}: {error}); restore what was published."
 
 
 def _published(name: str, profiles: list[Profile]) -> Profile:
@@ -161,7 +172,7 @@ def _published(name: str, profiles: list[Profile]) -> Profile:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m lib.report.publishing.verify",
         description="Check that the published results follow from one another.",
     )
