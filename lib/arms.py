@@ -91,7 +91,7 @@ _ROWS = (
         beside="adaptive", drawn_from="adaptive"),
     # What feedback does beyond the curve: the C(t) that another seed's adaptive run made, blind to beta.
     Arm("matched_curve", controlled, DrawnCapacity, "matched curve", "#CC79A7", "-.",
-        "control", "03_adaptive_training",
+        "control", "05_other_arms",
         "A controller is to hold the KL at the C(t) of another seed's adaptive run.",
         beside="adaptive", drawn_from="adaptive", of_next_seed=True),
     # Weighted KL: the clock alone decides beta.

@@ -18,10 +18,9 @@
 # # Adaptive training
 #
 # The report's proposal: raise the KL capacity only when the controller signals that the pressure was enough. This
-# notebook shows the rule on a plant with a known answer, trains one run, and measures it. The same notebook trains three
-# controls: `adaptive_hold`, whose capacity must arrive where the linear rule does, and is held from there;
-# `random_hold`, which advances as often as the adaptive run of the same seed, but at random steps; and `matched_curve`,
-# which takes the very steps of the adaptive run of another seed.
+# notebook shows the rule on a plant with a known answer, trains one run, and measures it. The same notebook trains two
+# controls: `adaptive_hold`, whose capacity must arrive where the linear rule does, and is held from there; and
+# `random_hold`, which advances as often as the adaptive run of the same seed, but at random steps.
 
 # %% [markdown]
 # ## Parameters
@@ -31,7 +30,7 @@
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # section of profiles.toml; a parameter below that is None takes the profile's value
-arm: str = "adaptive"  # how C grows: adaptive; adaptive_hold, random_hold or matched_curve (controls)
+arm: str = "adaptive"  # how C grows: adaptive; adaptive_hold or random_hold (controls)
 seed: int = 1  # of initial weights, batches and noise
 data: str = None  # rendered, download, or the path of the official .npz or .hdf5
 steps: int = None  # training steps, one batch each

@@ -59,7 +59,7 @@ evaluation_batch: int = None  # evaluation: images per forward pass
 snapshot_position_stride: int = None  # evaluation over training: like position_stride, for the weight snapshots
 snapshots_measured: int = None  # evaluation over training: how many of the run's snapshots, the last among them
 dci_samples: int = None  # evaluation: images that the trees of DCI learn from; half as many test them
-published: bool = True  # show the profile's published run of these settings where none was begun here; False trains it
+published: bool = True  # show a published run of these settings where none was begun here; False trains it
 
 # %%
 from lib.files import ROOT
@@ -99,8 +99,8 @@ show_toy_plant(config, run, "The KL of the plant under this arm's set point.")
 # ## Training
 #
 # The data set is drawn if it is missing. A run that already stands complete with the same configuration is loaded, one
-# that was interrupted continues from its last checkpoint. Where none was begun and the profile is published, the published
-# run is shown, with a thinned trace.
+# that was interrupted continues from its last checkpoint. Where none was begun and one of these settings is published, that
+# is shown, with a thinned trace.
 
 # %%
 run, data = train_and_show(config, run)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 
@@ -88,6 +89,26 @@ def test_an_interrupted_write_leaves_the_last_good_file_alone(place, error, tmp_
     assert os.listdir(tmp_path) == ["a.json"]
     write_json(path, {"other": 2})  # nothing stands in the way of the next
     assert read_json(path) == {"other": 2}
+
+
+@pytest.mark.parametrize(("number", "refused"), [(errno.EIO, True), (errno.EINVAL, False), (errno.ENOTSUP, False)])
+def test_a_folder_whose_names_cannot_be_waited_for_has_the_new_file(number, refused, tmp_path, monkeypatch):
+    """Some file systems of a network have no fsync of folders; an error of the disk is said as it is."""
+    path, sync = tmp_path / "a.json", os.fsync
+    write_json(path, {"good": 1})
+
+    def fail_for_folders(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(number, os.strerror(number))
+        sync(handle)
+
+    monkeypatch.setattr(files.os, "fsync", fail_for_folders)
+    if refused:
+        with pytest.raises(Refusal, match=r"try again, it has been replaced, but a power cut may still undo that\.$"):
+            write_json(path, {"other": 2})
+    else:
+        write_json(path, {"other": 2})
+    assert read_json(path) == {"other": 2} and os.listdir(tmp_path) == ["a.json"]
 
 
 def test_bytes_come_before_the_name_and_the_name_before_the_end(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from lib.report.figures.pictures import MIDDLE_HEART
 from lib.report.figures.style import FACTOR_LABELS
 from lib.report.latents import class_labels
 from lib.runs.profiles import Profile, load_profile, published_profiles
+from lib.runs.published import HASHES, check_published
 from lib.runs.run import Run
 
 _SWEEP = [round(3 * math.sin(2 * math.pi * i / 40), 1) for i in range(41)]  # from the mean to 3, to -3 and back
@@ -71,6 +72,8 @@ def runs_to_explore(profile: Profile, seed: int) -> dict[str, Run]:
             if all((folder / run.name / name).exists() for name in ("evaluation.json", "weights.safetensors"))
         }
         if {"linear", "adaptive"} <= set(there):
+            if (folder / HASHES).exists():
+                check_published(folder)
             return there
     raise Refusal(
         f"The runs {', '.join(run.name for run in runs)} are not trained and evaluated yet; "

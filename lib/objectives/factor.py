@@ -88,5 +88,9 @@ class FactorKL:
 
 
 def factor_vae(settings: ObjectiveSettings, schedule: Callable[..., Schedule] | None) -> FactorKL:
-    """gamma = 35, as in paruby's public code (300,000 steps at learning rate 1e-4); others take 6.4 to 100."""
+    """gamma = 35, as in paruby's public code (300,000 steps at learning rate 1e-4); others take 6.4 to 100.
+
+    The discriminator sees z as it was before the VAE's update of the step, z' coded after it; its He-normal weights
+    are a choice of this project.
+    """
     return FactorKL(GAMMA, settings.latents, settings.learning_rate)

@@ -90,7 +90,8 @@ def info_gan(settings: ObjectiveSettings, schedule: Callable[..., Schedule] | No
 
     That is the baseline on dSprites of fjxmlzn/InfoGAN-CR (5 codes, 5 noise variables; the original has digits only),
     whose discriminator this is, its slope read as 0.2. Departures: G and Q are the decoder and the encoder of all
-    arms, so that G has no batch normalisation and Q a trunk of its own; Q learns its widths, where theirs are fixed;
+    arms, with their initial weights, so that G has no batch normalisation, and Q a trunk of its own, which gives D no
+    term; Q learns its widths, where theirs are fixed;
     codes and noise have variance 1, and the noise is normal. Per step theirs learn once at 2e-3 (D, Q) and twice at
     1e-3 (G), here all once at one rate, a fifth of the settings': in a trial at their rates G, without batch
     normalisation, soon drew black alone and stopped learning. No published setting fits these networks.

@@ -28,9 +28,10 @@ def log_densities(latents: Tensor, mean: Tensor, logvar: Tensor) -> Tensor:
 def minibatch_weights(batch: int, images: int, device: torch.device | str = "cpu") -> Tensor:
     """Minibatch-weighted sampling: W_ij = 1 / (N B), float64 [B, B].
 
-    A lower bound of log q(z) in expectation, and far below it: rows sum to 1/N. Joint and marginals alike lack up to
-    log N, so that the total correlation comes out up to (J - 1) log N too high: exactly so where the batch is the data
-    set, and nearly where posteriors overlap strongly. Only its gradient means anything.
+    A lower bound of log q(z) in expectation, and far below it: rows sum to 1/N. Joint and marginals alike lack log N
+    where posteriors overlap strongly, so that the total correlation comes out (J - 1) log N too high: exactly so where
+    the batch is the data set. Where posteriors stand apart, but not in each latent, the joint lacks log B alone, and
+    the error is J log N - log B. Only its gradient means anything.
     """
     return torch.full((batch, batch), 1 / (images * batch), dtype=torch.float64, device=device)
 

@@ -85,8 +85,9 @@ def how_sure(table: pd.DataFrame, column: str, weights: dict[str, float] = DIFFE
 
 
 def number(form: str) -> Callable[[float], str]:
-    """How to write a number, with a true minus sign; one that is missing stays blank."""
-    return lambda value: "" if pd.isna(value) else format(value, form).replace("-", "−")
+    """How to write a number, with a true minus sign, and none before a zero; one that is missing stays blank."""
+    form = f"+z{form[1:]}" if form.startswith("+") else f"z{form}"
+    return lambda value: "" if pd.isna(value) else format(float(value), form).replace("-", "−")
 
 
 def step_or_never(step: float) -> str:

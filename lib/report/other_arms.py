@@ -134,6 +134,8 @@ def is_measured(run: Run, evaluation: EvaluationConfig) -> bool:
     """Whether evaluation and snapshots were measured with these settings, all snapshots that they choose."""
     if kept(run.path / "evaluation.json", evaluation.only(evaluate.SETTINGS)) is None:
         return False
+    if ARMS[run.config().arm].sampler and not (run.path / "samples.json").exists():
+        return False
     return set(chosen_snapshots(run, evaluation)) <= set(measured_rows(run, evaluation)["step"])
 
 
@@ -144,14 +146,15 @@ def entropy_of_grid(data: Dataset, position_stride: int) -> float:
 
 
 def results(measured: Mapping[str, Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
-    """One row per arm, means over its runs: mig_four (quadrature), losses and information in nats, in_use, n.
+    """One row per arm, means over its runs: mig_four (quadrature), mig_histogram, losses and information in nats.
 
-    measured: arm -> evaluation.json of each of its runs; in_use: latents with a KL above IN_USE; n: runs.
+    And in_use, latents with a KL above IN_USE, and n, runs. measured: arm -> evaluation.json of each of its runs.
     """
     rows = [
         {
             "arm": arm,
             "mig_four": content["mig_four"]["quadrature"],
+            "mig_histogram": content["mig_four"]["histogram"],
             "reconstruction": content["reconstruction"],
             "kl": content["kl"],
             **{part: content["decomposition"][part] for part in PARTS},

@@ -22,7 +22,8 @@ def settled_windows(trace: pd.DataFrame, held: str = "kl") -> pd.DataFrame:
     """Means over 1/200 of the training each: step (the last), kl, reconstruction, beta and capacity.
 
     Only the windows from beta's largest on in which what is `held` at C (`Arm.held`) was within APART nats of it:
-    otherwise beta is a controller's on its way, and no slope of anything. An arm without C has all from there on, one without beta from the start.
+    otherwise beta is a controller's on its way, and no slope of anything. An arm without C has all from there on, one
+    without beta from the start.
     """
     place = np.minimum(np.arange(len(trace)) * WINDOWS // len(trace), WINDOWS - 1)
     columns = [f"{name}_mean" for name in ("kl", "reconstruction", "beta", "capacity")]

@@ -9,6 +9,7 @@ from lib.arms import objective_of, schedule_of
 from lib.objectives import Encoded
 from lib.objectives.clocks import EarlyRamp
 from lib.schedules import LinearCapacity
+from lib.training.plain import COLUMNS, reference_loop
 
 
 def test_the_set_point_of_the_other_row_is_the_linear_rules():
@@ -52,6 +53,17 @@ def test_c_is_at_its_maximum_from_the_start_and_only_the_published_anti_windup_l
             row = dict(zip(objective.columns, values.tolist(), strict=True))
             assert row["set_point"] == row["capacity"] == 10.0 and not row["advanced"]
             assert row["locked"] == locks
+
+
+def test_the_engine_trains_with_c_at_its_maximum(tiny_config, few_images):
+    """A linear run whose C starts at C_max, by the anti-windup that cannot lock, in the reference loop."""
+    given = {"precision": "float64", "c_max": 5.0, "ki": 0.3}
+    config = tiny_config("fixed_set_point", **given)
+    plain = tiny_config("linear", **given | {"c_start": 5.0, "anti_windup": "conditional"})
+    expected = reference_loop(plain, few_images.packed.numpy())(30)
+    columns = ["reconstruction", "kl", *objective_of("fixed_set_point", config).columns]
+    found = engine_training(config, few_images, 30)[:, [columns.index(name) for name in COLUMNS]]
+    assert np.allclose(found, expected, rtol=1e-9) and (found[:, 4] == 5).all() and len(set(found[:, 2])) > 2
 
 
 def test_what_locks_is_a_vae_bit_for_bit(tiny_config, few_images):

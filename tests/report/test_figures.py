@@ -60,7 +60,7 @@ def test_the_loss_of_a_sampler_is_written_at_the_edge_and_leaves_the_scale_alone
     windows = {arm: [frame[["step", "kl", "reconstruction"]]] for arm, frame in frames.items()}
     figure = tradeoff.at_kl({arm: [frame] for arm, frame in frames.items()}, windows)
     mig, loss = figure.axes
-    assert len(mig.lines) == 6 and [text.get_text() for text in loss.texts] == ["12,755"]
+    assert len(mig.lines) == 6 and [text.get_text() for text in loss.texts] == ["↑ 12,755"]
     assert loss.get_ylim()[1] < 200
     drawn(figure)
 

@@ -71,7 +71,8 @@ def invented(profile: Profile, arm: str, mig: float, reconstruction: float, **ch
         "config": evaluation.only(EVALUATED), "images": 2880, "factor_sizes": [], "factor_gaps": {},
         "information": INFORMATION,
         "reconstruction": reconstruction, "reconstruction_standard_error": 0.1, "kl": 6.0, "mig_five": {},
-        "kl_latents": [3.0, 2.9, 0.11, 0.09] + [0.0] * 6, "mig_four": {"quadrature": mig}, "decomposition": parts,
+        "kl_latents": [3.0, 2.9, 0.11, 0.09] + [0.0] * 6,
+        "mig_four": {"quadrature": mig, "histogram": mig + 0.1}, "decomposition": parts,
     }  # fmt: skip
     (run.path / "evaluation.json").write_text(json.dumps(measured))
     record = {"config": evaluation.only(SETTINGS + SETTINGS_OF_ALL)}
@@ -156,9 +157,10 @@ def test_the_entropy_is_that_of_the_images_measured(grid_images):
 def test_rows_come_from_the_evaluation(smoke, grid_images):
     invented(smoke, "vae", 0.25, 33.0)
     (content,) = compared(smoke, grid_images).measured.values()
-    other = content | {"mig_four": {"quadrature": 0.35}, "kl_latents": [1.0] * 4 + [0.0] * 6}
+    other = content | {"mig_four": {"quadrature": 0.35, "histogram": 0.45}, "kl_latents": [1.0] * 4 + [0.0] * 6}
     row = other_arms.results({"linear": [other], "vae": [content, other]}).loc["vae"]
     assert row[["mig_four", "reconstruction", "kl", "in_use", "n"]].tolist() == [pytest.approx(0.3), 33.0, 6.0, 3.5, 2]
+    assert row["mig_histogram"] == pytest.approx(0.4)
     assert row[["mutual_information", "total_correlation", "dimension_wise_kl"]].tolist() == [5.4, 0.4, 0.2]
 
 
@@ -197,14 +199,15 @@ def test_an_arm_that_was_run_once_is_compared_with_the_run_of_its_own_seed():
 
 def test_a_kl_or_an_information_that_left_its_target_is_named():
     ended = {
-        "linear": Ended(12.0, "KL", 12.4, 0.0),
-        "dynamic_vae": Ended(12.0, "KL", 40.85, None),
-        "total_correlation": Ended(12.0, "I", 9.83, 0.652),
+        "linear": Ended(12.0, "KL", 12.4, 0.0, 0.1),
+        "dynamic_vae": Ended(12.0, "KL", 40.85, None, 27.6),
+        "total_correlation": Ended(12.0, "I", 9.83, 0.652, 2.28),
     }
     assert findings.off_target(ended, 1) == (
         "Of 3 arms whose KL or information is to follow a C, with seed 1, it ended more than 1 nat from it in "
-        "DynamicVAE (KL 40.85, C 12.00) and I held + TC pressed (I 9.83, C 12.00; β at its least in 65% of the steps): "
-        "there MIG and loss are those of another KL or information than was asked for."
+        "DynamicVAE (KL 40.85, C 12.00, on average over training 27.60 apart) and I held + TC pressed (I 9.83, "
+        "C 12.00, on average over training 2.28 apart; β at its least in 65% of the steps): there MIG and loss are those of "
+        "another KL or information than was asked for."
     )
     assert findings.off_target({"linear": ended["linear"]}, 1).startswith("In all 1 arms whose KL is to follow")
     assert findings.off_target({}, 1) == ""
@@ -269,7 +272,7 @@ def test_more_pressure_is_judged_by_the_margin_over_arms_without():
     assert findings.with_more_pressure(results) == (
         "Pressure no harder than the evidence lower bound's own (VAE and cyclical annealing) gave a MIG of 0.100 to "
         "0.150 at a KL of 20.0 to 25.0 nats. Of 2 arms that press harder, 1 had a MIG higher than that by more than "
-        "the margin of 0.05: linear. 3 of these 4 arms were run once, with seed 1: a hint, no proof."
+        "the margin of 0.05: linear. 3 of these 4 arms were run once, the others are means: a hint, no proof."
     )
     opened = results.rename(index={"beta_vae": "dynamic_vae"})
     assert "Of 1 arms that press harder, 1 had" in findings.with_more_pressure(opened)
@@ -444,6 +447,9 @@ def test_the_notebook_ends_in_all_arms(arms, smoke, grid_images, shown):
 
 def test_a_sampler_alone_is_drawn_and_no_bound_is_said_of_it(smoke, grid_images, shown, monkeypatch):
     run = invented(smoke, "info_gan", 0.2, 30.0, latents=12)
+    measured = {"config": {"evaluation_seed": 0}, "images": 2880, "sprites": 0.02, "distinct": 3}
+    measured |= {"pixels_off": [40] * 100, "nearest": [5] * 100}
+    (run.path / "samples.json").write_text(json.dumps(measured))
     evaluation, folder = smoke.evaluation_config(), run.path / "figures"
     found = calls.compare_arms("smoke", run.config(), evaluation, grid_images, folder, 4, 2)
     assert list(found.compared.runs) == ["info_gan"]
@@ -454,9 +460,6 @@ def test_a_sampler_alone_is_drawn_and_no_bound_is_said_of_it(smoke, grid_images,
     assert not any("D + KL" in str(each) for each in shown)
 
     monkeypatch.setattr("lib.report.notebooks.samples.display", lambda what: shown.append(what.data))
-    measured = {"config": {"evaluation_seed": 0}, "images": 2880, "sprites": 0.02, "distinct": 3}
-    measured |= {"pixels_off": [40] * 100, "nearest": [5] * 100}
-    (run.path / "samples.json").write_text(json.dumps(measured))
     calls.show_samples_of_all(found, grid_images)
     words = "This is no sampler of sprites, at least not yet: 2% of 100 samples are one"
     assert shown[-1].startswith(words)  # neither weights nor pictures

@@ -155,14 +155,40 @@ def test_a_damaged_file_is_one_sentence(published):
     assert any(f"{HASHES} cannot be read (it was changed" in sentence for sentence in found())
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("report.html", None, "report.html is missing"),
+        ("report.ipynb", "{}", "report.ipynb cannot be read"),
+        ("linear-seed1/scores.json", None, "scores.json is missing"),
+        ("adaptive-seed1/evaluation.json", {"decomposition": {}}, "adaptive-seed1 could not be checked (KeyError"),
+    ],
+)
+def test_what_stops_a_check_is_said_and_stops_no_other(name, content, said, published):
+    path = published / name
+    if content is None:
+        path.unlink()
+    else:
+        path.write_text(content if isinstance(content, str) else json.dumps(read_json(path) | content))
+    readme.README.write_text(readme.README.read_text().replace("| 0.268 |", "| 0.269 |"))
+    sentences = found() if name == "report.html" else [*verify._tried(verify.check, load_profile("hour"))]
+    assert any(said in sentence for sentence in sentences)
+    assert any(f"{name} is not what was published" in sentence for sentence in sentences)
+    assert all("\n" not in sentence for sentence in sentences)
+
+
 def test_evaluating_weights_anew_finds_another_value(published, monkeypatch):
     """With a stand-in for the evaluation, which takes minutes."""
     run = load_profile("hour").runs_to_read()[0]
-    measured = read_json(run.path / "evaluation.json")
+    measured, scores = (read_json(run.path / f"{name}.json") for name in ("evaluation", "scores"))
     monkeypatch.setattr(verify.dataset, "ensure", lambda data: None)
     monkeypatch.setattr(verify.dataset, "load", lambda path: None)
     monkeypatch.setattr(verify, "evaluate", lambda *_: measured | {"seconds": 1.0})
+    monkeypatch.setattr(verify, "measure_scores", lambda *_: scores | {"sap": scores["sap"] + 0.02})  # a few votes
     assert list(verify.check_weights(run)) == []
+    monkeypatch.setattr(verify, "measure_scores", lambda *_: scores | {"sap": scores["sap"] + 0.04})
+    assert "scores.json: sap is" in "".join(verify.check_weights(run))
+    monkeypatch.setattr(verify, "measure_scores", lambda *_: scores)
     monkeypatch.setattr(verify, "evaluate", lambda *_: measured | {"reconstruction": 35.0})
     (sentence,) = verify.check_weights(run)
     assert "reconstruction is 34.13" in sentence and "the weights give 35.0" in sentence

@@ -158,6 +158,22 @@ def test_a_command_ends_in_the_sentence_alone(arguments, sentence):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("lib", "smoke", "--arms", "nope"), "Argument --arms: invalid choice: 'nope' (choose from "),
+        (("lib", "smoke", "--seeds", "x"), "Argument --seeds: invalid int value: 'x'; see "),
+        (
+            ("lib.runs.status", "smoke", "--fast"),
+            "Unrecognized arguments: --fast; see python -m lib.runs",
+        ),
+    ],
+)
+def test_what_a_command_does_not_know_is_one_line(arguments, sentence):
+    done = in_terminal(*arguments)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1) and done.stderr.startswith(sentence)
+
+
+@pytest.mark.parametrize(
     ("notebook", "given", "sentence"),
     [
         ("03_adaptive_training", ("steps", "-5"), "steps is -5; give 1 or more."),

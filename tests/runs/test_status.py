@@ -73,6 +73,9 @@ def test_a_complete_run_is_measured_or_not_and_other_settings_are_refused(tiny_c
     for name in ("evaluation.json", "snapshots.csv", "scores.json"):
         (run.path / name).write_text("")
     assert status_of(run, config, time.time()).state == "measured"
+    (run.path / "run.json").write_text('{"provenance": {}, "summary": {}}')
+    with pytest.raises(ValueError, match=r"run\.json cannot be read \('seconds'\)"):
+        status_of(run, config, time.time())
     assert status_of(run, tiny_config(ki=0.5), time.time()).state == "refused"
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import math
 import shutil
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from plain_arm import plain_training
 
 from lib.arms import schedule_of
 from lib.model import VAE
@@ -345,6 +347,21 @@ def test_a_matched_curve_is_what_the_next_seeds_adaptive_run_recorded(tiny_confi
     assert run.trace()["capacity"].tolist() == first.trace()["capacity"].tolist()
     assert run.trace()["capacity"].tolist() != own.trace()["capacity"].tolist()
     assert not torch.equal(weights(run.load_model()), weights(own.load_model()))
+    integral, unclipped, steps = 0.0, 1.0, 40
+    curve = [config.c_start, *first.trace()["capacity"]]
+
+    def pressure(t, mean, logvar, z, kl):  # the published controller, on the C that was recorded
+        nonlocal integral, unclipped
+        error = curve[t - 1] - kl.item()
+        integral -= 0 if unclipped < config.beta_min else config.ki * error
+        unclipped = config.kp / (1 + math.exp(error)) + integral + config.beta_min
+        beta = max(config.beta_min, unclipped)
+        return beta * kl, (beta, curve[t - 1], curve[t])
+
+    double = dataclasses.replace(config, precision="float64")
+    engine = Engine(double, few_images, torch.from_numpy(first.advanced()))
+    picked = [trace_columns(10).index(name) for name in ("reconstruction", "kl", "beta", "set_point", "capacity")]
+    assert np.allclose(run_steps(engine, steps)[:, picked], plain_training(double, few_images, steps, pressure))
     origin = run.record()["provenance"]
     assert (origin["curve_of"], origin["curve_sha256"]) == (first.name, first.hashes()["trace.h5"])
 

@@ -105,7 +105,7 @@ def _columns(arms: Collection[str]) -> int:
 
 
 def at_the_edge(axis: Axes, kl: float, value: float, arm: str) -> None:
-    """An arrow at the upper edge, and beside it the value, which would compress the scale."""
+    """The arm's marker at the upper edge, and beside it the value, which would compress the scale."""
     edge = axis.get_xaxis_transform()
-    axis.plot(kl, 0.96, marker="^", color=ARMS[arm].colour, markersize=6, transform=edge)
-    axis.annotate(f"{value:,.0f}", (kl, 0.96), xycoords=edge, xytext=(6, -3), textcoords="offset points", fontsize=8)
+    axis.plot(kl, 0.96, marker=MARKERS[ARMS[arm].line], color=ARMS[arm].colour, markersize=6, transform=edge)
+    axis.annotate(f"↑ {value:,.0f}", (kl, 0.96), xycoords=edge, xytext=(6, -3), textcoords="offset points", fontsize=8)

@@ -9,7 +9,7 @@ import pandas as pd
 from lib.arms import ARMS
 from lib.report.analysis import Analysis
 from lib.report.effects import DIFFERENCE, effect, number, told_from_chance
-from lib.report.findings import contrast, controller, encoding, factor_order, information, other_arms, tradeoff
+from lib.report.findings import contrast, controller, encoding, factor_order, information, other_arms, tradeoff, wish
 from lib.report.findings.wording import sentences
 from lib.report.tables import PUBLIC_LOGS, REPORTED, departures
 from lib.runs.profiles import Profile, load_profile
@@ -58,6 +58,7 @@ def findings(a: Analysis) -> dict[str, str]:
         "with_more_pressure": other_arms.with_more_pressure(a.every_arm),
         "arms_at_like_kl": other_arms.at_like_kl(a.every_arm),
         "goes_with": other_arms.goes_with(a.every_arm),
+        "wish": wish.beside_information(a.measured_once | {arm: a.measured[run.name] for arm, run in a.first.items()}),
         "public_logs": public_logs(),
         **information.findings(a),
     }

@@ -152,7 +152,7 @@ def with_more_pressure(results: pd.DataFrame) -> str:
         f"press harder, {len(above)} had a MIG higher than that by more than the margin of {MIG.margin:g}"
         + (f": {joined(labels(above))}." if len(above) else ".")
         + (f" In neither count, as it presses harder first and then softer: {joined(labels(both))}." if both else "")
-        + (f" {once} of these {len(arms)} arms were run once, with seed 1: a hint, no proof." if once else "")
+        + (f" {once} of these {len(arms)} arms were run once, the others are means: a hint, no proof." if once else "")
     )
 
 
@@ -230,6 +230,7 @@ def table(results: pd.DataFrame) -> pd.DataFrame:
     rows = {
         "n": ("n", number(".0f")),
         "MIG, four factors": ("mig_four", number(".3f")),
+        "histogram": ("mig_histogram", number(".3f")),
         "loss": ("reconstruction", number(".1f")),
         "KL": ("kl", number(".2f")),
         "I(x; z)": ("mutual_information", number(".2f")),

@@ -20,6 +20,7 @@ from lib.report.findings import bottleneck
 from lib.report.findings import other_arms as findings
 from lib.report.findings.contrast import MIG, RECONSTRUCTION
 from lib.report.findings.encoding import encoding_table, latents_of_their_own
+from lib.report.findings.wish import batch_estimates, estimators_of_tc
 from lib.report.findings.wording import joined, labels
 from lib.report.kept_pictures import kept_traversals
 from lib.report.latents import IN_USE, latent_labels, latent_table
@@ -92,9 +93,9 @@ def show_arms(shown: Comparison) -> None:
     display(findings.table(shown.results))
     display(
         Markdown(
-            f"**Table {shown.table}.** The arms side by side, means over n runs: {shown.settings}. MIG by quadrature; "
-            "losses, KL and its parts (I, TC, dimension-wise KL) in nats per image; in use: latents above "
-            f"{IN_USE:g} nats."
+            f"**Table {shown.table}.** The arms side by side, means over n runs: {shown.settings}. MIG by quadrature, "
+            "and by the histogram of means; losses, KL and its parts (I, TC, dimension-wise KL) in nats per image; in "
+            f"use: latents above {IN_USE:g} nats."
         )
     )
     display(
@@ -145,6 +146,15 @@ def show_traversals_of_all(shown: Comparison, data: Dataset) -> None:
     display(Markdown(findings.not_drawn([arm for arm in found if arm not in used])))
 
 
+def show_total_correlation(shown: Comparison, data: Dataset) -> None:
+    """What the estimators of the total correlation make of an arm whose weights are there, in a sentence."""
+    for arm, run in shown.compared.runs.items():
+        if not ARMS[arm].sampler and (run.path / "weights.safetensors").exists():
+            batch, exact = run.config().batch_size, shown.compared.measured[arm]["decomposition"]["total_correlation"]
+            display(Markdown(estimators_of_tc(batch_estimates(run, data, batch), exact, arm, batch)))
+            return
+
+
 def _off_scale(shown: Comparison) -> str:
     """Whose measured loss nothing made small, so that it is no point of a figure."""
     above = [arm for arm in shown.compared.snapshots if ARMS[arm].sampler]
@@ -163,8 +173,9 @@ def show_at_kl(shown: Comparison) -> None:
         show(
             at_kl(snapshots, windows, [measure]),
             shown.folder / f"all_arms_{measure}",
-            f"**Figure {number}.** {what}; points are weight snapshots from where training had settled on, the last "
-            f"one larger.{_off_scale(shown) if measure == 'reconstruction' else ''} {shown.size}.",
+            f"**Figure {number}.** {what}; points are weight snapshots from where training had settled on (all, where "
+            f"it never had), the last one larger.{_off_scale(shown) if measure == 'reconstruction' else ''} "
+            f"{shown.size}.",
         )
 
 

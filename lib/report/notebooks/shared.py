@@ -13,8 +13,9 @@ from lib.arms import ARMS
 from lib.data.dataset import check_source
 from lib.refusal import Refusal
 from lib.report.page.origin import ORIGIN
-from lib.runs.profiles import load_profile
+from lib.runs.profiles import load_profile, published_profiles
 from lib.runs.provenance import code_state, provenance
+from lib.runs.published import check_published
 from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig, TrainingConfig
 from lib.training.device import device_of
@@ -73,8 +74,8 @@ def configure_training(
     """From a training notebook's parameters to the run: both configurations and the run directory.
 
     A parameter that is None keeps the profile's value. Where the notebook `reads_published` and its parameter
-    `published` is True, the directory is that of the profile's published run of these very settings, if there is one
-    and none was begun here. Raises ValueError, in one sentence, for an unknown name, a wrong type, an impossible value,
+    `published` is True, the directory is that of a published run of these very settings, if there is one and none
+    was begun here. Raises ValueError, in one sentence, for an unknown name, a wrong type, an impossible value,
     an arm that is not this notebook's, a device or a data file that is not there.
     """
     own = ("published",) if reads_published else ()
@@ -90,12 +91,21 @@ def configure_training(
     if reads_published:
         if not isinstance(given["published"], bool):
             raise Refusal(f"published is {given['published']!r}; give True or False.")
-        published = Run(profile.published / run.name)
-        alike = published.complete and (published.config(), profile.evaluation_config()) == (config, evaluation)
-        if given["published"] and alike and not run.path.exists():
+        published = _published(config, evaluation)
+        if given["published"] and published is not None and not run.path.exists():
             print("This run is published, and shown as it was; with -p published False it is trained here.")
             return config, evaluation, published
     return config, evaluation, run
+
+
+def _published(config: TrainingConfig, evaluation: EvaluationConfig) -> Run | None:
+    """The run of these very settings in a published profile that is measured so; raises Refusal for altered files."""
+    for profile in published_profiles():
+        run = Run(profile.published / f"{config.arm}-seed{config.seed}")
+        if run.complete and (run.config(), profile.evaluation_config()) == (config, evaluation):
+            check_published(profile.published)
+            return run
+    return None
 
 
 def figures_of(run: Run) -> Path:
