@@ -4,6 +4,7 @@ Each test stands here twice: as it runs always, and marked `long`, for make test
 """
 
 import json
+import shutil
 from pathlib import Path
 
 import h5py
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from lib.__main__ import changed_settings
 from lib.data import dataset, official
 from lib.dsprites import PACKED_BYTES, indices_to_factors
-from lib.evaluation import evaluate, scores
+from lib.evaluation import evaluate, samples, scores
 from lib.evaluation.posteriors import read_posterior, write_posterior
 from lib.evaluation.records import kept
 from lib.evaluation.snapshots import BEST, PARTS, measured_rows
@@ -26,8 +27,10 @@ from lib.evaluation.snapshots import SETTINGS as SNAPSHOT_SETTINGS
 from lib.files import read_json, write_csv, write_json, write_sealed
 from lib.model import VAE
 from lib.refusal import Refusal
+from lib.report.latents import latent_table
 from lib.runs import profiles
 from lib.runs.profiles import load_profile
+from lib.runs.published import HASHES, altered
 from lib.runs.run import Run, read_advanced, read_trace, write_trace
 from lib.runs.status import status_of
 from lib.training.progress import progress
@@ -123,7 +126,16 @@ def run(tmp_path_factory) -> Run:
     write_json(run.path / "snapshots.json", {"config": MEASURING.only(SNAPSHOT_SETTINGS)})
     rows = pd.DataFrame({"step": [10, 200], "kl": [1.5, 3.5], "mig_four": [0.0, 0.5]})
     write_csv(run.path / "snapshots.csv", rows.assign(**dict.fromkeys((*PARTS, "reconstruction", *BEST.values()), 0.5)))
-    write_json(run.path / "evaluation.json", {"config": MEASURING.only(evaluate.SETTINGS), "kl": 3.5})
+    coded = {"kl_latents": [3.25, 0.25], "information": [[0.5, 0.125]] * 5}
+    write_json(run.path / "evaluation.json", {"config": MEASURING.only(evaluate.SETTINGS), "kl": 3.5} | coded)
+    write_json(
+        run.path / "samples.json", {"config": {"evaluation_seed": 0}} | {name: [1] for name in samples.ENTRIES[1:]}
+    )
+    write_json(run.failure, {"error": "Training diverged."})
+    write_json(run.path / HASHES, {"run.json": "0" * 64})
+    shutil.copytree(run.path, run.path.with_name("published"))  # has a thinned trace
+    (run.path.with_name("published") / "trace.h5").unlink()
+    pd.DataFrame(table).to_csv(run.path.with_name("published") / "trace.csv.gz", index=False)
     write_json(run.path / "scores.json", {"config": MEASURING.only(scores.SETTINGS), "dci": {"completeness": 0.5}})
     write_posterior(run, torch.arange(24), *torch.randn(2, 24, 4), torch.zeros(24), (2, 3, 4))
     return run
@@ -131,11 +143,14 @@ def run(tmp_path_factory) -> Run:
 
 READERS = {
     "config.json": (Run.config, 700, None),
-    "run.json": (Run.record, 700, None),
+    "run.json": (lambda run: (run.record(), status_of(run, CONFIG, 2e9), run.weights_sha256), 700, None),
+    "failed.json": (lambda run: read_json(run.failure, ("error",))["error"], 200, None),
+    "hashes.json": (lambda run: altered(run.path), 200, None),
+    "samples.json": (lambda run: kept(run.path / "samples.json", {}, samples.ENTRIES), 300, None),
     "trace.h5": (lambda run: (read_trace(run.path / "trace.h5"), read_advanced(run.path / "trace.h5")), 500, None),
     "weights.safetensors": (Run.load_model, 150, 3_000),
     "checkpoint.pt": (Run.load_checkpoint, 500, None),
-    "evaluation.json": (lambda run: kept(run.path / "evaluation.json", {}, ("kl",)), 400, None),
+    "evaluation.json": (lambda run: (kept(run.path / "evaluation.json", {}, ("kl",)), latent_table(run)), 700, None),
     "scores.json": (lambda run: kept(run.path / "scores.json", {}, ("dci",)), 400, None),
     "posterior.h5": (read_posterior, 400, None),
     "snapshots.json": (lambda run: measured_rows(run, MEASURING), 400, None),
@@ -147,6 +162,11 @@ READERS = {
 def test_damaged_files_of_a_run(name, run):
     read, count, head = READERS[name]
     fuzz(run.path / name, lambda: read(run), count, head)
+
+
+def test_damaged_published_traces(run):
+    published = Run(run.path.with_name("published"))
+    fuzz(published.path / "trace.csv.gz", published.trace, 300)
 
 
 def test_the_status_of_a_run_with_a_foreign_checkpoint(tmp_path):

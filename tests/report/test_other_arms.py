@@ -14,6 +14,7 @@ from lib.dsprites import N_IMAGES, render, render_packed
 from lib.evaluation.evaluate import SETTINGS as EVALUATED
 from lib.evaluation.posteriors import evaluation_grid
 from lib.evaluation.snapshots import BEST, OF_ALL, OF_ALL_ERROR, SETTINGS, SETTINGS_OF_ALL
+from lib.files import ROOT
 from lib.report import other_arms
 from lib.report.figures.bottleneck import bottleneck as bottleneck_figure
 from lib.report.figures.style import png
@@ -206,8 +207,8 @@ def test_a_kl_or_an_information_that_left_its_target_is_named():
     assert findings.off_target(ended, 1) == (
         "Of 3 arms whose KL or information is to follow a C, with seed 1, it ended more than 1 nat from it in "
         "DynamicVAE (KL 40.85, C 12.00, on average over training 27.60 apart) and I held + TC pressed (I 9.83, "
-        "C 12.00, on average over training 2.28 apart; β at its least in 65% of the steps): there MIG and loss are those of "
-        "another KL or information than was asked for."
+        "C 12.00, on average over training 2.28 apart; β at its least in 65% of the steps): there MIG and loss are "
+        "those of another KL or information than was asked for."
     )
     assert findings.off_target({"linear": ended["linear"]}, 1).startswith("In all 1 arms whose KL is to follow")
     assert findings.off_target({}, 1) == ""
@@ -462,8 +463,9 @@ def test_a_sampler_alone_is_drawn_and_no_bound_is_said_of_it(smoke, grid_images,
     monkeypatch.setattr("lib.report.notebooks.samples.display", lambda what: shown.append(what.data))
     calls.show_samples_of_all(found, grid_images)
     words = "This is no sampler of sprites, at least not yet: 2% of 100 samples are one"
-    assert shown[-1].startswith(words)  # neither weights nor pictures
+    assert shown[-2].startswith(words) and f"`{calls.FULL_LENGTH}`" in shown[-1]  # neither weights nor pictures
     (run.path / SAMPLES).write_bytes(_png(np.zeros((2, 10, 64, 64), np.uint8)))
     calls.show_samples_of_all(found, grid_images)
-    assert shown[-1].startswith("**Figure 9.** Samples, and below each,") and words in shown[-1]
+    assert shown[-2].startswith("**Figure 9.** Samples, and below each,") and words in shown[-2]
     assert (folder / "all_arms_samples.png").exists()
+    assert " ".join((ROOT / "results" / "README.md").read_text().split()).count(calls.FULL_LENGTH) == 1

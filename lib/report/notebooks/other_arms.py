@@ -30,6 +30,7 @@ from lib.report.other_arms import Compared, compare, ended, gathered, results
 from lib.runs.profiles import load_profile
 from lib.runs.settings import EvaluationConfig, TrainingConfig
 
+FULL_LENGTH = "python -m lib paper --arms info_gan --set precision=bfloat16 steps=288000 learning_rate=0.001"
 MOST = 5  # latents of an arm that are drawn: as many as the data set has factors
 
 
@@ -212,6 +213,11 @@ def show_samples_of_all(shown: Comparison, data: Dataset) -> None:
     """The sixth figure, where an arm is trained as a sampler: what it draws."""
     for arm, run in shown.compared.runs.items():
         if ARMS[arm].sampler:
-            display(Markdown(f"{ARMS[arm].label} has no likelihood, so that its scores alone say little:"))
             measured = read_json(run.path / "samples.json")
             show_drawn(run, data, measured, shown.figure + 5, shown.folder / "all_arms_samples", shown.size)
+            display(
+                Markdown(
+                    f"{ARMS[arm].label} has no likelihood, and without good samples its scores say little. The full "
+                    f"length of its source was not run: `{FULL_LENGTH}`."
+                )
+            )

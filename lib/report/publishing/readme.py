@@ -37,7 +37,13 @@ def readme_results(profiles: list[Profile]) -> str:
     for row in REPORTED.itertuples():
         rows.append(f"| {row.arm}, the report | 1 | {row.mig} | {row.reconstruction:.1f} | {steps:,} |")
     paths = {name: f"results/published/{name}" for name in tables}
-    links = (f"`{name}` ([notebook]({path}/report.ipynb), [page]({path}/report.html))" for name, path in paths.items())
+    links = (
+        f"`{name}` ([notebook]({path}/report.ipynb), [page]({path}/report.html), [PDF]({path}/report.pdf))"
+        for name, path in paths.items()
+    )
+        f"`{name}` ([notebook]({path}/report.ipynb), [page]({path}/report.html), [PDF]({path}/report.pdf))"
+        for name, path in paths.items()
+    )
     return "\n".join([
         *_answer(best, tables[best.name]),
         "",
