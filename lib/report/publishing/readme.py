@@ -41,9 +41,6 @@ def readme_results(profiles: list[Profile]) -> str:
         f"`{name}` ([notebook]({path}/report.ipynb), [page]({path}/report.html), [PDF]({path}/report.pdf))"
         for name, path in paths.items()
     )
-        f"`{name}` ([notebook]({path}/report.ipynb), [page]({path}/report.html), [PDF]({path}/report.pdf))"
-        for name, path in paths.items()
-    )
     return "\n".join([
         *_answer(best, tables[best.name]),
         "",
