@@ -67,7 +67,7 @@ def test_training_notebooks_offer_every_setting_with_its_meaning(name):
             {"arm": "adaptive"},
             "arm is 'adaptive'; this notebook trains linear or linear_full or slow_then_hold.",
         ),
-        ("05_other_arms", {"arm": "linear"}, "arm is 'linear'; this notebook trains vae or beta_vae or"),
+        ("05_other_arms", {"arm": "linear"}, "arm is 'linear'; this notebook trains matched_curve or vae or"),
         ("01_dataset", {"profile": "desktop"}, "profile is 'desktop'; choose one of"),
         ("04_analysis", {"profil": "smoke"}, "There is no parameter 'profil'"),
         ("06_benchmark", {"measure": "yes"}, "measure is 'yes'; give True or False."),
