@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jupytext
@@ -276,8 +277,21 @@ def test_a_notebook_runs_from_its_own_folder_and_loads_the_complete_run(checkout
     assert weights.stat().st_mtime_ns == stamp
 
 
+def begin(command: list[str], folder: Path, there: Callable[[], bool], what: str) -> subprocess.Popen:
+    """Start a command as a terminal does, in its own process group, and wait a minute at most for what it makes."""
+    process = subprocess.Popen(
+        command, cwd=folder, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    for _ in range(1200):
+        if there():
+            return process
+        assert process.poll() is None, f"it ended before {what}"
+        time.sleep(0.05)
+    pytest.fail(f"no {what} within a minute")
+
+
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-def test_a_killed_report_is_finished_by_the_same_command(checkout, smoke):
+def test_a_report_that_was_killed_and_then_interrupted_is_finished_by_the_same_command(checkout, smoke):
     """Snakemake refuses what a killed job may have left half-made, unless it is told to make it again."""
     tools = checkout / "bin"
     tools.mkdir()
@@ -286,29 +300,34 @@ def test_a_killed_report_is_finished_by_the_same_command(checkout, smoke):
         (tools / name).chmod(0o755)
     (tools / ".installed").touch()
     report = ["make", f"BIN={tools}", "report", "PROFILE=smoke"]
-    notebook = smoke / "notebooks" / "training-linear-seed1.ipynb"
-    for made in (notebook, smoke / "report.html"):
+    notebooks = [smoke / "notebooks" / f"training-{arm}-seed1.ipynb" for arm in ("linear", "adaptive")]
+    for made in (*notebooks, smoke / "report.html"):
         made.unlink()
-    weights = smoke / "linear-seed1" / "weights.safetensors"
-    stamp, begun = weights.stat().st_mtime_ns, checkout / ".snakemake" / "incomplete"
-    process = subprocess.Popen(
-        report, cwd=checkout, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    for _ in range(1200):
-        if begun.is_dir() and any(begun.iterdir()):
-            break
-        assert process.poll() is None
-        time.sleep(0.05)
-    else:
-        pytest.fail("no job of the workflow began within a minute")
+    loaded, trained = (smoke / f"{arm}-seed1" for arm in ("linear", "adaptive"))
+    stamp, bits = (loaded / "weights.safetensors").stat().st_mtime_ns, (trained / "weights.safetensors").read_bytes()
+    shutil.rmtree(trained)
+
+    begun = checkout / ".snakemake" / "incomplete"
+    process = begin(report, checkout, lambda: begun.is_dir() and any(begun.iterdir()), "job of the workflow")
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()
     refused = in_checkout(checkout, "snakemake", "--nolock", "--cores", "2", "--config", "profile=smoke")
     assert refused.returncode and "IncompleteFilesException" in refused.stdout + refused.stderr
+
+    process = begin(report, checkout, lambda: any(trained.glob("snapshots/*.safetensors")), "weight snapshot")
+    os.killpg(process.pid, signal.SIGINT)  # Ctrl-C: to all that the terminal's command started
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode and "The same command continues." in said and "Traceback" not in said
+    assert (trained / "checkpoint.pt").exists() and not (trained / "run.json").exists()
+
     done = subprocess.run(report, cwd=checkout, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     assert f"The report: {smoke / 'report.html'}" in done.stdout
-    assert notebook.exists() and weights.stat().st_mtime_ns == stamp
+    assert all(notebook.exists() for notebook in notebooks)
+    assert (loaded / "weights.safetensors").stat().st_mtime_ns == stamp
+    assert (trained / "weights.safetensors").read_bytes() == bits
+    first, second = read_json(trained / "run.json")["segments"]
+    assert 1 <= first["last_step"] < second["first_step"] <= second["last_step"] == 200
 
 
 def text_of(notebook: Path) -> str:

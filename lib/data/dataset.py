@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 import torch
 
-from lib.data.official import OFFICIAL_NAME, OFFICIAL_SHA256, download, official_blocks
+from lib.data.official import OFFICIAL_NAME, OFFICIAL_SHA256, download, is_published, official_blocks
 from lib.dsprites import (
     FACTOR_NAMES,
     FACTOR_SIZES,
@@ -35,6 +35,8 @@ from lib.refusal import Refusal
 DIRECTORY = ROOT / "results" / "data"
 FORMAT = "dSprites, one bit per pixel, version 1"
 
+OTHER_BYTES = "not a published file byte for byte"
+
 _ROWS = 4096  # images in a chunk of the file, 2 MB; a divisor of N
 _SAMPLE = range(0, N_IMAGES, 997)
 _REMEDY = "delete it and make the data set again"
@@ -46,7 +48,7 @@ class Dataset:
 
     packed: torch.Tensor  # uint8 [N, 512]
     sha256: str  # of the bytes of `packed`, as the file states it
-    source: str  # "rendered", or the name and SHA-256 of the official file
+    source: str  # "rendered", or the name and SHA-256 of the official file, and whether it has other bytes than that
 
     def __len__(self) -> int:
         return len(self.packed)
@@ -71,7 +73,8 @@ def ensure(source: str = "rendered", directory: str | Path = DIRECTORY, progress
 
     `source` is "rendered" (drawn from the geometry), "download" (the published HDF5 file, checked against its known
     SHA-256) or the path of a published .npz or .hdf5 file (a relative one starts at the repository's root). Every
-    source has a file of its own, official ones by their SHA-256. A drawn file whose sample of images differs from
+    source has a file of its own, official ones by their SHA-256; one with other bytes than the published files is taken
+    as it is, which is said, also in the data file's `source`. A drawn file whose sample of images differs from
     today's drawing is drawn again. Raises ValueError where a file is not what it should be.
     """
     directory = Path(directory)
@@ -96,8 +99,12 @@ def ensure(source: str = "rendered", directory: str | Path = DIRECTORY, progress
     if source == "download":
         download(directory, progress)
     print(f"Converting {official.name} into {path.name} (once).")
+    with reading(official, "give a published file"):
+        other = "" if is_published(official, digest) else OTHER_BYTES
+    if other:
+        print(f"{official.name} is {other}; notebook 01 compares its images with the drawn ones.")
     blocks = (np.packbits(block.reshape(_ROWS, -1), axis=1) for block in official_blocks(official, _ROWS))
-    _write(path, blocks, f"{official.name}, SHA-256 {digest}", progress)
+    _write(path, blocks, ", ".join(filter(None, (official.name, f"SHA-256 {digest}", other))), progress)
     return path
 
 

@@ -266,16 +266,25 @@ def packed_images_of_a_fake() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("write, suffix", [(write_hdf5, "hdf5"), (write_npz, "npz")])
-def test_an_official_file_is_converted_once(write, suffix, classes, tmp_path, capsys):
-    official = write(tmp_path / f"official.{suffix}", classes)
-    digest = hashlib.sha256(official.read_bytes()).hexdigest()
-    converted = dataset.ensure(str(official), tmp_path / "data", progress=False)
-    assert capsys.readouterr().out.count("Converting") == 1
+def test_an_official_file_is_converted_once(write, suffix, classes, tmp_path, capsys, monkeypatch):
+    published = write(tmp_path / f"official.{suffix}", classes)
+    content = published.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    known = {"hdf5": ("OFFICIAL_SHA256", digest), "npz": ("OFFICIAL_NPZ_MD5", hashlib.md5(content).hexdigest())}
+    monkeypatch.setattr(official, *known[suffix])
+    converted = dataset.ensure(str(published), tmp_path / "data", progress=False)
+    said = capsys.readouterr().out
+    assert said.count("Converting") == 1 and "byte for byte" not in said
     assert converted.name == f"dsprites_official_{digest[:12]}.h5"
     loaded = dataset.load(converted)
     assert torch.equal(loaded.packed, packed_images_of_a_fake())
     assert loaded.source == f"official.{suffix}, SHA-256 {digest}"
-    assert dataset.ensure(official, tmp_path / "data") == converted and capsys.readouterr().out == ""
+    assert dataset.ensure(published, tmp_path / "data") == converted and capsys.readouterr().out == ""
+    converted.unlink()
+    monkeypatch.undo()  # the file is another one than the published, as a file with altered pixels is
+    assert dataset.ensure(published, tmp_path / "data", progress=False) == converted
+    assert f"official.{suffix} is not a published file byte for byte" in capsys.readouterr().out
+    assert dataset.read_header(converted)["source"] == f"official.{suffix}, SHA-256 {digest}, {dataset.OTHER_BYTES}"
 
 
 class Server(http.server.BaseHTTPRequestHandler):

@@ -49,7 +49,7 @@ class Comparison:
     def size(self) -> str:
         """What is said of figures and tables that show one run of each; the first table names the settings."""
         reduced = ", reduced" if self.config.steps < paper_steps() else ""
-        return f"**One run per arm{reduced}** (n = 1, seed {self.config.seed}; Table {self.table} has the settings)"
+        return f"**One run per arm{reduced}** (n = 1; settings: Table {self.table})"
 
     @property
     def settings(self) -> str:
@@ -94,9 +94,9 @@ def show_arms(shown: Comparison) -> None:
     display(findings.table(shown.results))
     display(
         Markdown(
-            f"**Table {shown.table}.** The arms side by side, means over n runs: {shown.settings}. MIG by quadrature, "
-            "and by the histogram of means; losses, KL and its parts (I, TC, dimension-wise KL) in nats per image; in "
-            f"use: latents above {IN_USE:g} nats."
+            f"**Table {shown.table}.** Arms side by side, means over n runs: {shown.settings}. MIG by quadrature and "
+            "by histogram; losses, KL, I, TC and dimension-wise KL in nats per image; in use: latents above "
+            f"{IN_USE:g} nats."
         )
     )
     display(

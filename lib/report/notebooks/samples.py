@@ -21,13 +21,15 @@ def show_drawn(run: Run, data: Dataset, measured: dict[str, Any], figure: int, p
     are words alone.
     """
     drawn = kept_samples(run, measured["config"]["evaluation_seed"])
+    said = sampled(measured)
     if drawn is None:
-        display(Markdown(f"{sampled(measured)} {size}."))
-        return
-    indices = torch.tensor(measured["nearest"])[: SHOWN[0] * SHOWN[1]]
-    show(
-        samples(drawn, data.images(indices).cpu().numpy().reshape(drawn.shape)),
-        path,
-        f"**Figure {figure}.** Samples, and below each, once cut at 0.5, the nearest of {measured['images']:,} images. "
-        f"{sampled(measured)} {size}.",
-    )
+        said += f" {size}."
+    else:
+        indices = torch.tensor(measured["nearest"])[: SHOWN[0] * SHOWN[1]]
+        show(
+            samples(drawn, data.images(indices).cpu().numpy().reshape(drawn.shape)),
+            path,
+            f"**Figure {figure}.** Samples, and below each, once cut at 0.5, the nearest of {measured['images']:,} "
+            f"images. {size}.",
+        )
+    display(Markdown(said))

@@ -198,7 +198,7 @@ def show_information(run: Run, data: Dataset, evaluation: EvaluationConfig) -> N
     show(
         over_training({run.config().arm: [snapshots]}),
         figures_of(run) / "information",
-        f"**Figure 3.** The KL and its parts, C, and below the MIG (quadrature) at {len(snapshots)} snapshots, joined "
-        "by lines; dotted, log N, the bound of the mutual information of the "
-        f"N = {snapshots['images'].iloc[0]:,} images measured. n = 1 run; {label(run)}.",
+        f"**Figure 3.** The KL, its parts and C, and below the MIG (quadrature), at {len(snapshots)} snapshots; "
+        f"dotted, log N, which the information of N = {snapshots['images'].iloc[0]:,} images cannot "
+        f"exceed. n = 1 run; {label(run)}.",
     )
