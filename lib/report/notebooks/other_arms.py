@@ -95,8 +95,7 @@ def show_arms(shown: Comparison) -> None:
     display(
         Markdown(
             f"**Table {shown.table}.** Arms side by side, means over n runs: {shown.settings}. MIG by quadrature and "
-            "by histogram; losses, KL, I, TC and dimension-wise KL in nats per image; in use: latents above "
-            f"{IN_USE:g} nats."
+            f"histogram; losses, KL and its parts in nats per image; in use: latents above {IN_USE:g} nats."
         )
     )
     display(
