@@ -60,7 +60,7 @@ test: $(BIN)/.installed
 	$(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile # what the tests of a file share is made once
 
 test-long: $(BIN)/.installed
-	$(BIN)/python -m pytest -m long --result results/benchmarks/test_long.json
+	$(BIN)/python -m pytest -m long --result=results/benchmarks/test_long.json
 
 # Every package comes by version and hash, what builds this project among them; torch's CUDA libraries stay away where its
 # CPU build is there. What is missing is said in one line, and a .venv that was not there before goes again.
