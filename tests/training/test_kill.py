@@ -194,7 +194,8 @@ def test_a_notebook_continues_where_its_kernel_or_what_runs_it_was_killed_at_ran
         run, count = run_of(tmp_path), rng.randint(6, 9)
         before = run.load_checkpoint()["engine"]["step"] if run.checkpoint.exists() else 0
         done = papermill(at.format(count, name), "lib.report.notebooks.execute")  # as the workflow does
-        assert done.returncode == 128 + signal.Signals[name] and "Traceback" not in done.stderr
+        assert done.returncode == 128 + signal.Signals[name]
+        assert "Traceback" not in done.stderr and "Kernel is running over TCP" not in done.stderr
         assert done.stderr.endswith(f"Ended by {name}. The same command continues.\n")
         assert before + count <= run.load_checkpoint()["engine"]["step"] < STEPS
     # What runs it killed: its kernel trains on for up to a second.

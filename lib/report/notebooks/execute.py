@@ -52,9 +52,12 @@ def _kernels(pid: int) -> list[psutil.Process]:
 
 
 def _relay(stream: BinaryIO, ended_by: list[int]) -> None:
-    """Pass on what papermill writes, but for the tracebacks of an interrupted one."""
+    """Pass on what papermill writes, but for the tracebacks of an interrupted one and the kernel's warning of TCP.
+
+    The kernel listens to this machine alone.
+    """
     for line in stream:
-        if not ended_by:
+        if not ended_by and b"Kernel is running over TCP without encryption" not in line:
             sys.stderr.buffer.write(line)
             sys.stderr.buffer.flush()
 
