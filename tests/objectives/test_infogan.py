@@ -201,7 +201,8 @@ def test_it_resumes_with_the_same_bits_and_is_measured(tiny_config, few_images, 
     assert measure_samples(run, few, settings, progress=False) == measured
 
     shown = []
-    monkeypatch.setattr("lib.report.figures.style.display", lambda what: shown.append(getattr(what, "data", "")))
+    for module in ("figures.style", "notebooks.samples"):
+        monkeypatch.setattr(f"lib.report.{module}.display", lambda what: shown.append(getattr(what, "data", "")))
     show_samples(run, few, settings)
     assert "no sampler of sprites" in str(shown[-1]) and (run.path / "figures" / "samples.png").exists()
 
