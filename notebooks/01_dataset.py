@@ -213,7 +213,7 @@ else:
     display(differences)
     display(
         Markdown(
-            f"**Table 5.** Drawn against {images.source.partition(',')[0]}: {differences['pixels_differ'].sum():,} of {N_IMAGES * 4096:,} "
+            f"**Table 5.** Drawn against `{images.source}`: {differences['pixels_differ'].sum():,} of {N_IMAGES * 4096:,} "
             "pixels differ."
         )
     )

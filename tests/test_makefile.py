@@ -1,4 +1,4 @@
-"""The Makefile's install rule: what is missing is said in one line, and no half-made environment stays."""
+"""The Makefile: what an installation misses is said in one line, two reports take turns, campaigns are understood."""
 
 import os
 import shutil

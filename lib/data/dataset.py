@@ -48,7 +48,7 @@ class Dataset:
 
     packed: torch.Tensor  # uint8 [N, 512]
     sha256: str  # of the bytes of `packed`, as the file states it
-    source: str  # "rendered", or the name and SHA-256 of the official file, and whether it has other bytes than that
+    source: str  # "rendered", or the given file's name and SHA-256, and OTHER_BYTES unless it is a published one
 
     def __len__(self) -> int:
         return len(self.packed)
@@ -101,10 +101,10 @@ def ensure(source: str = "rendered", directory: str | Path = DIRECTORY, progress
     print(f"Converting {official.name} into {path.name} (once).")
     with reading(official, "give a published file"):
         other = "" if is_published(official, digest) else OTHER_BYTES
-    if other:
-        print(f"{official.name} is {other}; notebook 01 compares its images with the drawn ones.")
     blocks = (np.packbits(block.reshape(_ROWS, -1), axis=1) for block in official_blocks(official, _ROWS))
     _write(path, blocks, ", ".join(filter(None, (official.name, f"SHA-256 {digest}", other))), progress)
+    if other:
+        print(f"{official.name} is {other}; notebook 01 compares its images with the drawn ones.")
     return path
 
 
