@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lib.files import write_json
+from lib.files import write_sealed
 from lib.runs.provenance import provenance
 from lib.training.device import choose_device
 
@@ -23,4 +23,4 @@ def keep_result(path: Path, tests: int, failures: int, seconds: float) -> None:
         "seconds": round(seconds, 1),
         "hardware": origin["hardware"],
     }
-    write_json(path, content)
+    write_sealed(path, content)

@@ -1,6 +1,9 @@
+import os
 import signal
 import time
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before a library that reads it; for what the tests start as well
 
 import numpy as np
 import pytest

@@ -144,8 +144,9 @@ def test_any_arm_trains_resumes_with_the_same_bits_and_is_measured(
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
 
     measured = load_profile("smoke").evaluation_config(
-        position_stride=16, snapshot_position_stride=16, monte_carlo_samples=10, decomposition_samples=100
-    )
+        position_stride=16, snapshot_position_stride=16, snapshots_measured=1, monte_carlo_samples=10,
+        decomposition_samples=100,
+    )  # fmt: skip
     assert np.isfinite(evaluate(cut, all_images, measured, progress=False)["mig_four"]["quadrature"])
     assert measure_snapshots(cut, all_images, measured, progress=False)["step"].iloc[-1] == config.steps
 

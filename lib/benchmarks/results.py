@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 import torch
 
-from lib.files import RESULTS, read_csv, read_json, write_csv, write_json
+from lib.files import RESULTS
+from lib.recorded_tables import read_recorded, write_recorded
 from lib.runs.provenance import provenance
 
 DIRECTORY = RESULTS / "benchmarks"
@@ -22,13 +23,12 @@ def save(
     name: str, table: pd.DataFrame, record: dict[str, Any], directory: Path = DIRECTORY, digits: str = "%.4g"
 ) -> None:
     """Write name.csv and name.json; columns and entries are explained in results/README.md."""
-    write_csv(directory / f"{name}.csv", table, digits)
-    write_json(directory / f"{name}.json", record)
+    write_recorded(directory / f"{name}.csv", table, record, digits)
 
 
 def last(name: str) -> tuple[pd.DataFrame, dict[str, Any], str]:
     """A benchmark's table, its record, and the words that say where it comes from."""
-    record = read_json(DIRECTORY / f"{name}.json")
+    table, record = read_recorded(DIRECTORY / f"{name}.csv")
     hardware = record["hardware"]
     processor = hardware["accelerator"] or f"{hardware['processor']}, {hardware['cores']} cores"
-    return read_csv(DIRECTORY / f"{name}.csv"), record, f"{processor}, {record['date'][:10]}"
+    return table, record, f"{processor}, {record['date'][:10]}"

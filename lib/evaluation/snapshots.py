@@ -4,7 +4,6 @@ A grid of fewer images than the data set has bounds of its own: I_q(x; z) cannot
 measured, and where posteriors are narrower than the grid's spacing it is lower than on all images.
 """
 
-import hashlib
 import math
 import time
 from pathlib import Path
@@ -21,12 +20,13 @@ from lib.data.dataset import Dataset
 from lib.dsprites import FACTOR_NAMES
 from lib.evaluation.posteriors import check_measurable, decode_posteriors, encode_images, evaluation_grid
 from lib.evaluation.records import kept
-from lib.files import read_json, reading, sha256, write_sealed, write_text
+from lib.files import reading
 from lib.information import decompose
 from lib.locks import only_one
 from lib.model import kl_per_latent
 from lib.objectives.seam import INFORMATION
 from lib.progress import Progress
+from lib.recorded_tables import read_recorded, write_recorded
 from lib.refusal import Refusal
 from lib.runs.provenance import provenance
 from lib.runs.run import Run, read_trace
@@ -76,9 +76,9 @@ def measured_rows(run: Run, config: EvaluationConfig) -> pd.DataFrame:
 
     None where they differ, and none of older code that measured less.
     """
-    table = run.path / "snapshots.csv"
-    if table.exists() and (record := kept(run.path / "snapshots.json", row_settings(run, config))) is not None:
-        rows = _rows(table, record)
+    there = (run.path / "snapshots.csv").exists()
+    if there and kept(run.path / "snapshots.json", row_settings(run, config)) is not None:
+        rows = read_snapshots(run)
         if {"reconstruction", *BEST.values()} <= set(rows):
             return rows
     return pd.DataFrame({"step": np.empty(0, dtype=np.int64)})
@@ -86,15 +86,9 @@ def measured_rows(run: Run, config: EvaluationConfig) -> pd.DataFrame:
 
 def read_snapshots(run: Run) -> pd.DataFrame:
     """All rows that were measured, with whichever settings; raises Refusal where there are none, or damaged ones."""
-    return _rows(run.path / "snapshots.csv", read_json(run.path / "snapshots.json", ("config",)))
-
-
-def _rows(table: Path, record: dict[str, Any]) -> pd.DataFrame:
-    """The rows of snapshots.csv, checked against snapshots.json."""
-    with reading(table):
-        if "sha256" in record and sha256(table) not in record["sha256"]:  # older records have none
-            raise ValueError("snapshots.json states another SHA-256")
-        rows = pd.read_csv(table)
+    path = run.path / "snapshots.csv"
+    rows, _ = read_recorded(path, ("config",))
+    with reading(path):
         if not {"step", "kl", *PARTS} <= set(rows) or any(each.kind not in "if" for each in rows.dtypes):
             raise ValueError("its columns are not those of measured snapshots")
     return rows
@@ -173,16 +167,8 @@ def _measure(
             }
             fresh = pd.DataFrame([row])  # alone where it is the first: an empty table has no types to keep
             rows = fresh if rows.empty else pd.concat([rows, fresh]).sort_values("step", ignore_index=True)
-            _write(run, record, rows)
+            write_recorded(run.path / "snapshots.csv", rows, record)
     return rows
-
-
-def _write(run: Run, record: dict[str, Any], rows: pd.DataFrame) -> None:
-    """The record, then the table: it states that as it is and as it will be, so that no kill between loses a row."""
-    table, text = run.path / "snapshots.csv", rows.to_csv(index=False)
-    before = [sha256(table)] if table.exists() else []
-    write_sealed(run.path / "snapshots.json", record | {"sha256": [*before, hashlib.sha256(text.encode()).hexdigest()]})
-    write_text(table, text)
 
 
 def _controller_at(trace: pd.DataFrame, step: int) -> dict[str, float]:

@@ -25,9 +25,10 @@ from lib.data import dataset
 from lib.data.dataset import Dataset
 from lib.evaluation.posteriors import check_measurable, encode_images, evaluation_grid
 from lib.evaluation.stability import stability
-from lib.files import RESULTS, read_csv, write_csv
+from lib.files import RESULTS
 from lib.model import kl_per_image
 from lib.progress import Progress
+from lib.recorded_tables import read_recorded, write_recorded
 from lib.refusal import Parser
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run
@@ -86,12 +87,12 @@ def main() -> None:
             run.record()  # before any work
         data = dataset.load(dataset.ensure("rendered"))
         rows = pd.DataFrame([trial(run, kl_of_images(run, data)) for run in runs])
-        before = read_csv(TABLE) if TABLE.exists() else None
+        before = read_recorded(TABLE)[0] if TABLE.exists() else None
     except ValueError as error:
         sys.exit(str(error))
     if before is not None:
         rows = pd.concat([before, rows]).drop_duplicates("run", keep="last")
-    write_csv(TABLE, rows.sort_values("run", ignore_index=True), "%.6g")
+    write_recorded(TABLE, rows.sort_values("run", ignore_index=True), {}, "%.6g")
     print(rows.drop(columns="settings").to_string(index=False))
 
 

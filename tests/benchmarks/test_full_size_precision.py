@@ -15,17 +15,25 @@ from lib.training.train import train
 STEPS, WINDOW = 40, 8
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Where the runs of `trained` stand, each of which is trained once."""
+    return tmp_path_factory.mktemp("made")
+
+
 @pytest.fixture
-def trained(tiny_config, few_images, tmp_path, monkeypatch):
+def trained(tiny_config, few_images, made, monkeypatch):
     """A function: a run of an arm in a precision, finished, or as if cut off before its last act."""
 
     def run(arm, precision, finished=False, **changes):
-        made = Run(tmp_path / f"{arm}-{precision}-{finished}-{len(changes)}")
+        run = Run(made / f"{arm}-{precision}-{finished}-{len(changes)}")
+        if run.path.exists():
+            return run
         with monkeypatch.context() as patch:
             if not finished:
                 patch.setattr("lib.training.train.Training._finish", lambda self: self.checkpoint())
-            train(tiny_config(arm, precision=precision, trace_every=4, **changes), made, few_images, progress=False)
-        return made
+            train(tiny_config(arm, precision=precision, trace_every=4, **changes), run, few_images, progress=False)
+        return run
 
     return run
 

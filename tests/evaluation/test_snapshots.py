@@ -19,6 +19,7 @@ from lib.evaluation.snapshots import chosen_snapshots, measure_snapshots, measur
 from lib.files import read_json
 from lib.information import decompose
 from lib.model import VAE
+from lib.recorded_tables import write_recorded
 from lib.report.controller_tables import information_gaps
 from lib.report.figures.information import over_training
 from lib.runs.profiles import load_profile
@@ -195,7 +196,8 @@ def test_a_changed_setting_repeats_what_depends_on_it_and_nothing_else(run, all_
 
 def test_rows_of_older_code_that_measured_less_are_measured_again(run, all_images, encoded):
     rows = measure_snapshots(run, all_images, settings(), progress=False)
-    snapshots._write(run, read_json(run.path / "snapshots.json"), rows.drop(columns="reconstruction"))
+    record = read_json(run.path / "snapshots.json")
+    write_recorded(run.path / "snapshots.csv", rows.drop(columns="reconstruction"), record)
     encoded.clear()
     again = measure_snapshots(run, all_images, settings(), progress=False)
     assert len(encoded) == 4

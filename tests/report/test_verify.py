@@ -17,12 +17,14 @@ from lib.report.publishing.publish import HASHES, write_hashes
 from lib.report.publishing.rederived import check_curve, check_record
 from lib.runs.profiles import load_profile, published_profiles
 from lib.runs.run import Run, write_trace
+from lib.training.progress import add_progress, progress
 
 
 @pytest.fixture
 def published(tmp_path, monkeypatch):
     """A copy of what is published of `hour`, with a README that follows from it; returns the profile's folder."""
-    monkeypatch.setattr("lib.runs.profiles.RESULTS", tmp_path / "results")
+    for module in ("lib.runs.profiles", "lib.report.publishing.verify"):
+        monkeypatch.setattr(f"{module}.RESULTS", tmp_path / "results")
     monkeypatch.setattr(readme, "ROOT", tmp_path)
     monkeypatch.setattr(readme, "README", tmp_path / "README.md")
     folder = tmp_path / "results" / "published" / "hour"
@@ -41,6 +43,7 @@ def found() -> list[str]:
 def test_what_is_published_follows():
     for profile in published_profiles():
         assert list(verify.check(profile)) == []
+    assert list(verify.check_beside()) == []
 
 
 def test_a_copy_follows_and_the_command_says_so(published, monkeypatch, capsys):
@@ -126,6 +129,44 @@ def test_c_of_a_thinned_trace_is_what_the_advances_make_of_it(tmp_path):
     trace.to_csv(run.path / "trace.csv.gz", index=False)
     (sentence,) = check_record(run)
     assert f"trace.csv.gz: capacity.{step:.0f} is {capacity + 0.01}, but advanced.h5 gives" in sentence
+
+
+@pytest.fixture
+def beside(tmp_path, monkeypatch):
+    """Copies of the benchmarks and the trials, and the early checkpoint of the full-size pair with its progress."""
+    monkeypatch.setattr(verify, "RESULTS", tmp_path)
+    for name in ("trials.csv", "trials.json", "benchmarks"):
+        copy = shutil.copytree if name == "benchmarks" else shutil.copy
+        copy(ROOT / "results" / name, tmp_path / name)
+    run = Run(tmp_path / "checkpoints" / "linear-seed1-precision=bfloat16-snapshots=100")
+    shutil.copytree(ROOT / "tests" / "training" / "full_size", run.path)
+    row = progress(run)
+    add_progress(tmp_path / "published" / "paper" / "progress.csv", [row, row | {"step": row["step"] + 100, "kl": 9.0}])
+    return tmp_path
+
+
+DECIMAL = r"(?<=\.)\d"
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "said"),
+    [
+        ("trials.csv", DECIMAL, "trials.csv cannot be read (trials.json states another SHA-256)"),
+        ("trials.json", r"(?<=\[\n    \").", "trials.json cannot be read (it was changed after it was written)"),
+        ("benchmarks/training.csv", DECIMAL, "training.csv cannot be read (training.json states another SHA-256)"),
+        ("benchmarks/training.json", DECIMAL, "training.json cannot be read (it was changed"),
+        ("benchmarks/test_long.json", DECIMAL, "test_long.json cannot be read (it was changed"),
+        ("published/paper/progress.csv", r"(?<=,1500000,\d\d\d\.)\d", "but the trace of step 160000 gives"),
+    ],
+)
+def test_an_altered_number_beside_the_profiles_is_found(name, place, said, beside):
+    assert list(verify.check_beside()) == []  # the row of a step that the checkpoint has not reached among it
+    path = beside / name
+    text, count = re.subn(place, lambda found: "2" if found[0] == "1" else "1", path.read_text(), count=1)
+    assert count == 1
+    path.write_text(text)
+    (sentence,) = verify.check_beside()
+    assert said in sentence
 
 
 def test_a_damaged_table_of_snapshots_is_one_sentence(published):

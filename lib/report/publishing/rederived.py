@@ -15,10 +15,11 @@ from lib.disentanglement import concentration
 from lib.dsprites import FACTOR_NAMES
 from lib.evaluation.evaluate import ENTRIES
 from lib.evaluation.snapshots import read_snapshots
-from lib.files import read_json
+from lib.files import read_csv, read_json
 from lib.report.other_arms import PARTS
 from lib.runs.run import Run
 from lib.schedules import replay
+from lib.training.progress import checkpoint_and_trace, means_of
 
 EXACT, PRINTED, THINNED = 1e-9, 1e-6, 1e-5  # relative or absolute; a published trace holds six digits
 
@@ -118,3 +119,14 @@ def check_snapshots(run: Run) -> Iterator[str]:
         place = run.path / f"snapshots.csv, step {row['step']:.0f}"
         yield from differences(place, row, {"kl": parts}, "its parts", PRINTED)
         yield from differences(place, row, {"kl": latents}, "the latents", PRINTED)
+
+
+def check_progress(table: Path, run: Run) -> Iterator[str]:
+    """progress.csv: the means of an unfinished run's rows, as far as its checkpoint's trace goes."""
+    _, trace = checkpoint_and_trace(run)
+    windows = trace.frame().set_index("step")
+    rows = read_csv(table)
+    for row in rows[rows["run"] == run.name].to_dict("records"):
+        if row["step"] <= windows.index[-1]:
+            derived = means_of(windows.loc[row["step"]])
+            yield from differences(table, row, derived, f"the trace of step {row['step']}", THINNED)

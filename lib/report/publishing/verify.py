@@ -2,8 +2,9 @@
 
     python -m lib.report.publishing.verify                  seconds, without the data set
     python -m lib.report.publishing.verify --paper PROFILE  draws its paper once more, too, and compares it: minutes
-    python -m lib.report.publishing.verify --full [RUN ...] evaluates published weights anew, too, of these runs or of
-                                                            all: minutes each
+    python -m lib.report.publishing.verify --full           draws every paper, and evaluates all published weights anew:
+                                                            minutes each
+    python -m lib.report.publishing.verify --full RUN ...   evaluates those of these runs
 
 Says of every number that does not follow where it stands, and exits with 1. Pages of older code are compared as far as
 today's tables have the same rows.
@@ -22,7 +23,8 @@ from lib.data import dataset
 from lib.evaluation.evaluate import ENTRIES, evaluate
 from lib.evaluation.scores import measure_scores
 from lib.evaluation.snapshots import read_snapshots
-from lib.files import read_csv, read_json
+from lib.files import RESULTS, read_csv, read_json
+from lib.recorded_tables import read_recorded
 from lib.refusal import Parser, Refusal
 from lib.report.analysis import Analysis, gather
 from lib.report.findings.all import findings
@@ -30,6 +32,7 @@ from lib.report.publishing import readme, shown
 from lib.report.publishing.rederived import (
     check_curve,
     check_evaluation,
+    check_progress,
     check_record,
     check_scores,
     check_snapshots,
@@ -40,6 +43,7 @@ from lib.runs.profiles import Profile, load_profile, published_profiles
 from lib.runs.published import HASHES, altered
 from lib.runs.run import Run
 
+BESIDE = ("trials.*", "benchmarks/*.csv", "benchmarks/*.json")
 COUNTED = ("rule", "ties")  # of the findings
 FULL, SCORES = 1e-3, 0.03  # relative or absolute, of weights evaluated anew: other machines round otherwise
 
@@ -81,6 +85,22 @@ def check_readme(profiles: list[Profile]) -> Iterator[str]:
     derived = readme.readme_results(profiles).splitlines()
     for line in [line for line in lines if line not in derived] or [line for line in derived if line not in lines]:
         yield f"{readme.README}: {line!r} does not follow from the published tables."
+
+
+def check_beside() -> Iterator[str]:
+    """One sentence for what does not follow of benchmarks, trials and the unfinished pair."""
+    for record in sorted({path.with_suffix(".json") for name in BESIDE for path in RESULTS.glob(name)}):
+        yield from _tried(_sealed, record)
+    table = RESULTS / "published" / "paper" / "progress.csv"
+    for run in map(Run, sorted(RESULTS.glob("checkpoints/*"))):
+        yield from _tried(lambda run: check_progress(table, run), run)
+
+
+def _sealed(record: Path) -> Iterator[str]:
+    """A sealed record, and the table beside it where there is one: reading them says what does not follow."""
+    table = record.with_suffix(".csv")
+    read_recorded(table) if table.exists() else read_json(record)
+    yield from ()
 
 
 def evaluated(run: Run) -> list[str]:
@@ -177,7 +197,11 @@ def main() -> None:
         description="Check that the published results follow from one another.",
     )
     parser.add_argument(
-        "--full", metavar="RUN", type=Path, nargs="*", help="published runs whose weights to evaluate anew; none: all"
+        "--full",
+        metavar="RUN",
+        type=Path,
+        nargs="*",
+        help="published runs whose weights to evaluate anew; none: those of all, and every paper is drawn anew",
     )
     parser.add_argument("--paper", metavar="PROFILE", help="a published profile whose paper to draw once more")
     arguments = parser.parse_args()
@@ -186,8 +210,11 @@ def main() -> None:
     except Refusal as error:
         sys.exit(str(error))
     drawn = [_published(arguments.paper, profiles)] if arguments.paper is not None else []
+    if arguments.full == []:
+        drawn = profiles
     found = [problem for profile in profiles for problem in _tried(check, profile)]
     found += _tried(check_readme, profiles)
+    found += check_beside()
     found += [problem for profile in drawn for problem in _tried(check_paper, profile)]
     if arguments.full is not None:
         everywhere = [path.parent for profile in profiles for path in profile.published.glob("*/weights.safetensors")]
