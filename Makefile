@@ -1,8 +1,8 @@
 # make report [PROFILE=laptop]               train what is missing, evaluate, write the report, print its path
 # make render [PROFILE=...]                  draw all figures and the report again, loading complete or published runs
 # make publish [PROFILE=...]                 copy a finished profile's results to results/published, update README
-# make verify [QUICK=yes] [PAPER=seeds]      whether what is published follows: all papers drawn and all weights evaluated
-#                                            anew, or with QUICK nothing but PAPER
+# make verify [QUICK=yes] [PAPER=seeds]      whether what is published follows; all papers are drawn and all weights
+#                                            evaluated anew, with QUICK only PAPER is
 # make status [PROFILE=...]                   which runs of a profile stand, train or failed, and the time left
 # make notebooks                             write notebooks/*.ipynb from their sources, notebooks/*.py, without output
 # make lock                                  write requirements.lock anew after a changed version (needs uv)

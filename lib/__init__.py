@@ -1,7 +1,7 @@
 """The experiment and what applies it. Read in this order; every file imports only what stands above it here.
 
 What everything is made with: refusal (what a user is told when something cannot be), files (the one door to disk),
-locks (one writer at a time), progress (of long work).
+recorded_tables (a table and the record that seals it), locks (one writer at a time), progress (of long work).
 
 The experiment, as equations:
 

@@ -133,10 +133,10 @@ def read_json(path: Path, entries: tuple[str, ...] = ()) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
         if not isinstance(content, dict):
             raise ValueError("it holds no JSON mapping")
+        missing = [entry for entry in entries if entry not in content]
         seal = content.pop("seal", None)
         if seal is not None and seal != _seal(content):
             raise ValueError("it was changed after it was written")
-        missing = [entry for entry in entries if entry not in content]
         if missing:
             raise ValueError(f"it lacks {missing[0]}")
     return content

@@ -12,12 +12,17 @@ from lib.files import read_json, reading, sha256, write_sealed, write_text
 def write_recorded(path: Path, table: pd.DataFrame, record: dict[str, Any], digits: str | None = None) -> None:
     """Write a table without its index as CSV, and its record under the same name as JSON; digits: of its numbers.
 
-    The record comes first and states the table as it is and as it will be, so that no kill between loses a row.
+    While the table is replaced the record states it as it was and as it will be, so that no kill between loses a row.
     """
-    text = table.to_csv(index=False, float_format=digits)
-    before = [sha256(path)] if path.exists() else []
-    write_sealed(path.with_suffix(".json"), record | {"sha256": [*before, hashlib.sha256(text.encode()).hexdigest()]})
-    write_text(path, text)
+    text, sidecar = table.to_csv(index=False, float_format=digits), path.with_suffix(".json")
+    after = [hashlib.sha256(text.encode()).hexdigest()]
+    if path.exists():
+        write_sealed(sidecar, record | {"sha256": [sha256(path), *after]})
+        write_text(path, text)
+        write_sealed(sidecar, record | {"sha256": after})
+    else:
+        write_sealed(sidecar, record | {"sha256": after})
+        write_text(path, text)
 
 
 def read_recorded(path: Path, entries: tuple[str, ...] = ()) -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -62,6 +62,7 @@ def test_training_notebooks_offer_every_setting_with_its_meaning(name):
     ("notebook", "parameters", "sentence"),
     [
         ("03_adaptive_training", {"sede": 2}, "There is no parameter 'sede'"),
+        ("03_adaptive_training", {"steps": "many"}, "steps is 'many'; give an integer."),
         (
             "02_linear_training",
             {"arm": "adaptive"},

@@ -23,7 +23,9 @@ def save(
     name: str, table: pd.DataFrame, record: dict[str, Any], directory: Path = DIRECTORY, digits: str = "%.4g"
 ) -> None:
     """Write name.csv and name.json; columns and entries are explained in results/README.md."""
-    write_recorded(directory / f"{name}.csv", table, record, digits)
+    path = directory / f"{name}.csv"
+    path.unlink(missing_ok=True)  # so that no kill leaves an older table under the new record
+    write_recorded(path, table, record, digits)
 
 
 def last(name: str) -> tuple[pd.DataFrame, dict[str, Any], str]:

@@ -85,9 +85,9 @@ def main() -> None:
     try:
         for run in runs:
             run.record()  # before any work
+        before = read_recorded(TABLE)[0] if TABLE.exists() else None
         data = dataset.load(dataset.ensure("rendered"))
         rows = pd.DataFrame([trial(run, kl_of_images(run, data)) for run in runs])
-        before = read_recorded(TABLE)[0] if TABLE.exists() else None
     except ValueError as error:
         sys.exit(str(error))
     if before is not None:

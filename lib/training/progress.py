@@ -12,7 +12,8 @@ from typing import Any
 import pandas as pd
 
 from lib.arms import objective_of
-from lib.files import RESULTS, read_csv, reading, write_csv
+from lib.files import RESULTS, reading
+from lib.recorded_tables import read_recorded, write_recorded
 from lib.refusal import Parser, Refusal
 from lib.runs.run import CHECKPOINT_REMEDY, Run, segments_of
 from lib.training.engine import trace_columns
@@ -66,9 +67,9 @@ def add_progress(path: Path, rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Add rows to the table at `path`, in place of those of the same run and step; returns the table."""
     table = pd.DataFrame(rows)
     if path.exists():
-        table = pd.concat([read_csv(path), table]).drop_duplicates(["run", "step"], keep="last")
+        table = pd.concat([read_recorded(path)[0], table]).drop_duplicates(["run", "step"], keep="last")
     table = table.sort_values(["step", "run"], ignore_index=True)
-    write_csv(path, table, "%.6g")
+    write_recorded(path, table, {}, "%.6g")
     return table
 
 

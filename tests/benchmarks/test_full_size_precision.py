@@ -17,8 +17,8 @@ STEPS, WINDOW = 40, 8
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Where the runs of `trained` stand, each of which is trained once."""
-    return tmp_path_factory.mktemp("made")
+    """The runs of `trained`, each trained once, by what they were asked with, and the folder of all."""
+    return {"folder": tmp_path_factory.mktemp("made")}
 
 
 @pytest.fixture
@@ -26,14 +26,16 @@ def trained(tiny_config, few_images, made, monkeypatch):
     """A function: a run of an arm in a precision, finished, or as if cut off before its last act."""
 
     def run(arm, precision, finished=False, **changes):
-        run = Run(made / f"{arm}-{precision}-{finished}-{len(changes)}")
-        if run.path.exists():
-            return run
+        asked = (arm, precision, finished, *changes.items())
+        if asked in made:
+            return made[asked]
+        new = Run(made["folder"] / str(len(made)))
         with monkeypatch.context() as patch:
             if not finished:
                 patch.setattr("lib.training.train.Training._finish", lambda self: self.checkpoint())
-            train(tiny_config(arm, precision=precision, trace_every=4, **changes), run, few_images, progress=False)
-        return run
+            train(tiny_config(arm, precision=precision, trace_every=4, **changes), new, few_images, progress=False)
+        made[asked] = new
+        return new
 
     return run
 

@@ -144,6 +144,7 @@ def test_a_paper_of_another_notebook_or_none_is_said_before_any_work(published, 
 def test_the_command_draws_the_paper_of_a_published_profile(published, monkeypatch, capsys):
     monkeypatch.setattr(verify, "check", lambda profile: [])
     monkeypatch.setattr(verify, "check_readme", lambda profiles: [])
+    monkeypatch.setattr(verify, "check_beside", lambda: [])
     monkeypatch.setattr("sys.argv", ["verify", "--paper", "hour"])
     verify.main()
     assert "follows: hour" in capsys.readouterr().out

@@ -4,12 +4,15 @@ import gzip
 import json
 import re
 import shutil
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from lib.files import ROOT, read_json, write_json
+from lib.recorded_tables import read_recorded, write_recorded
 from lib.report.analysis import gather
 from lib.report.findings.all import findings
 from lib.report.publishing import readme, verify
@@ -156,7 +159,7 @@ DECIMAL = r"(?<=\.)\d"
         ("benchmarks/training.csv", DECIMAL, "training.csv cannot be read (training.json states another SHA-256)"),
         ("benchmarks/training.json", DECIMAL, "training.json cannot be read (it was changed"),
         ("benchmarks/test_long.json", DECIMAL, "test_long.json cannot be read (it was changed"),
-        ("published/paper/progress.csv", r"(?<=,1500000,\d\d\d\.)\d", "but the trace of step 160000 gives"),
+        ("published/paper/progress.csv", DECIMAL, "progress.csv cannot be read (progress.json states another SHA-256)"),
     ],
 )
 def test_an_altered_number_beside_the_profiles_is_found(name, place, said, beside):
@@ -165,8 +168,49 @@ def test_an_altered_number_beside_the_profiles_is_found(name, place, said, besid
     text, count = re.subn(place, lambda found: "2" if found[0] == "1" else "1", path.read_text(), count=1)
     assert count == 1
     path.write_text(text)
+    assert all(said in sentence for sentence in verify.check_beside())
+    assert list(verify.check_beside())
+
+
+@pytest.mark.parametrize("name", ["trials.csv", "benchmarks/training.csv", "trials.json", "benchmarks/training.json"])
+def test_a_lost_table_or_seal_is_found(name, beside):
+    path = beside / name
+    if path.suffix == ".csv":
+        path.unlink()
+    else:
+        write_json(path, read_json(path))  # without its seal
     (sentence,) = verify.check_beside()
-    assert said in sentence
+    assert f"{path.name} is missing" in sentence or f"{path.name} cannot be read (it lacks seal)" in sentence
+
+
+def test_an_earlier_table_is_not_taken_for_the_last_one(beside):
+    path = beside / "trials.csv"
+    before = path.read_bytes()
+    table, record = read_recorded(path)
+    write_recorded(path, table.iloc[1:], record)
+    path.write_bytes(before)
+    with pytest.raises(ValueError, match=r"trials.csv cannot be read \(trials.json states another SHA-256"):
+        read_recorded(path)
+
+
+def test_progress_follows_from_the_traces(beside):
+    path = beside / "published" / "paper" / "progress.csv"
+    table, record = read_recorded(path)
+    write_recorded(path, table.assign(kl=table["kl"] + 0.01), record)
+    (sentence,) = verify.check_beside()
+    assert "progress.csv: kl is" in sentence and "but the trace of step 160000 gives" in sentence
+
+
+def test_the_command_looks_beside_and_in_full_at_every_paper_and_all_weights(published, monkeypatch):
+    drawn, anew = [], []
+    monkeypatch.setattr(verify, "check_beside", lambda: iter(["What stands beside does not follow."]))
+    monkeypatch.setattr(verify, "check_paper", lambda profile: iter(drawn.append(profile.name) or ()))
+    monkeypatch.setattr(verify, "ProcessPoolExecutor", lambda mp_context: nullcontext(SimpleNamespace(map=map)))
+    monkeypatch.setattr(verify, "evaluated", lambda run: anew.append(run.name) or [])
+    monkeypatch.setattr("sys.argv", ["verify", "--full"])
+    with pytest.raises(SystemExit, match=r"^What stands beside does not follow\.$"):
+        verify.main()
+    assert (drawn, anew) == (["hour"], ["adaptive-seed1", "linear-seed1"])
 
 
 def test_a_damaged_table_of_snapshots_is_one_sentence(published):

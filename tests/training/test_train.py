@@ -323,12 +323,8 @@ def test_one_snapshot_more_is_kept_when_c_arrives(tiny_config):
 def test_a_random_hold_advances_as_often_as_the_adaptive_run_and_trains_other_weights(
     tiny_config, few_images, tmp_path
 ):
-    settings = {
-        "steps": 400,
-        "batch_size": 4,
-        "trace_every": 10,
-        "beta_min": 0.0,
-    }  # so that ties at the least beta are rare
+    # With no least beta, so that ties are rare.
+    settings = {"steps": 400, "batch_size": 4, "trace_every": 10, "beta_min": 0.0}
     config, run = tiny_config("random_hold", **settings), Run(tmp_path / "random_hold-seed1")
     with pytest.raises(ValueError, match="as the run adaptive-seed1 did, which is not complete"):
         train(config, run, few_images, progress=False)
@@ -348,7 +344,7 @@ def test_a_random_hold_advances_as_often_as_the_adaptive_run_and_trains_other_we
 
 
 def test_a_matched_curve_is_what_the_next_seeds_adaptive_run_recorded(tiny_config, few_images, tmp_path):
-    settings = {"steps": 200, "batch_size": 4, "trace_every": 1, "beta_min": 0.0}
+    settings = {"steps": 200, "batch_size": 8, "trace_every": 1, "beta_min": 0.0}
     config, run = tiny_config("matched_curve", seed=4, **settings), Run(tmp_path / "matched_curve-seed4")
     for seed in (2, 4):  # the last takes the first one's
         adaptive = tiny_config("adaptive", seed=seed, **settings)

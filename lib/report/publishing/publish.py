@@ -75,8 +75,8 @@ def publish(profile: Profile) -> Path:
                 shutil.copy2(path, fresh)
             (fresh / "figures").mkdir()  # the others are in page and notebook
             shutil.copy2(animation, fresh / "figures")
-            if (target / "progress.csv").exists():  # of the trainings (lib/training/progress.py)
-                shutil.copy2(target / "progress.csv", fresh)
+            for path in target.glob("progress.*"):  # of the trainings (lib/training/progress.py)
+                shutil.copy2(path, fresh)
             for run in (*runs, *once):
                 config = run.config()
                 shown = config.seed == profile.seeds[0] and config.arm in COMPARED  # by the report's figures

@@ -15,7 +15,8 @@ from lib.disentanglement import concentration
 from lib.dsprites import FACTOR_NAMES
 from lib.evaluation.evaluate import ENTRIES
 from lib.evaluation.snapshots import read_snapshots
-from lib.files import read_csv, read_json
+from lib.files import read_json
+from lib.recorded_tables import read_recorded
 from lib.report.other_arms import PARTS
 from lib.runs.run import Run
 from lib.schedules import replay
@@ -112,7 +113,6 @@ def check_scores(run: Run) -> Iterator[str]:
 
 def check_snapshots(run: Run) -> Iterator[str]:
     """snapshots.csv: the KL from its parts and from its latents."""
-    read_json(run.path / "snapshots.json")
     for row in read_snapshots(run).to_dict("records"):
         parts = sum(row[name] for name in PARTS)
         latents = sum(row[name] for name in row if name.startswith("kl_"))
@@ -125,8 +125,8 @@ def check_progress(table: Path, run: Run) -> Iterator[str]:
     """progress.csv: the means of an unfinished run's rows, as far as its checkpoint's trace goes."""
     _, trace = checkpoint_and_trace(run)
     windows = trace.frame().set_index("step")
-    rows = read_csv(table)
+    rows, _ = read_recorded(table)
     for row in rows[rows["run"] == run.name].to_dict("records"):
         if row["step"] <= windows.index[-1]:
-            derived = means_of(windows.loc[row["step"]])
+            derived = means_of(windows[windows.index <= row["step"]].iloc[-1])
             yield from differences(table, row, derived, f"the trace of step {row['step']}", THINNED)

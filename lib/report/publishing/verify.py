@@ -1,5 +1,7 @@
 """Whether what is published follows: run files, tables, findings, page, notebook and README, each from the last.
 
+Benchmarks, trials and the progress of unfinished runs are held against their seals, and that against the traces.
+
     python -m lib.report.publishing.verify                  seconds, without the data set
     python -m lib.report.publishing.verify --paper PROFILE  draws its paper once more, too, and compares it: minutes
     python -m lib.report.publishing.verify --full           draws every paper, and evaluates all published weights anew:
@@ -43,7 +45,7 @@ from lib.runs.profiles import Profile, load_profile, published_profiles
 from lib.runs.published import HASHES, altered
 from lib.runs.run import Run
 
-BESIDE = ("trials.*", "benchmarks/*.csv", "benchmarks/*.json")
+BESIDE = ("trials.*", "benchmarks/*.csv", "benchmarks/*.json", "published/*/progress.*")
 COUNTED = ("rule", "ties")  # of the findings
 FULL, SCORES = 1e-3, 0.03  # relative or absolute, of weights evaluated anew: other machines round otherwise
 
@@ -97,9 +99,10 @@ def check_beside() -> Iterator[str]:
 
 
 def _sealed(record: Path) -> Iterator[str]:
-    """A sealed record, and the table beside it where there is one: reading them says what does not follow."""
-    table = record.with_suffix(".csv")
-    read_recorded(table) if table.exists() else read_json(record)
+    """A sealed record, and the table that it is of, if it is of one: reading them says what does not follow."""
+    stated, table = read_json(record, ("seal",)), record.with_suffix(".csv")
+    if table.exists() or "sha256" in stated:
+        read_recorded(table, ("sha256",))
     yield from ()
 
 
