@@ -15,14 +15,11 @@ def write_recorded(path: Path, table: pd.DataFrame, record: dict[str, Any], digi
     While the table is replaced the record states it as it was and as it will be, so that no kill between loses a row.
     """
     text, sidecar = table.to_csv(index=False, float_format=digits), path.with_suffix(".json")
-    after = [hashlib.sha256(text.encode()).hexdigest()]
-    if path.exists():
-        write_sealed(sidecar, record | {"sha256": [sha256(path), *after]})
-        write_text(path, text)
-        write_sealed(sidecar, record | {"sha256": after})
-    else:
-        write_sealed(sidecar, record | {"sha256": after})
-        write_text(path, text)
+    before, after = [sha256(path)] if path.exists() else [], hashlib.sha256(text.encode()).hexdigest()
+    write_sealed(sidecar, record | {"sha256": [*before, after]})
+    write_text(path, text)
+    if before:
+        write_sealed(sidecar, record | {"sha256": [after]})
 
 
 def read_recorded(path: Path, entries: tuple[str, ...] = ()) -> tuple[pd.DataFrame, dict[str, Any]]:
