@@ -1,0 +1,102 @@
+"""What flushing denormal numbers saves: `python -m lib.benchmarks.denormals results/checkpoints/*` (minutes).
+
+Two engines go on from an unfinished run's checkpoint and take turns: one as training does it (lib/training/device.py),
+one with denormal numbers as they are. Writes results/benchmarks/denormals.csv and .json, a row per run.
+"""
+
+import sys
+
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from lib.benchmarks.floor import seconds_of
+from lib.benchmarks.results import last, origin, save
+from lib.data import dataset
+from lib.data.dataset import Dataset
+from lib.refusal import Parser, Refusal
+from lib.runs.run import Run
+from lib.training.device import reproducible
+from lib.training.engine import Engine
+from lib.training.lockstep import Lockstep
+
+STEPS, ROUNDS, WARM_UP = 50, 15, 5
+
+
+def denormal_share(engine: Engine) -> float:
+    """Which share of Adam's moments is denormal."""
+    moments = [state[name].abs() for state in engine.optimizer.state.values() for name in ("exp_avg", "exp_avg_sq")]
+    denormal = sum(((each > 0) & (each < torch.finfo(each.dtype).tiny)).sum() for each in moments)
+    return (denormal / sum(each.numel() for each in moments)).item()
+
+
+def compare(run: Run, data: Dataset, steps: int = STEPS, rounds: int = ROUNDS) -> dict[str, float | int | str]:
+    """One row of denormals.csv: medians over rounds in which both took turns.
+
+    Raises Refusal where the directory holds no checkpoint.
+    """
+    if not run.checkpoint.exists():
+        raise Refusal(f"{run.path} holds no checkpoint; give the directory of a run that is being trained.")
+    config = run.config()
+    engines = {flush: Engine(config, data) for flush in (True, False)}
+    for engine in engines.values():
+        engine.load_state_dict(run.load_checkpoint()["engine"])  # read anew: what is loaded is not copied
+    step, share = engines[True].step, denormal_share(engines[True])
+    lockstep = {flush: Lockstep([engine]) for flush, engine in engines.items()}
+
+    def milliseconds(flush: bool, count: int) -> float:
+        with reproducible(config.threads):
+            torch.set_flush_denormal(flush)
+            return 1e3 * seconds_of(lambda: lockstep[flush].run(count), data.packed.device) / count
+
+    for flush in lockstep:
+        milliseconds(flush, WARM_UP)
+    orders = [(True, False) if number % 2 else (False, True) for number in range(rounds)]
+    turns = [{flush: milliseconds(flush, steps) for flush in order} for order in tqdm(orders, desc=run.name)]
+    table = pd.DataFrame(turns)
+    ratios = table[True] / table[False]
+    flushed, kept = (torch.cat([each.detach().flatten() for each in engines[flush].model.parameters()])
+                     for flush in (True, False))  # fmt: skip
+    return {
+        "run": run.name,
+        "step": step,
+        "denormal_share": share,
+        "ms_per_step": table[True].median(),
+        "ms_per_step_with_denormals": table[False].median(),
+        "ratio": table[True].median() / table[False].median(),
+        "lower_quartile": ratios.quantile(0.25),
+        "upper_quartile": ratios.quantile(0.75),
+        "steps_trained": engines[True].step - step,
+        "weights_that_differ": (flushed != kept).sum().item(),
+    }
+
+
+def finding() -> str:
+    """One sentence of what denormals.csv holds."""
+    table, record, where = last("denormals")
+    differ, trained = table["weights_that_differ"].sum(), table["steps_trained"].min()
+    return (
+        f"Denormal numbers count as zero while a run trains: at steps {' and '.join(f'{s:,}' for s in table['step'])} "
+        f"of the full-size pair {table['denormal_share'].min():.0%} to {table['denormal_share'].max():.0%} of Adam's "
+        f"moments were denormal, those of units that no longer learn, and a step in {record['precision']} takes "
+        f"{table['ratio'].min():.2f} to {table['ratio'].max():.2f} of the time that it takes with them; after "
+        f"{trained:,} steps {'no weight' if differ == 0 else f'{differ:,} weights'} differed; {where}."
+    )
+
+
+def main() -> None:
+    parser = Parser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", nargs="+", type=Run, help="directories of runs with a checkpoint")
+    runs, record = parser.parse_args().runs, origin(torch.device("cpu"))
+    try:
+        data = dataset.load(dataset.ensure("rendered"))
+        table = pd.DataFrame([compare(run, data) for run in runs])
+    except ValueError as error:
+        sys.exit(str(error))
+    precision = " and ".join(sorted({run.config().precision for run in runs}))
+    save("denormals", table, record | {"steps": STEPS, "rounds": ROUNDS, "precision": precision})
+    print(table.to_string(index=False, float_format="%.4g"))
+
+
+if __name__ == "__main__":
+    main()
