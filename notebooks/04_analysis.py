@@ -388,9 +388,9 @@ total correlation and dimension-wise KL."""
 #
 # Three departures matter. DynamicVAE's gains are multiplied by how much shorter the training is here than its own of 2 million steps, so that β swings before it
 # locks: that the trap opens with the published gains, too, a test proves, but not that they reach it. The total correlation
-# of a batch is estimated by stratified sampling, for beta-TCVAE also by its authors' minibatch-weighted sampling, which comes out about
-# $(J - 1) \log N$ = 121.6 nats too high ($J$ = 10 latents, $N$ = 737,280 images), and up to $J \log N - \log B$ = 130.9 in batches of $B$ = 64. InfoGAN's generator is the decoder of all arms, without batch normalisation, and its learning rate was chosen after one trial: what it reaches here
-# says little of [8].
+# of a batch is estimated by stratified sampling, for beta-TCVAE also by its authors' weighted sampling, which comes out about
+# $(J - 1) \log N$ = 121.6 nats too high ($J$ = 10 latents, $N$ = 737,280 images), up to $J \log N - \log B$ = 130.9 in batches of $B$ = 64.
+# InfoGAN's generator is the decoder of all arms, without batch normalisation, its learning rate that of one trial: what it reaches says little of [8].
 
 # %%
 others = compare_profile(analysis, images, figure=11 if controls else 10, table=12)

@@ -28,7 +28,7 @@ measure: bool = False  # measure anew on this machine first
 import pandas as pd
 from IPython.display import Markdown, display
 
-from lib.benchmarks import full_size_precision
+from lib.benchmarks import denormals, full_size_precision
 from lib.benchmarks import training as benchmark
 from lib.benchmarks.figures import floors_table, full_size_traces, loops_table, precision_traces
 from lib.benchmarks.results import DIRECTORY, last
@@ -154,6 +154,16 @@ display(Markdown(full_size_precision.finding()))
 
 # %%
 display(Markdown(finding()))
+
+# %% [markdown]
+# ## Numbers next to zero
+#
+# A unit that no image reaches any more gets no gradient, and Adam's moments of its weights shrink at every step, down to the
+# denormal numbers below $1.2 \times 10^{-38}$. There they stay, and an Intel processor takes many times as long with each.
+# The squeezed code of the full-size pair leaves many such units.
+
+# %%
+display(Markdown(denormals.finding()))
 
 # %% [markdown]
 # ## A step and what it costs at least

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+from lib.arms import ARMS
 from lib.data.dataset import Dataset
 from lib.dsprites import N_IMAGES, render, render_packed
 from lib.evaluation.evaluate import SETTINGS as EVALUATED
@@ -20,6 +21,7 @@ from lib.report.figures.bottleneck import bottleneck as bottleneck_figure
 from lib.report.figures.style import png
 from lib.report.findings import bottleneck
 from lib.report.findings import other_arms as findings
+from lib.report.findings.against_base import against_base, beyond_margin, what_each_does
 from lib.report.kept_pictures import SAMPLES, TRAVERSALS, _png
 from lib.report.notebooks import other_arms as calls
 from lib.report.other_arms import Ended
@@ -165,36 +167,38 @@ def test_rows_come_from_the_evaluation(smoke, grid_images):
     assert row[["mutual_information", "total_correlation", "dimension_wise_kl"]].tolist() == [5.4, 0.4, 0.2]
 
 
-@pytest.mark.parametrize(
-    ("mig", "reconstruction", "sentence"),
-    [
-        (0.26, 32.5, "MIG +0.060 and reconstruction loss +2.5 nats, both beyond the margins."),
-        (0.14, 31.5, "MIG −0.060 and reconstruction loss +1.5 nats, the MIG beyond its margin."),
-        (0.24, 27.0, "MIG +0.040 and reconstruction loss −3.0 nats, the reconstruction loss beyond its margin."),
-        (0.16, 28.5, "MIG −0.040 and reconstruction loss −1.5 nats, neither beyond its margin."),
-    ],
-)  # fmt: skip
-def test_whether_an_arm_differs_is_judged_by_the_margins(mig, reconstruction, sentence):
-    columns = {"mig_four": [0.2, mig], "reconstruction": [30.0, reconstruction], "n": [5, 5]}
-    results = pd.DataFrame(columns, index=["linear", "vae"])
-    text = findings.in_words("vae", results, results * np.nan)
-    assert text.startswith("β stays 1: no pressure") and text.endswith(f" Against linear (5 pairs): {sentence}")
-    assert findings.in_words("linear", results, results).endswith("raises. The others are compared with it.")
-    gan = results.set_axis(["linear", "info_gan"])
-    text = findings.in_words("info_gan", gan, gan)
-    assert "reconstruction" not in text and text.endswith(" beyond its margin.")
-    alone = results.loc[["vae"]]
-    assert "There is no linear run" in findings.in_words("vae", alone, alone)
-
-
-def test_an_arm_that_was_run_once_is_compared_with_the_run_of_its_own_seed():
+def test_an_arm_is_held_against_linear_in_all_pairs_or_in_the_one_of_its_seed():
+    columns = ["mig_four", "reconstruction", "n"]
     of_all = pd.DataFrame(
-        {"mig_four": [0.2, 0.22], "reconstruction": [30.0, 30.0], "n": [5, 1]}, index=["linear", "vae"]
+        [(0.2, 30.0, 5), (0.26, 31.5, 5), (0.22, 33.0, 1), (0.9, 400.0, 1)],
+        ["linear", "adaptive", "vae", "info_gan"], columns,
+    )  # fmt: skip
+    of_seed = of_all.assign(mig_four=[0.28, 0.7, 0.22, 0.9], reconstruction=[30.0, 0.0, 27.0, 400.0], n=1)
+    differences = against_base(of_all, of_seed)
+    assert list(differences.index) == ["adaptive", "vae", "info_gan"] and differences["n"].tolist() == [5, 1, 1]
+    np.testing.assert_allclose(differences["mig_four"], [0.06, -0.06, 0.62])
+    np.testing.assert_allclose(differences["reconstruction"], [1.5, -3.0, np.nan])  # of a sampler it says nothing
+    alone = against_base(of_all.drop("linear"), of_seed)
+    assert alone.empty and beyond_margin(alone).startswith("There is no linear run of the same settings")
+
+
+def test_differences_beyond_the_margins_are_starred_and_named():
+    differences = pd.DataFrame(
+        {"n": [5, 1, 1, 1], "mig_four": [0.051, -0.06, 0.62, 0.049], "reconstruction": [1.9, -2.1, np.nan, 0.0]},
+        ["adaptive", "vae", "info_gan", "capacity"],
     )
-    of_seed = of_all.assign(mig_four=[0.1, 0.22], n=1)
-    text = findings.in_words("vae", of_all, of_seed)
-    assert text.endswith(
-        "Against linear (1 pair): MIG +0.120 and reconstruction loss +0.0 nats, the MIG beyond its margin."
+    table = what_each_does(["linear", *differences.index], differences)
+    assert table.iloc[:, 0].tolist() == [ARMS[arm].bottleneck for arm in ("linear", *differences.index)]
+    assert table.iloc[:, 1:].to_numpy().tolist() == [
+        ["", "–", "–"], ["5", "+0.051*", "+1.9"], ["1", "−0.060*", "−2.1*"], ["1", "+0.620*", "–"],
+        ["1", "+0.049", "+0.0"],
+    ]  # fmt: skip
+    assert beyond_margin(differences) == (
+        "The MIG is by more than the margin above that of linear in adaptive (5 pairs each) and InfoGAN (one pair "
+        "each, which chance may explain), and below that of linear in VAE (one pair each, which chance may explain)."
+    )
+    assert beyond_margin(differences.iloc[3:]) == (
+        "The MIG is by more than the margin above that of linear in no arm, and below that of linear in no arm."
     )
 
 
@@ -206,9 +210,9 @@ def test_a_kl_or_an_information_that_left_its_target_is_named():
     }
     assert findings.off_target(ended, 1) == (
         "Of 3 arms whose KL or information is to follow a C, with seed 1, it ended more than 1 nat from it in "
-        "DynamicVAE (KL 40.85, C 12.00, on average over training 27.60 apart) and I held + TC pressed (I 9.83, "
-        "C 12.00, on average over training 2.28 apart; β at its least in 65% of the steps): there MIG and loss are "
-        "those of another KL or information than was asked for."
+        "DynamicVAE (KL 40.85, C 12.00; mean distance 27.60) and I held + TC pressed (I 9.83, C 12.00; mean distance "
+        "2.28; β at its least in 65% of the steps): their MIG and loss are those of another KL or information than was "
+        "asked for."
     )
     assert findings.off_target({"linear": ended["linear"]}, 1).startswith("In all 1 arms whose KL is to follow")
     assert findings.off_target({}, 1) == ""
@@ -351,11 +355,12 @@ def test_points_below_the_bound_are_seen():
     fine = {"linear": snapshots(), "vae": snapshots(kl=10.0, above=0.5 + 1.0)}  # I is 1 nat less than the KL there
     text = bottleneck.bound(fine, ENTROPY)
     assert "H(x) of the N = 2,880 measured images is 8.00 nats." in text
-    assert "The least D + KL − H(x) over an arm's snapshots, in nats: linear 30.00; VAE 1.50." in text
-    assert "The least D + $I_q(x; z)$ − H(x) over an arm's snapshots, in nats: linear 29.40; VAE 0.50." in text
+    assert "The least D + KL − H(x) over an arm's snapshots is 1.50 nats in VAE and up to 30.00 in linear." in text
+    assert "least D + $I_q(x; z)$ − H(x) over an arm's snapshots is 0.50 nats in VAE and up to 29.40 in lin" in text
     assert text.endswith("No snapshot lies below the bound.")
     text = bottleneck.bound(fine | {"vae": snapshots(kl=10.0, above=0.25)}, ENTROPY)
-    assert "linear 30.00; VAE 0.25." in text and "linear 29.40; VAE -0.75." in text
+    assert "is 0.25 nats in VAE and up to 30.00 in linear." in text and "is −0.75 nats in VAE" in text
+    assert "snapshots is 30.00 nats in linear. " in bottleneck.bound({"linear": snapshots()}, ENTROPY)
     assert text.endswith("measure is wrong: VAE by 0.75 nats with R = $I_q(x; z)$ at step 200.")
 
 
@@ -427,12 +432,13 @@ def test_the_notebook_ends_in_all_arms(arms, smoke, grid_images, shown):
     assert "β stays 1: no pressure beyond the evidence lower bound's own." in text  # and nothing of it left out
     captions = [each for each in shown if isinstance(each, str) and each.startswith(("**Table", "**Figure"))]
     assert [caption.split("*")[2] for caption in captions] == [
-        "Table 2.", "Table 3.", "Figure 5.", "Figure 6.", "Figure 7.",
+        "Table 2.", "Table 3.", "Table 4.", "Figure 5.", "Figure 6.", "Figure 7.",
         *(["Figure 8."] if "information" in arms else []),
         "Figure 4.",
     ]  # fmt: skip
     assert ("weights were not kept: linear, VAE and capacity (linear rule)." in text) == (len(arms) > 1)
-    assert all("**One run per arm, reduced** (n = 1; settings: Table 2)" in caption for caption in captions[1:])
+    assert all("**One run per arm, reduced** (n = 1; settings: Table 2)" in caption for caption in captions[2:])
+    assert "Settings: Table 2." in captions[1]
     assert "means over n runs: 200 steps of 32 images (a reduced run" in captions[0]
     for cell in ("0.30 (z0)", "0.02 (–)", "1.25 (z1*)", "0.40 (z1*)"):
         assert text.count(cell) == len(arms)
@@ -441,7 +447,7 @@ def test_the_notebook_ends_in_all_arms(arms, smoke, grid_images, shown):
     alone = f"shape in 0, scale in {n}, orientation in 0, position x in 0 and position y in 0."
     assert f"Of {n} runs a factor has a latent that leads for it alone: {alone}" in text
     assert ("information is free +0.50 nats on average over the 2 snapshots" in text) == ("information" in arms)
-    assert len(list((run.path / "figures").glob("all_arms_*.png"))) == len(captions) - 2
+    assert len(list((run.path / "figures").glob("all_arms_*.png"))) == len(captions) - 3
 
 
 def test_a_sampler_alone_is_drawn_and_no_bound_is_said_of_it(smoke, grid_images, shown, monkeypatch):

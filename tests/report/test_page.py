@@ -251,6 +251,25 @@ def test_appendices_get_letters(tmp_path: Path) -> None:
     assert re.findall(r'href="#([^"]*)"', contents) == ["appendix-a", "a-factors", "appendix-b", "b-factors"]
 
 
+def test_what_two_appendices_display_in_the_same_words_is_shown_once(tmp_path: Path) -> None:
+    same = code(markdown("\nThe controller turns $e$ into\n\n$$ \\beta. \\tag{2} $$\n"), markdown("```\nits code\n```"))
+    own = [code(markdown(f"What {arm} has.")) for arm in ("linear", "adaptive")]
+    cells = ["## The rule", same, "Text of a cell."]
+    out = build(
+        tmp_path / "page.html",
+        notebook(tmp_path / "04.ipynb", same),
+        [
+            notebook(tmp_path / "02.ipynb", *cells, own[0], title="# Linear"),
+            notebook(tmp_path / "03.ipynb", *cells, own[1], title="# Adaptive"),
+        ],
+    )
+    html = out.read_text()
+    assert html.count("The controller turns") == 2  # in the paper and in the first appendix
+    assert 'id="equation-2"' in html and 'id="equation-a2"' in html and 'id="equation-b2"' not in html
+    assert html.count("its code") == 3 and html.count("Text of a cell.") == 2
+    assert "What linear has." in html and "What adaptive has." in html
+
+
 def test_headings_get_distinct_anchors_and_one_title(page) -> None:
     html = page("## Setup", "## Setup", "### Details of $C$")
     assert re.findall(r'<h[23] id="([^"]*)"', html) == ["setup", "setup-2", "details-of-c"]

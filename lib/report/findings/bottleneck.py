@@ -28,7 +28,7 @@ def sampled(measured: Mapping[str, Any]) -> str:
 
 
 def bound(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> str:
-    """By how much each arm stays above D + R = H(x), where that is least, for both rates; empty without an arm."""
+    """How near the nearest and the farthest arm come to D + R = H(x), for both rates; empty without an arm."""
     if not snapshots:
         return ""
     images = next(iter(snapshots.values()))["images"].iloc[0]
@@ -36,8 +36,12 @@ def bound(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> str:
     below = []
     for rate, column in RATES.items():
         least = {arm: above_bound(frame, column, entropy) for arm, frame in snapshots.items()}
-        written = "; ".join(f"{ARMS[arm].label} {distance:.2f}" for arm, (distance, _) in least.items())
-        parts.append(f"The least D + {rate} − H(x) over an arm's snapshots, in nats: {written}.")
+        nearest, farthest = min(least, key=least.get), max(least, key=least.get)
+        parts.append(
+            f"The least D + {rate} − H(x) over an arm's snapshots is {number('.2f')(least[nearest][0])} nats in "
+            f"{ARMS[nearest].label}"
+            + (f" and up to {number('.2f')(least[farthest][0])} in {ARMS[farthest].label}." if len(least) > 1 else ".")
+        )
         below += [
             f"{ARMS[arm].label} by {-distance:.2f} nats with R = {rate} at step {step:,}"
             for arm, (distance, step) in least.items() if distance < 0

@@ -8,47 +8,15 @@ import pandas as pd
 
 from lib.arms import ARMS
 from lib.report.effects import COMPARED, number
-from lib.report.findings.contrast import MIG, PRIMARY, RECONSTRUCTION
+from lib.report.findings.against_base import BASE
+from lib.report.findings.contrast import MIG, PRIMARY
 from lib.report.findings.wording import joined, labels
 from lib.report.other_arms import Ended
 from lib.runs.run import Run
 
-BASE = "linear"  # the arm that the others are compared with
 GOES_WITH = 0.5  # least rank correlation, in size, that is called one
 ALIKE = 1.0  # nats of KL within which two arms ended at like KL
 LEAST = 10  # arms of which it is computed
-
-
-def in_words(arm: str, results: pd.DataFrame, of_seed: pd.DataFrame) -> str:
-    """What the arm does to the bottleneck, and whether that shows against `BASE`.
-
-    results: `lib.report.other_arms.results` of all runs; of_seed: the same of one seed, which an arm that was run less
-    often than `BASE` is compared in, for initial weights, batches and noise are the same there.
-    """
-    does = ARMS[arm].bottleneck
-    if arm == BASE:
-        return f"{does} The others are compared with it."
-    if BASE not in results.index:
-        return f"{does} There is no {BASE} run of the same settings and seed to compare it with."
-    rows = results if results.loc[arm, "n"] == results.loc[BASE, "n"] else of_seed
-    judged = [what for what in PRIMARY if not (ARMS[arm].sampler and what is RECONSTRUCTION)]  # that it never minimised
-    differences = {what: rows.loc[arm, what.column] - rows.loc[BASE, what.column] for what in judged}
-    beyond = [what.label for what, difference in differences.items() if abs(difference) > what.margin]
-    written = joined(
-        f"{what.label} {number('+' + what.form)(difference)}{what.unit}" for what, difference in differences.items()
-    )
-    verdict = {
-        0: "neither beyond its margin" if len(judged) > 1 else "not beyond its margin",
-        1: f"the {joined(beyond)} beyond its margin",
-        2: "both beyond the margins",
-    }
-    runs = f"{rows.loc[arm, 'n']:.0f} pair{'s' if rows.loc[arm, 'n'] > 1 else ''}"
-    return f"{does} Against {BASE} ({runs}): {written}, {verdict[len(beyond)]}."
-
-
-def every_arm_in_words(results: pd.DataFrame, of_seed: pd.DataFrame) -> str:
-    """`in_words` of every arm, as a list."""
-    return "\n".join(f"- **{ARMS[arm].label}.** {in_words(arm, results, of_seed)}" for arm in results.index)
 
 
 def off_target(ended: Mapping[str, Ended], seed: int) -> str:
@@ -56,9 +24,8 @@ def off_target(ended: Mapping[str, Ended], seed: int) -> str:
     if not ended:
         return ""
     away = [
-        f"{ARMS[arm].label} ({each.what} {each.value:.2f}, C {each.capacity:.2f}, on average over training "
-        f"{each.distance:.2f} apart"
-        + (f"; β at its least in {each.share_at_beta_min:.0%} of the steps)" if each.share_at_beta_min else ")")
+        f"{ARMS[arm].label} ({each.what} {each.value:.2f}, C {each.capacity:.2f}; mean distance {each.distance:.2f}"
+        + (f"; β at its least in {each.share_at_beta_min:.0%} of the steps)" if _mostly_least(each) else ")")
         for arm, each in ended.items()
         if abs(each.value - each.capacity) > ALIKE
     ]
@@ -67,9 +34,13 @@ def off_target(ended: Mapping[str, Ended], seed: int) -> str:
     if not away:
         return f"In all {which}, it ended within {ALIKE:g} nat of it."
     return (
-        f"Of {which}, it ended more than {ALIKE:g} nat from it in {joined(away)}: there MIG and loss are those of "
+        f"Of {which}, it ended more than {ALIKE:g} nat from it in {joined(away)}: their MIG and loss are those of "
         f"another KL{or_information} than was asked for."
     )
+
+
+def _mostly_least(each: Ended) -> bool:
+    return each.share_at_beta_min is not None and each.share_at_beta_min >= 0.5
 
 
 def locked(locked_at: Mapping[str, int], measured: Mapping[str, Mapping[str, Any]]) -> str:

@@ -18,6 +18,7 @@ from lib.report.figures.style import show
 from lib.report.figures.tradeoff import at_kl
 from lib.report.findings import bottleneck
 from lib.report.findings import other_arms as findings
+from lib.report.findings.against_base import BASE, against_base, beyond_margin, what_each_does
 from lib.report.findings.contrast import MIG, RECONSTRUCTION
 from lib.report.findings.encoding import encoding_table, latents_of_their_own
 from lib.report.findings.wish import batch_estimates, estimators_of_tc
@@ -89,7 +90,7 @@ def compare_profile(a: Analysis, data: Dataset, figure: int, table: int) -> Comp
 
 
 def show_arms(shown: Comparison) -> None:
-    """The first table, one row per arm, and below it a sentence of each."""
+    """The first two tables, one row per arm: what it reached; what it does, and how far it is from `BASE`."""
     of_seed = results({arm: [content] for arm, content in shown.compared.measured.items()})
     display(findings.table(shown.results))
     display(
@@ -98,25 +99,29 @@ def show_arms(shown: Comparison) -> None:
             f"histogram; losses, KL and its parts in nats per image; in use: latents above {IN_USE:g} nats."
         )
     )
+    differences = against_base(shown.results, of_seed)
+    with pd.option_context("display.max_colwidth", None):  # else longer cells end in "..."
+        display(what_each_does(shown.results.index, differences))
     display(
         Markdown(
-            f"What each arm does, and whether it differs from {findings.BASE} by more than the margins, {MIG.margin:g} "
-            f"in the MIG and {RECONSTRUCTION.margin:g} nats in the reconstruction loss, in runs of the same seeds; of "
-            f"one pair chance may explain either:\n\n{findings.every_arm_in_words(shown.results, of_seed)}"
+            f"**Table {shown.table + 1}.** What each arm does, and how far it ended from {BASE} in runs of the "
+            f"same seeds (pairs; loss in nats); starred beyond the margins, {MIG.margin:g} in the MIG and "
+            f"{RECONSTRUCTION.margin:g} nats. Settings: Table {shown.table}."
         )
     )
+    display(Markdown(beyond_margin(differences)))
     display(Markdown(findings.off_target(ended(shown.compared), shown.config.seed)))
     display(Markdown(findings.locked(shown.compared.locked_at, shown.compared.measured)))
 
 
 def show_encoded(shown: Comparison) -> None:
-    """The second table: what each arm's code knows about each factor."""
+    """The third table: what each arm's code knows about each factor."""
     measured = shown.compared.measured
     arms = pd.Series(list(measured), list(measured), name="arm")
     display(encoding_table(measured, arms.to_frame()).T)
     display(
         Markdown(
-            f"**Table {shown.table + 1}.** Nats that the best latent holds about each factor; in brackets that latent, "
+            f"**Table {shown.table + 2}.** Nats that the best latent holds about each factor; in brackets that latent, "
             f"starred where it leads for another factor too; – where no single latent holds {IN_USE:g} nats, though "
             f"several together may. {shown.size}."
         )

@@ -102,11 +102,21 @@ def _outputs(outputs: list[NotebookNode], scope: Scope) -> list[Block]:
         else:
             blocks.append(_captioned(shown, output.data["text/markdown"], match, scope))
             shown = []
-    blocks += [_display(output, scope, alt="") for output in shown]
+    blocks += [_display(output, scope, alt="") for output in shown if not _said(output, scope)]
     messages = "\n".join(filter(None, (final_text(text).strip("\n") for text in streams.values())))
     if messages:
         blocks.append(Block("fold", _fold("messages", "Messages", f"<pre>{escape(messages)}</pre>")))
     return blocks
+
+
+def _said(output: NotebookNode, scope: Scope) -> bool:
+    """Whether an appendix has displayed this prose before; it is noted. Code is shown again, as a part of its rule."""
+    text = output.data.get("text/markdown", "").strip()
+    if not scope.letter or not text or "```" in text:
+        return False
+    known = text in scope.said
+    scope.said.add(text)
+    return known
 
 
 def _captioned(shown: list[NotebookNode], source: str, match: re.Match[str], scope: Scope) -> Block:

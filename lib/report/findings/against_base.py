@@ -1,0 +1,64 @@
+"""How far every arm ended from one of them, in runs of the same seeds: a table of differences, and a sentence."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from lib.arms import ARMS
+from lib.report.effects import number
+from lib.report.findings.contrast import MIG, PRIMARY, RECONSTRUCTION, Primary
+from lib.report.findings.wording import joined, labels
+
+BASE = "linear"  # the arm that the others are compared with
+
+
+def against_base(results: pd.DataFrame, of_seed: pd.DataFrame) -> pd.DataFrame:
+    """What each arm has more than `BASE`: a row per arm but it, n (pairs) and the columns of PRIMARY.
+
+    nan where a quantity is not compared, no row without `BASE`. results: `lib.report.other_arms.results` of all runs;
+    of_seed: the same of one seed, which an arm that was run less often than `BASE` is compared in, for initial weights,
+    batches and noise are the same there.
+    """
+    rows = {}
+    for arm in results.index.drop(BASE) if BASE in results.index else []:
+        of = results if results.loc[arm, "n"] == results.loc[BASE, "n"] else of_seed
+        rows[arm] = {"n": of.loc[arm, "n"]} | {
+            what.column: of.loc[arm, what.column] - of.loc[BASE, what.column]
+            for what in PRIMARY
+            if not (ARMS[arm].sampler and what is RECONSTRUCTION)  # which it never minimised
+        }
+    return pd.DataFrame.from_dict(rows, "index").reindex(columns=["n", *(what.column for what in PRIMARY)])
+
+
+def what_each_does(arms: Sequence[str], differences: pd.DataFrame) -> pd.DataFrame:
+    """What each arm does to the bottleneck, and `against_base`, as text; starred beyond the margins."""
+
+    def cell(what: Primary, arm: str) -> str:
+        value = differences[what.column].get(arm, np.nan)
+        if np.isnan(value):
+            return "–"
+        return number(f"+{what.form}")(value) + ("*" if abs(value) > what.margin else "")
+
+    return pd.DataFrame(
+        {
+            "what it does to the bottleneck": [ARMS[arm].bottleneck for arm in arms],
+            "pairs": [number(".0f")(differences["n"].get(arm, np.nan)) for arm in arms],
+            f"MIG less {BASE}'s": [cell(MIG, arm) for arm in arms],
+            f"loss less {BASE}'s": [cell(RECONSTRUCTION, arm) for arm in arms],
+        },
+        labels(arms),
+    )
+
+
+def beyond_margin(differences: pd.DataFrame) -> str:
+    """Whose MIG is further than the margin from `BASE`'s; differences: `against_base`."""
+    if differences.empty:
+        return f"There is no {BASE} run of the same settings and seed to compare with."
+    parts = []
+    for word, sign in (("above", 1), ("below", -1)):
+        n = differences.loc[sign * differences[MIG.column] > MIG.margin, "n"]
+        several = f"{joined(labels(n.index[n > 1]))} ({n.max():.0f} pairs each)" if (n > 1).any() else ""
+        once = f"{joined(labels(n.index[n == 1]))} (one pair each, which chance may explain)" if (n == 1).any() else ""
+        parts.append(f"{word} that of {BASE} in {joined(filter(None, (several, once)))}")
+    return f"The MIG is by more than the margin {parts[0]}, and {parts[1]}."
