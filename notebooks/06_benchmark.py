@@ -158,9 +158,9 @@ display(Markdown(finding()))
 # %% [markdown]
 # ## Numbers next to zero
 #
-# A unit that no image reaches any more gets no gradient, and Adam's moments of its weights shrink at every step, down to the
-# denormal numbers below $1.2 \times 10^{-38}$. There they stay, and an Intel processor takes many times as long with each.
-# The squeezed code of the full-size pair leaves many such units.
+# Of a weight that gets no gradient any more, Adam's moments shrink at every step, down to the denormal numbers: those below
+# $1.2 \times 10^{-38}$, which float32 keeps with fewer digits. There they stay, and many processors are slow with them. So it was in the
+# full-size pair.
 
 # %%
 display(Markdown(denormals.finding()))

@@ -5,6 +5,7 @@ one with denormal numbers as they are. Writes results/benchmarks/denormals.csv a
 """
 
 import sys
+from dataclasses import replace
 
 import pandas as pd
 import torch
@@ -26,26 +27,30 @@ STEPS, ROUNDS, WARM_UP = 50, 15, 5
 def denormal_share(engine: Engine) -> float:
     """Which share of Adam's moments is denormal."""
     moments = [state[name].abs() for state in engine.optimizer.state.values() for name in ("exp_avg", "exp_avg_sq")]
-    denormal = sum(((each > 0) & (each < torch.finfo(each.dtype).tiny)).sum() for each in moments)
-    return (denormal / sum(each.numel() for each in moments)).item()
+    denormal = sum(((each > 0) & (each < torch.finfo(each.dtype).tiny)).sum().item() for each in moments)
+    return denormal / max(1, sum(each.numel() for each in moments))
 
 
 def compare(run: Run, data: Dataset, steps: int = STEPS, rounds: int = ROUNDS) -> dict[str, float | int | str]:
-    """One row of denormals.csv: medians over rounds in which both took turns.
+    """One row of denormals.csv: medians over rounds in which both took turns, on the CPU, in one thread.
 
-    Raises Refusal where the directory holds no checkpoint.
+    Raises Refusal where the directory holds no checkpoint, or one without denormal moments.
     """
     if not run.checkpoint.exists():
         raise Refusal(f"{run.path} holds no checkpoint; give the directory of a run that is being trained.")
-    config = run.config()
+    config = replace(run.config(), device="cpu")
     engines = {flush: Engine(config, data) for flush in (True, False)}
     for engine in engines.values():
         engine.load_state_dict(run.load_checkpoint()["engine"])  # read anew: what is loaded is not copied
     step, share = engines[True].step, denormal_share(engines[True])
+    if share == 0:
+        raise Refusal(
+            f"{run.path} was trained with denormal numbers as zero; give a checkpoint from before commit 2df616f."
+        )
     lockstep = {flush: Lockstep([engine]) for flush, engine in engines.items()}
 
     def milliseconds(flush: bool, count: int) -> float:
-        with reproducible(config.threads):
+        with reproducible(1):
             torch.set_flush_denormal(flush)
             return 1e3 * seconds_of(lambda: lockstep[flush].run(count), data.packed.device) / count
 
@@ -72,15 +77,16 @@ def compare(run: Run, data: Dataset, steps: int = STEPS, rounds: int = ROUNDS) -
 
 
 def finding() -> str:
-    """One sentence of what denormals.csv holds."""
+    """A sentence of what denormals.csv holds."""
     table, record, where = last("denormals")
     differ, trained = table["weights_that_differ"].sum(), table["steps_trained"].min()
     return (
-        f"Denormal numbers count as zero while a run trains: at steps {' and '.join(f'{s:,}' for s in table['step'])} "
-        f"of the full-size pair {table['denormal_share'].min():.0%} to {table['denormal_share'].max():.0%} of Adam's "
-        f"moments were denormal, those of units that no longer learn, and a step in {record['precision']} takes "
-        f"{table['ratio'].min():.2f} to {table['ratio'].max():.2f} of the time that it takes with them; after "
-        f"{trained:,} steps {'no weight' if differ == 0 else f'{differ:,} weights'} differed; {where}."
+        f"Denormal numbers count as zero while a run trains. In the checkpoints of steps "
+        f"{' and '.join(f'{step:,}' for step in table['step'])} from before, {table['denormal_share'].min():.0%} to "
+        f"{table['denormal_share'].max():.0%} of Adam's moments were denormal; from there on a step in "
+        f"{record['precision']} takes {table['ratio'].min():.2f} to {table['ratio'].max():.2f} of the time that it "
+        f"takes with them, and after {trained:,} steps {'no weight' if differ == 0 else f'{differ:,} weights'} "
+        f"differed; {where}."
     )
 
 

@@ -33,9 +33,9 @@ def device_of(config: TrainingConfig) -> torch.device:
 def reproducible(threads: int, tf32: bool = False):
     """Compute with this many CPU threads and, on CUDA, with deterministic convolutions, in true float32 unless `tf32`.
 
-    The thread count is restored. Freed memory is kept for reuse. Denormal numbers (float32 below 1.2e-38) count as zero
-    meanwhile, in this thread and those that it starts: Adam's moments of a weight that no longer learns decay into
-    them and stay, and a CPU is far slower with each. What it gains is measured by lib/benchmarks/denormals.py.
+    The thread count is restored. Freed memory is kept for reuse. Meanwhile a CPU that can takes denormal numbers
+    (float32 below 1.2e-38) as zero: Adam's moments of a weight that gets no gradient any more decay into them and stay,
+    and many CPUs are slow with them (lib/benchmarks/denormals.py). OpenMP's threads do so if they start within.
     """
     keep_freed_memory()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its bits only with this

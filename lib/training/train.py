@@ -54,8 +54,8 @@ def train(
     """Train `config` into `run`'s directory, continue it from its checkpoint, or load it where it is complete.
 
     The same seed, data, machine, device, precision and thread count give the same bits, interrupted or not, alone or
-    together with other runs. Raises ValueError where the directory holds another configuration's run (nothing is
-    touched), and FloatingPointError where training diverges.
+    together with other runs (with several threads but for last bits, see `reproducible`). Raises ValueError where the
+    directory holds another configuration's run (nothing is touched), and FloatingPointError where training diverges.
     """
     train_together([config], [run], data, progress, observer=observer)
     return run

@@ -251,8 +251,9 @@ def test_appendices_get_letters(tmp_path: Path) -> None:
     assert re.findall(r'href="#([^"]*)"', contents) == ["appendix-a", "a-factors", "appendix-b", "b-factors"]
 
 
-def test_what_two_appendices_display_in_the_same_words_is_shown_once(tmp_path: Path) -> None:
-    same = code(markdown("\nThe controller turns $e$ into\n\n$$ \\beta. \\tag{2} $$\n"), markdown("```\nits code\n```"))
+def test_what_two_appendices_explain_in_the_same_words_is_said_once(tmp_path: Path) -> None:
+    explained = f"\nThe controller turns $e$ into\n\n$$ \\beta. \\tag{{2}} $$\n{'and so on ' * 10}"
+    same = code(markdown(explained), markdown(f"```\nits code {'x ' * 30}\n```"), markdown("No traversals are drawn."))
     own = [code(markdown(f"What {arm} has.")) for arm in ("linear", "adaptive")]
     cells = ["## The rule", same, "Text of a cell."]
     out = build(
@@ -266,7 +267,8 @@ def test_what_two_appendices_display_in_the_same_words_is_shown_once(tmp_path: P
     html = out.read_text()
     assert html.count("The controller turns") == 2  # in the paper and in the first appendix
     assert 'id="equation-2"' in html and 'id="equation-a2"' in html and 'id="equation-b2"' not in html
-    assert html.count("its code") == 3 and html.count("Text of a cell.") == 2
+    assert html.count("its code") == html.count("No traversals are drawn.") == 3 and html.count("Text of a cell.") == 2
+    assert html.count('As in <a href="#appendix-a">Appendix A</a>.') == 1
     assert "What linear has." in html and "What adaptive has." in html
 
 

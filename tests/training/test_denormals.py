@@ -1,4 +1,4 @@
-"""While a run trains or is measured, denormal numbers count as zero; no weight changes by more than its last bits."""
+"""While a run trains or is measured, denormal numbers count as zero."""
 
 import pytest
 import torch
@@ -23,29 +23,32 @@ def test_denormals_are_zero_within_and_count_again_after_an_error_too():
     assert half_a_denormal() > 0
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_weights_are_the_same_but_for_their_last_bits_where_moments_of_dead_units_are_denormal(
-    precision, tiny_config, few_images
-):
-    found = []
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 4e-8), ("bfloat16", 1e-5)])
+def test_weights_hardly_differ_where_moments_of_dead_units_are_denormal(precision, tolerance, tiny_config, few_images):
+    """Where a unit wakes, what is left of its moments decides how a square that lies halfway is rounded."""
+    found, left = [], []
     for flush in (True, False):
         engine = Engine(tiny_config("adaptive", precision=precision), few_images)
         first = next(layer for layer in engine.model.encoder if hasattr(layer, "bias"))
+        first.bias.data[::2] = -100  # dead: no image reaches these units
+        with reproducible(1):
+            Lockstep([engine]).run(1)
+        for parameter, state in engine.optimizer.state.items():
+            for name in ("exp_avg", "exp_avg_sq"):
+                state[name][parameter.grad == 0] = DENORMAL
+        before = denormals(engine)
         with reproducible(1):
             torch.set_flush_denormal(flush)
-            first.bias.data[::2] = -100  # dead: no image reaches these units
-            values = [Lockstep([engine]).run(1)[0]]
-            for parameter, state in engine.optimizer.state.items():
-                for moment in ("exp_avg", "exp_avg_sq"):
-                    state[moment][parameter.grad == 0] = DENORMAL
-            values.append(Lockstep([engine]).run(20)[0])
-            moments = [
-                state[moment] for state in engine.optimizer.state.values() for moment in ("exp_avg", "exp_avg_sq")
-            ]
-            denormals = sum(((each.abs() > 0) & (each.abs() < 1e-38)).sum().item() for each in moments)
-        found.append((torch.cat([each.detach().flatten() for each in engine.model.parameters()]), values, denormals))
-    (flushed, flushed_values, none), (kept, kept_values, some) = found
-    assert none == 0 and some > 1000
-    # Where a unit wakes, what is left of its moments decides how a square that lies halfway is rounded: the last bit.
-    assert (flushed - kept).abs().max() < 2e-8
-    assert all(torch.allclose(a, b, rtol=1e-6) for a, b in zip(flushed_values, kept_values, strict=True))
+            values = Lockstep([engine]).run(20)[0]
+        found.append((torch.cat([each.detach().flatten() for each in engine.model.parameters()]), values))
+        left.append((before, denormals(engine)))
+    (flushed, flushed_values), (kept, kept_values) = found
+    assert left[0][0] == left[1][0] > 1000 and left[0][1] == 0 and left[1][1] > 1000
+    assert (flushed - kept).abs().mean() < tolerance / 10 and (flushed - kept).abs().max() < tolerance
+    assert torch.allclose(flushed_values, kept_values, rtol=100 * tolerance)
+
+
+def denormals(engine: Engine) -> int:
+    """How many of Adam's moments are denormal; to be asked where such numbers count."""
+    moments = [state[name].abs() for state in engine.optimizer.state.values() for name in ("exp_avg", "exp_avg_sq")]
+    return sum(((each > 0) & (each < 1e-38)).sum().item() for each in moments)

@@ -16,9 +16,9 @@ BASE = "linear"  # the arm that the others are compared with
 def against_base(results: pd.DataFrame, of_seed: pd.DataFrame) -> pd.DataFrame:
     """What each arm has more than `BASE`: a row per arm but it, n (pairs) and the columns of PRIMARY.
 
-    nan where a quantity is not compared, no row without `BASE`. results: `lib.report.other_arms.results` of all runs;
-    of_seed: the same of one seed, which an arm that was run less often than `BASE` is compared in, for initial weights,
-    batches and noise are the same there.
+    nan where a quantity is not compared, no row without `BASE`. results: `lib.report.other_arms.results` of all runs,
+    where arms with as many runs as `BASE` have its seeds; of_seed: the same of one seed, which the others are compared
+    in, for initial weights, batches and noise are the same there.
     """
     rows = {}
     for arm in results.index.drop(BASE) if BASE in results.index else []:
@@ -54,11 +54,16 @@ def what_each_does(arms: Sequence[str], differences: pd.DataFrame) -> pd.DataFra
 def beyond_margin(differences: pd.DataFrame) -> str:
     """Whose MIG is further than the margin from `BASE`'s; differences: `against_base`."""
     if differences.empty:
-        return f"There is no {BASE} run of the same settings and seed to compare with."
+        return f"No arm can be compared with {BASE} here."
     parts = []
     for word, sign in (("above", 1), ("below", -1)):
         n = differences.loc[sign * differences[MIG.column] > MIG.margin, "n"]
-        several = f"{joined(labels(n.index[n > 1]))} ({n.max():.0f} pairs each)" if (n > 1).any() else ""
+        several = f"{joined(labels(n.index[n > 1]))} (means of {n.max():.0f} pairs)" if (n > 1).any() else ""
         once = f"{joined(labels(n.index[n == 1]))} (one pair each, which chance may explain)" if (n == 1).any() else ""
         parts.append(f"{word} that of {BASE} in {joined(filter(None, (several, once)))}")
-    return f"The MIG is by more than the margin {parts[0]}, and {parts[1]}."
+    means = (
+        " Whether chance may explain a mean, its interval among the scores says."
+        if (differences["n"] > 1).any()
+        else ""
+    )
+    return f"The MIG is by more than the margin {parts[0]}, and {parts[1]}.{means}"

@@ -40,7 +40,11 @@ def bound(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> str:
         parts.append(
             f"The least D + {rate} − H(x) over an arm's snapshots is {number('.2f')(least[nearest][0])} nats in "
             f"{ARMS[nearest].label}"
-            + (f" and up to {number('.2f')(least[farthest][0])} in {ARMS[farthest].label}." if len(least) > 1 else ".")
+            + (
+                f" and up to {number('.2f')(least[farthest][0])} in {ARMS[farthest].label}."
+                if least[farthest][0] > least[nearest][0]
+                else "."
+            )
         )
         below += [
             f"{ARMS[arm].label} by {-distance:.2f} nats with R = {rate} at step {step:,}"

@@ -19,7 +19,7 @@ shown well here, and still reads well in JupyterLab:
   ``[text](#Heading-text)`` and ``[text](02_linear_training.ipynb)`` work too.
 - **Code** is folded away, parameters under their own name. Printed text and progress bars are folded as
   "Messages", so what is to be read is displayed (Markdown, DataFrame, figure). A cell tagged ``hide`` is left
-  out, raw cells and widgets too, and prose that a cell displays in the same words as an earlier appendix.
+  out, raw cells and widgets too. What a cell explains in the words of an earlier appendix becomes a link to that.
 - **HTML** that a cell displays goes into the page as it is, scripts included: the page's own explorer comes so.
 """
 
@@ -57,7 +57,7 @@ def build(out: str | os.PathLike, main: str | os.PathLike, appendices: Sequence[
     letters = ["", *string.ascii_uppercase][: len(paths)]
     places = [f"appendix-{letter.lower()}" if letter else "top" for letter in letters]
     notebooks = {path.stem: place for path, place in zip(paths, places, strict=True)}
-    anchors, said = {"contents", "unfold", *places}, set()
+    anchors, said = {"contents", "unfold", *places}, {}
     scopes = [Scope(letter, path, notebooks, anchors, said) for letter, path in zip(letters, paths, strict=True)]
     blocks = [_read(scope) for scope in scopes]
     # Links second, when all anchors are known: a mention may point ahead.

@@ -26,6 +26,7 @@ _INDEX_NAMES = re.compile(
     r"</tr>\s*<tr>\s*(?P<names>(?:<th>[^<]+</th>\s*)+)(?:<th></th>\s*)+(?=</tr>\s*</thead>)"
 )
 WIDE = 5  # columns beyond which a table is set smaller
+EXPLANATION = 30  # words from which on prose explains, and is not said again
 WORDS = 9  # letters in most cells of a column beyond which it holds words, not numbers
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -102,21 +103,22 @@ def _outputs(outputs: list[NotebookNode], scope: Scope) -> list[Block]:
         else:
             blocks.append(_captioned(shown, output.data["text/markdown"], match, scope))
             shown = []
-    blocks += [_display(output, scope, alt="") for output in shown if not _said(output, scope)]
+    blocks += [_said_before(output, scope) or _display(output, scope, alt="") for output in shown]
     messages = "\n".join(filter(None, (final_text(text).strip("\n") for text in streams.values())))
     if messages:
         blocks.append(Block("fold", _fold("messages", "Messages", f"<pre>{escape(messages)}</pre>")))
     return blocks
 
 
-def _said(output: NotebookNode, scope: Scope) -> bool:
-    """Whether an appendix has displayed this prose before; it is noted. Code is shown again, as a part of its rule."""
+def _said_before(output: NotebookNode, scope: Scope) -> Block | None:
+    """A link to the earlier appendix with the same explanation; short texts are results, and code is shown again."""
     text = output.data.get("text/markdown", "").strip()
-    if not scope.letter or not text or "```" in text:
-        return False
-    known = text in scope.said
-    scope.said.add(text)
-    return known
+    if not scope.letter or len(text.split()) < EXPLANATION or "```" in text:
+        return None
+    letter = scope.said.setdefault(text, scope.letter)
+    if letter == scope.letter:
+        return None
+    return Block("prose", f'<p>As in <a href="#appendix-{letter.lower()}">Appendix {letter}</a>.</p>')
 
 
 def _captioned(shown: list[NotebookNode], source: str, match: re.Match[str], scope: Scope) -> Block:

@@ -42,7 +42,7 @@ class Scope:
     path: Path
     notebooks: dict[str, str]  # stem of each notebook in the page -> anchor
     anchors: set[str]  # all anchors of the page, shared by its scopes
-    said: set[str] = field(default_factory=set)  # prose that its appendices displayed so far, shared like these
+    said: dict[str, str] = field(default_factory=dict)  # what appendices explained so far -> letter, shared like these
     title: str = ""
     in_references: bool = False  # below the heading "References" of the main notebook
     headings: list[Heading] = field(default_factory=list)
