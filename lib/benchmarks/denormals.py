@@ -31,13 +31,17 @@ def denormal_share(engine: Engine) -> float:
     return denormal / max(1, sum(each.numel() for each in moments))
 
 
+def check(run: Run) -> None:
+    """Raises Refusal where the directory holds no checkpoint."""
+    if not run.checkpoint.exists():
+        raise Refusal(f"{run.path} holds no checkpoint; give the directory of a run that is being trained.")
+
+
 def compare(run: Run, data: Dataset, steps: int = STEPS, rounds: int = ROUNDS) -> dict[str, float | int | str]:
     """One row of denormals.csv: medians over rounds in which both took turns, on the CPU, in one thread.
 
-    Raises Refusal where the directory holds no checkpoint, or one without denormal moments.
+    Raises Refusal where the checkpoint holds no denormal moments.
     """
-    if not run.checkpoint.exists():
-        raise Refusal(f"{run.path} holds no checkpoint; give the directory of a run that is being trained.")
     config = replace(run.config(), device="cpu")
     engines = {flush: Engine(config, data) for flush in (True, False)}
     for engine in engines.values():
@@ -95,6 +99,8 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Run, help="directories of runs with a checkpoint")
     runs, record = parser.parse_args().runs, origin(torch.device("cpu"))
     try:
+        for run in runs:
+            check(run)  # before any work
         data = dataset.load(dataset.ensure("rendered"))
         table = pd.DataFrame([compare(run, data) for run in runs])
     except ValueError as error:

@@ -46,9 +46,11 @@ def test_a_checkpoint_without_denormals_is_refused(few_images, tiny_config, tmp_
         denormals.compare(run, few_images)
 
 
-def test_a_run_without_a_checkpoint_is_refused(few_images, tmp_path):
-    with pytest.raises(Refusal, match="holds no checkpoint"):
-        denormals.compare(Run(tmp_path), few_images)
+def test_a_run_without_a_checkpoint_is_refused_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["denormals", str(tmp_path)])
+    monkeypatch.setattr(denormals.dataset, "ensure", lambda source: pytest.fail("work began"))
+    with pytest.raises(SystemExit, match="holds no checkpoint"):
+        denormals.main()
 
 
 def test_the_sentence(tmp_path, monkeypatch):
