@@ -21,7 +21,7 @@ from lib.arms import ARMS
 from lib.data import dataset
 from lib.evaluation.evaluate import evaluate
 from lib.evaluation.samples import measure_samples
-from lib.evaluation.snapshots import measure_snapshots
+from lib.evaluation.snapshots import measure_snapshots, measure_snapshots_so_far
 from lib.refusal import Parser, Refusal
 from lib.runs.profiles import load_profile
 from lib.runs.reuse import take_over
@@ -76,11 +76,12 @@ def _draws(planned: tuple[TrainingConfig, Run]) -> bool:
 
 
 def train_profile(
-    configs: list[TrainingConfig], runs: list[Run], evaluation: EvaluationConfig, minutes: float
+    configs: list[TrainingConfig], runs: list[Run], evaluation: EvaluationConfig, minutes: float, so_far: bool = False
 ) -> list[Run]:
     """Train the runs and measure those that are complete; returns the runs for which `minutes` did not suffice.
 
-    Measuring one run once begun is not cut short. Raises FloatingPointError, at the end, where a run has diverged.
+    so_far: whether the snapshots of these are measured. Measuring one run once begun is not cut short. Raises
+    FloatingPointError, at the end, where a run has diverged.
     """
     deadline = time.perf_counter() + 60 * minutes
     data = dataset.load(dataset.ensure(configs[0].data))
@@ -113,6 +114,8 @@ def train_profile(
                 f"reconstruction {measured['reconstruction']:.2f} nats, "
                 f"KL {measured['kl']:.2f} nats, MIG {measured['mig_four']['quadrature']:.4f}"
             )
+        elif so_far and run.snapshots():
+            measure_snapshots_so_far(run, data, evaluation)
     if diverged:
         raise diverged[0]
     return [run for run in runs if run not in done]
@@ -127,13 +130,14 @@ def main() -> None:
         "--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings that depart from the profile"
     )
     parser.add_argument("--minutes", type=float, default=float("inf"), help="then leave checkpoints and end")
+    parser.add_argument("--so-far", action="store_true", help="measure the snapshots of runs that end unfinished, too")
     arguments = parser.parse_args()
     try:
         if not arguments.minutes >= 0:
             raise Refusal(f"--minutes is {arguments.minutes}; give a number of 0 or more.")
         with ending():
             planned = plan(arguments.profile, arguments.arms, arguments.seeds, changed_settings(arguments.set))
-            unfinished = train_profile(*planned, arguments.minutes)
+            unfinished = train_profile(*planned, arguments.minutes, arguments.so_far)
     except (ValueError, FloatingPointError) as error:
         sys.exit(str(error))
     except Ended as ended:

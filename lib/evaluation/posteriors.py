@@ -56,8 +56,12 @@ def check_measurable(run: Run, data: Dataset) -> None:
     """Raises ValueError where the run is not complete or was trained on other data."""
     if not run.complete:
         raise Refusal(f"{run.path} holds no complete run; train it first.")
-    trained_on = run.record()["provenance"]["data_sha256"]
-    if trained_on != data.sha256:
+    check_data(run, run.record()["provenance"]["data_sha256"], data)
+
+
+def check_data(run: Run, trained_on: str | None, data: Dataset) -> None:
+    """Raises Refusal where the SHA-256 of the run's data, if it is known, is another."""
+    if trained_on not in (None, data.sha256):
         raise Refusal(f"{run.path} was trained on other data (SHA-256 {trained_on}); evaluate it on those.")
 
 

@@ -18,7 +18,7 @@ from lib import mig
 from lib.arms import arrival, objective_of
 from lib.data.dataset import Dataset
 from lib.dsprites import FACTOR_NAMES
-from lib.evaluation.posteriors import check_measurable, decode_posteriors, encode_images, evaluation_grid
+from lib.evaluation.posteriors import check_data, check_measurable, decode_posteriors, encode_images, evaluation_grid
 from lib.evaluation.records import kept
 from lib.files import reading
 from lib.information import decompose
@@ -33,6 +33,7 @@ from lib.runs.run import Run, read_trace
 from lib.runs.settings import EvaluationConfig
 from lib.training.device import choose_device, reproducible
 from lib.training.layers import FAST
+from lib.training.progress import checkpoint_and_trace
 
 # What a row of snapshots.csv depends on; `snapshots_measured` decides only which rows there are.
 SETTINGS = ("snapshot_position_stride", "decomposition_samples", "evaluation_seed", "evaluation_batch")
@@ -98,8 +99,8 @@ def measure_snapshots(run: Run, data: Dataset, config: EvaluationConfig, progres
     """Measure a complete run's weight snapshots, one row each; every column is explained in results/README.md.
 
     snapshots.csv is written anew after each snapshot, beside snapshots.json with the settings, so that an interruption
-    loses one at most. Rows measured with the same settings are kept, also those that are not asked for now. Of a
-    published run, whose snapshots' weights were not kept, they are all that there is.
+    loses one at most. Rows measured with the same settings are kept, also those that are not asked for now; those of
+    snapshots whose weights are gone are returned in any case. Of a published run they are all that there is.
 
     Raises ValueError where the run is not complete or was trained on other data, and where a published run was measured
     with other settings.
@@ -115,16 +116,30 @@ def measure_snapshots(run: Run, data: Dataset, config: EvaluationConfig, progres
     chosen = chosen_snapshots(run, config)
     if not set(chosen) <= set(rows["step"]):
         with only_one(run.path / ".lock"):
-            rows = measured_rows(run, config)  # another process may have been faster
-            missing = {step: path for step, path in chosen.items() if step not in set(rows["step"])}
-            rows = _measure(run, data, config, missing, rows, progress)
-    return rows[rows["step"].isin(chosen)].reset_index(drop=True)
+            rows = _measure(run, data, config, chosen, read_trace(run.path / "trace.h5"), progress)
+    asked = rows["step"].isin(chosen) | ~rows["step"].isin(run.snapshots())
+    return rows[asked].reset_index(drop=True)
+
+
+def measure_snapshots_so_far(run: Run, data: Dataset, config: EvaluationConfig, progress: bool = True) -> pd.DataFrame:
+    """The same rows of an unfinished run, of its snapshots up to its checkpoint.
+
+    They count for `measure_snapshots` later, also where snapshots are lost until then, as with a machine. Raises
+    Refusal where there is no checkpoint with a trace, and where the run is trained on other data.
+    """
+    with only_one(run.path / ".lock"):
+        state, trace = checkpoint_and_trace(run)
+        check_data(run, state.get("of", {}).get("data_sha256"), data)
+        chosen = {step: path for step, path in run.snapshots().items() if step <= state["engine"]["step"]}
+        return _measure(run, data, config, chosen, trace.frame(), progress)
 
 
 def _measure(
-    run: Run, data: Dataset, config: EvaluationConfig, files: dict[int, Path], rows: pd.DataFrame, progress: bool
+    run: Run, data: Dataset, config: EvaluationConfig, files: dict[int, Path], trace: pd.DataFrame, progress: bool
 ) -> pd.DataFrame:
-    """`rows` and those of the weight `files` by step, written one by one."""
+    """All rows of the run, once those of the weight `files` by step are among them, written one by one."""
+    rows = measured_rows(run, config)  # read under the lock: another process may have been faster
+    files = {step: path for step, path in files.items() if step not in set(rows["step"])}
     training = run.config()
     device = choose_device(training.device)
     indices, sizes = evaluation_grid(config.snapshot_position_stride)
@@ -140,7 +155,7 @@ def _measure(
     }  # fmt: skip
     if rows.empty:  # rows of other settings go first, so that the new record never stands beside them
         (run.path / "snapshots.csv").unlink(missing_ok=True)
-    trace, data = read_trace(run.path / "trace.h5"), data.to(device)
+    data = data.to(device)
     with reproducible(training.threads), Progress(
         total=len(files) * (len(encoded) + len(some)), desc="snapshots", unit="image", unit_scale=True, mininterval=2,
         disable=not progress, dynamic_ncols=True,

@@ -1,6 +1,8 @@
 """The measures over training against direct computation on a tiny run, and what an interruption or a change repeats."""
 
 import math
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +17,7 @@ from lib.data.dataset import Dataset
 from lib.dsprites import FACTOR_NAMES, N_IMAGES, indices_to_factors, render
 from lib.evaluation import snapshots
 from lib.evaluation.evaluate import evaluate
-from lib.evaluation.snapshots import chosen_snapshots, measure_snapshots, measured_rows
+from lib.evaluation.snapshots import chosen_snapshots, measure_snapshots, measure_snapshots_so_far, measured_rows
 from lib.files import read_json
 from lib.information import decompose
 from lib.model import VAE
@@ -260,6 +262,38 @@ def test_an_estimate_that_steers_is_held_against_all_images_of_the_evaluation(
     assert row["kl"] == pytest.approx(alone["kl"], abs=1e-9) and row["images"] == alone["images"]
     assert measured_rows(run, asked)["step"].tolist() == [4]
     assert measured_rows(run, alike).empty == (evaluated != coarse)
+
+
+def test_rows_of_an_unfinished_run_are_those_of_the_complete_one(trained, all_images, tmp_path, encoded):
+    """Interrupted, its snapshots measured, then lost, then trained to its end: against the run that was not."""
+    config, asked = trained.config(), settings(snapshots_measured=9)
+    whole = measure_snapshots(trained, all_images, asked, progress=False).drop(columns="seconds")
+    run = Run(tmp_path / "adaptive-seed1")
+
+    def interrupt(_, trace):
+        if trace.steps >= STEPS[2]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, run, all_images, progress=False, observer=interrupt)
+    encoded.clear()
+    with pytest.raises(ValueError, match="was trained on other data"):
+        measure_snapshots_so_far(run, replace(all_images, sha256="1" * 64), asked, progress=False)
+    so_far = measure_snapshots_so_far(run, all_images, asked, progress=False)
+    assert so_far["step"].tolist() == STEPS[:3]
+    for step in STEPS[:2]:
+        (run.path / "snapshots" / f"step_{step:07d}.safetensors").unlink()
+    train(config, run, all_images, progress=False)
+    rows = measure_snapshots(run, all_images, asked, progress=False)
+    assert len(encoded) == 4  # none twice
+    pd.testing.assert_frame_equal(rows.drop(columns="seconds"), whole)
+    assert read_json(run.path / "snapshots.json")["weights_sha256"] == run.weights_sha256 is not None
+
+
+def test_an_unfinished_run_without_a_checkpoint_has_no_rows(tiny_config, all_images, tmp_path):
+    Run(tmp_path).claim(tiny_config())
+    with pytest.raises(ValueError, match="holds no checkpoint with a trace"):
+        measure_snapshots_so_far(Run(tmp_path), all_images, settings(), progress=False)
 
 
 def test_a_run_without_snapshots_has_its_final_weights(all_images, tiny_config, tmp_path):
