@@ -368,11 +368,15 @@ paper.table(
 paper.text("{public_logs}")
 
 # %% [markdown]
-# ### Does C follow the information?
+# ### What is continuous pressure?
 
 # %%
 paper.text(
-    """{followed} Neither rule sees $I_q(x; z)$: one sees the clock, the other the KL, through the controller.
+    """{squeezed}
+
+### Does C follow the information?
+
+{followed} Neither rule sees $I_q(x; z)$: one sees the clock, the other the KL, through the controller.
 
 ### Where does KL above the entropy go?
 

@@ -22,7 +22,7 @@ from lib.report.controller_tables import information_gaps, rule_counts
 from lib.report.effects import COMPARED
 from lib.report.other_arms import results
 from lib.report.tables import run_table
-from lib.report.tradeoff import at_like_kl, pressures, settled_windows, with_reconstruction
+from lib.report.tradeoff import at_like_kl, pressures, settled_windows, squeeze, with_reconstruction
 from lib.runs.profiles import Profile, published_profiles
 from lib.runs.published import check_published
 from lib.runs.run import Run
@@ -89,6 +89,13 @@ class Analysis:
     def windows(self) -> dict[str, pd.DataFrame]:
         """Run's name -> its `settled_windows`."""
         return {name: settled_windows(trace) for name, trace in self.traces.items()}
+
+    @cached_property
+    def squeezes(self) -> pd.DataFrame:
+        """`squeeze` and arm, one row per run."""
+        return pd.DataFrame({name: squeeze(trace) for name, trace in self.traces.items()}).T.assign(
+            arm=self.table["arm"]
+        )
 
     @cached_property
     def pressures(self) -> pd.DataFrame:

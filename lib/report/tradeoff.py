@@ -4,7 +4,7 @@ Where training has settled, beta is a Lagrange multiplier, minus the slope dD/dK
 network reaches at that KL. All quantities in nats per image, beta without a unit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -16,22 +16,50 @@ AT = (4.0, 6.0, 8.0)  # nats of KL at which arms are compared
 BEYOND = (10.0, 12.0, 14.0)  # where they may have parted
 NEAR = 0.25  # nats of KL within which two are said to be alike
 SLOPE = 1.0  # nats of KL to either side from which a slope is fitted
+ALMOST_EMPTY = 2.0  # nats: a code that tells e^2, about seven, images apart
+
+
+def window_means(trace: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
+    """step (the last), and the columns' means, over 1/200 of the training each."""
+    columns = list(columns)
+    place = np.minimum(np.arange(len(trace)) * WINDOWS // len(trace), WINDOWS - 1)
+    means = trace.groupby(place)[[f"{name}_mean" for name in columns]].mean().set_axis(columns, axis=1)
+    means.insert(0, "step", trace.groupby(place)["step"].last())
+    return means
+
+
+def squeeze(trace: pd.DataFrame) -> pd.Series:
+    """How hard the code was squeezed at the start, from `window_means`.
+
+    `peak_beta`; `peak_at`, where that was, as a share of training; `peak_kl`, the KL there, nats; `almost_empty`, the
+    share of training with a KL below ALMOST_EMPTY; `beta_then`, the share of the sum of beta that falls in it.
+    """
+    windows = window_means(trace, ("kl", "beta"))
+    peak, almost_empty = windows.loc[windows["beta"].idxmax()], windows["kl"] < ALMOST_EMPTY
+    return pd.Series(
+        {
+            "peak_beta": peak["beta"],
+            "peak_at": peak["step"] / windows["step"].iloc[-1],
+            "peak_kl": peak["kl"],
+            "almost_empty": almost_empty.mean(),
+            "beta_then": windows["beta"][almost_empty].sum() / windows["beta"].sum(),
+        }
+    )
 
 
 def settled_windows(trace: pd.DataFrame, held: str = "kl") -> pd.DataFrame:
-    """Means over 1/200 of the training each: step (the last), kl, reconstruction, beta and capacity.
+    """`window_means` of kl, reconstruction, beta and capacity, where training has settled.
 
     Only the windows from beta's largest on in which what is `held` at C (`Arm.held`) was within APART nats of it:
     otherwise beta is a controller's on its way, and no slope of anything. An arm without C has all from there on, one
     without beta from the start.
     """
-    place = np.minimum(np.arange(len(trace)) * WINDOWS // len(trace), WINDOWS - 1)
-    columns = [f"{name}_mean" for name in ("kl", "reconstruction", "beta", "capacity")]
-    windows = trace.groupby(place)[columns].mean().set_axis(["kl", "reconstruction", "beta", "capacity"], axis=1)
-    windows.insert(0, "step", trace.groupby(place)["step"].last())
+    windows = window_means(trace, dict.fromkeys(("kl", "reconstruction", "beta", "capacity", held)))
     risen = windows.index >= windows["beta"].fillna(-np.inf).argmax()
-    distance = (trace.groupby(place)[f"{held}_mean"].mean() - windows["capacity"]).abs()
-    return windows[risen & ~(distance > APART)].reset_index(drop=True)
+    distance = (windows[held] - windows["capacity"]).abs()
+    return windows.loc[risen & ~(distance > APART), ["step", "kl", "reconstruction", "beta", "capacity"]].reset_index(
+        drop=True
+    )
 
 
 def beta_at(windows: pd.DataFrame, kl: float) -> float:

@@ -28,6 +28,43 @@ def test_windows_are_means_and_only_those_that_have_settled():
     assert len(tradeoff.settled_windows(trace().assign(beta_mean=np.nan))) == 200  # and one without a beta
 
 
+def test_how_hard_the_start_squeezes():
+    """beta climbs to 150 over 10% of training, while the KL falls from 5 to 0.5 nats and then rises by 0.1 per 1%."""
+    share = np.arange(1, 1001) / 1000
+    kl = np.interp(share, [0, 0.1, 1], [5, 0.5, 9.5])
+    beta = np.interp(share, [0, 0.1, 1], [1, 150, 2])
+    trace = pd.DataFrame({"step": np.arange(10, 10_001, 10), "kl_mean": kl, "beta_mean": beta})
+    found = tradeoff.squeeze(trace)
+    assert found["peak_beta"] == pytest.approx(150, rel=0.03)
+    assert found["peak_at"] in (0.1, 0.105)  # of the two windows that meet there
+    assert found["peak_kl"] == pytest.approx(0.5, abs=0.1)
+    assert found["almost_empty"] == pytest.approx(1.5 / 45 + 0.15, abs=0.005)  # on the way down, and up
+    thinned = trace.groupby(np.arange(1000) // 5).mean().assign(step=trace["step"][4::5].to_numpy())
+    assert tradeoff.squeeze(thinned).tolist() == pytest.approx(found.tolist())
+    assert found["beta_then"] == pytest.approx(beta[kl < 2].sum() / beta.sum(), abs=0.005)
+
+
+def test_whose_start_leaves_the_code_almost_empty():
+    made = {"peak_beta": [80.0, 140.0], "peak_at": [0.03, 0.1], "peak_kl": [1.7, 0.7], "almost_empty": [0.02, 0.21],
+            "beta_then": [0.1, 0.7]}  # fmt: skip
+    squeezes = pd.DataFrame(made, dtype=object).assign(arm=["linear", "adaptive"])
+    text = tradeoff_findings.squeezed(squeezes)
+    assert "to 80 in linear (after 3% of training, at a KL of 1.7 nats) and 140 in adaptive (after 10%" in text
+    assert (
+        "about 7 images apart, for this share of training: linear 2%, adaptive 21%. In it fell 70% of the adaptive"
+        in text
+    )
+    assert "its continuous pressure is mostly this start" in text and "at random" not in text
+    blind = squeezes.iloc[:1].assign(arm="random_hold", almost_empty=0.2)
+    beside = tradeoff_findings.squeezed(pd.concat([squeezes, blind]))
+    assert beside == f"{text} A C that is held as often at random gives that, too.".replace(
+        "adaptive 21%.", "adaptive 21%, random hold 20%."
+    )
+    assert "pressure is in part this start" in tradeoff_findings.squeezed(squeezes.assign(beta_then=0.4))
+    alike = tradeoff_findings.squeezed(squeezes.assign(almost_empty=[0.15, 0.2]))
+    assert alike.endswith("So an almost empty code is no mark of the adaptive rule here.")
+
+
 def test_beta_and_slope_at_a_kl():
     windows = tradeoff.settled_windows(trace())
     for kl in (4.0, 6.0):

@@ -44,6 +44,7 @@ def findings(a: Analysis) -> dict[str, str]:
         "ties": controller.ties(a.done),
         "pressure_at_kl": tradeoff.pressure_at_kl(a.pressures),
         "slopes": tradeoff.slopes(a.pressures),
+        "squeezed": tradeoff.squeezed(a.squeezes),
         "decided_early": tradeoff.decided_early(a.snapshots),
         "like_kl": tradeoff.like_kl(a.like_kl),
         "estimators": estimators(a.table),

@@ -8,10 +8,11 @@ import pandas as pd
 from lib.arms import ARMS
 from lib.report.effects import COMPARED, number, per_arm, with_spread
 from lib.report.findings.wording import joined, labels, sentences
-from lib.report.tradeoff import AT, BEYOND, NEAR
+from lib.report.tradeoff import ALMOST_EMPTY, AT, BEYOND, NEAR
 
 EARLY = 5.0  # nats of KL
 FEW = 3  # pairs of snapshots, of one arm, below which nothing is concluded
+LONGER = 2.0  # times as long as in the linear arm: then an almost empty code is the adaptive rule's doing
 ALIKE = 1.25  # ratio of two betas up to which they are said to coincide
 
 
@@ -73,6 +74,35 @@ def slopes(pressures: pd.DataFrame) -> str:
     return (
         f"The measured slope −dD/dKL {within} β (ratio {known.median():.2f} in the median of {len(known)} slopes, "
         f"{known.min():.2f} to {known.max():.2f}){why}."
+    )
+
+
+def squeezed(squeezes: pd.DataFrame) -> str:
+    """How far beta climbs at the start, how long the code is almost empty, and in which arm that lasts.
+
+    squeezes: `lib.report.analysis.Analysis.squeezes`.
+    """
+    linear, adaptive = (squeezes[squeezes["arm"] == arm].drop(columns="arm").astype(float).mean() for arm in COMPARED)
+    peaks = joined(
+        f"{mean['peak_beta']:.0f} in {ARMS[arm].label} (after {mean['peak_at']:.0%} of training, at a KL of "
+        f"{mean['peak_kl']:.1f} nats)"
+        for arm, mean in zip(COMPARED, (linear, adaptive), strict=True)
+    )
+    text = (
+        "C starts where one more nat would save most of the loss, so that β must climb to hold it back: on average to "
+        f"{peaks}. The KL was below {ALMOST_EMPTY:g} nats, too few to tell more than about "
+        f"{np.exp(ALMOST_EMPTY):.0f} images apart, for this share of training: "
+        f"{per_arm(squeezes.astype({'almost_empty': float}), 'almost_empty', '.0%')}. In it fell "
+        f"{adaptive['beta_then']:.0%} of the adaptive arm's β, and {linear['beta_then']:.0%} of the linear arm's."
+    )
+    if adaptive["almost_empty"] < LONGER * linear["almost_empty"]:
+        return f"{text} So an almost empty code is no mark of the adaptive rule here."
+    most = "mostly" if adaptive["beta_then"] > 0.5 else "in part"
+    blind = squeezes.loc[squeezes["arm"] == "random_hold", "almost_empty"].astype(float).mean()
+    also = " A C that is held as often at random gives that, too." if blind >= LONGER * linear["almost_empty"] else ""
+    return (
+        f"{text} The adaptive rule holds C while β climbs: its continuous pressure is {most} this start with an "
+        f"almost empty code, of which neither the report nor ControlVAE speaks.{also}"
     )
 
 
