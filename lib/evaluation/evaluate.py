@@ -31,7 +31,7 @@ from lib.runs.provenance import provenance
 from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig
 from lib.training.device import choose_device, reproducible
-from lib.training.layers import FAST
+from lib.training.layers import FORWARD
 
 # What evaluation.json depends on.
 SETTINGS = (
@@ -92,7 +92,7 @@ def _evaluate(run: Run, data: Dataset, config: EvaluationConfig, path: Path, pro
     device = choose_device(training.device)
     with reproducible(training.threads):
         indices, sizes = evaluation_grid(config.position_stride)
-        model, data = run.load_model(layers=FAST), data.to(device)
+        model, data = run.load_model(layers=FORWARD), data.to(device)
         batch, seed = config.evaluation_batch, config.evaluation_seed
         with Progress(total=2 * len(indices), desc="evaluation", unit="pass", unit_scale=True, mininterval=2,
                       disable=not progress, dynamic_ncols=True) as bar:  # fmt: skip

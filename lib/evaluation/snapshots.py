@@ -32,7 +32,7 @@ from lib.runs.provenance import provenance
 from lib.runs.run import Run, read_trace
 from lib.runs.settings import EvaluationConfig
 from lib.training.device import choose_device, reproducible
-from lib.training.layers import FAST
+from lib.training.layers import FORWARD
 from lib.training.progress import checkpoint_and_trace
 
 # What a row of snapshots.csv depends on; `snapshots_measured` decides only which rows there are.
@@ -162,7 +162,7 @@ def _measure(
     ) as bar:  # fmt: skip
         for step, path in files.items():
             started = time.perf_counter()
-            model = run.load_model(path, FAST)
+            model = run.load_model(path, FORWARD)
             posteriors = encode_images(model, data, encoded, batch, bar)
             mean, logvar = (each[torch.isin(encoded, indices)] for each in posteriors)
             loss = decode_posteriors(model, data, indices[some], mean[some], logvar[some], batch, seed, bar)

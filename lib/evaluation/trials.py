@@ -32,7 +32,7 @@ from lib.recorded_tables import read_recorded, write_recorded
 from lib.refusal import Parser
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run
-from lib.training.layers import FAST
+from lib.training.layers import FORWARD
 
 LEFT_START, LEAST_SHARE, MOST_LAG = 1.0, 0.5, 0.3  # of points 2, 3 and 4
 UNRELATED = ("trace_every", "snapshots", "checkpoint_every")  # settings that no result depends on
@@ -47,7 +47,7 @@ def kl_of_images(run: Run, data: Dataset) -> Tensor:
     check_measurable(run, data)
     indices, _ = evaluation_grid(1)
     with Progress(total=len(indices), desc=run.name, unit="image", unit_scale=True) as bar:
-        mean, logvar = encode_images(run.load_model(layers=FAST), data, indices, 64, bar)
+        mean, logvar = encode_images(run.load_model(layers=FORWARD), data, indices, 64, bar)
     return kl_per_image(mean.double(), logvar.double())
 
 

@@ -63,6 +63,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
 
 FAST = Layers(Conv2d, ConvTranspose2d)
+FORWARD = Layers(nn.Conv2d, ConvTranspose2d)  # without gradients, where PyTorch's own convolution is the faster one
 
 
 def products(precision: str, device: torch.device) -> str:
