@@ -9,6 +9,7 @@ start one command per arm to use more cores.
 
 Ctrl-C and SIGTERM end a training after the step at hand or the next few (LOOK in lib/training/train.py), with a
 checkpoint; a second one ends it at once, and the last checkpoint stands. The exit code is then 130 or 143.
+--minutes does so, too, after that time; with --so-far the weight snapshots of what is unfinished are measured then.
 """
 
 import sys
@@ -80,7 +81,7 @@ def train_profile(
 ) -> list[Run]:
     """Train the runs and measure those that are complete; returns the runs for which `minutes` did not suffice.
 
-    so_far: whether the snapshots of these are measured. Measuring one run once begun is not cut short. Raises
+    so_far: whether the snapshots of unfinished runs are measured, after that time. Measuring is not cut short. Raises
     FloatingPointError, at the end, where a run has diverged.
     """
     deadline = time.perf_counter() + 60 * minutes
@@ -114,7 +115,7 @@ def train_profile(
                 f"reconstruction {measured['reconstruction']:.2f} nats, "
                 f"KL {measured['kl']:.2f} nats, MIG {measured['mig_four']['quadrature']:.4f}"
             )
-        elif so_far and run.snapshots():
+        elif so_far and not run.complete and run.checkpoint.exists() and run.snapshots():
             measure_snapshots_so_far(run, data, evaluation)
     if diverged:
         raise diverged[0]
@@ -130,11 +131,13 @@ def main() -> None:
         "--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings that depart from the profile"
     )
     parser.add_argument("--minutes", type=float, default=float("inf"), help="then leave checkpoints and end")
-    parser.add_argument("--so-far", action="store_true", help="measure the snapshots of runs that end unfinished, too")
+    parser.add_argument("--so-far", action="store_true", help="after --minutes, measure unfinished runs' snapshots")
     arguments = parser.parse_args()
     try:
         if not arguments.minutes >= 0:
             raise Refusal(f"--minutes is {arguments.minutes}; give a number of 0 or more.")
+        if arguments.so_far and arguments.minutes == float("inf"):
+            raise Refusal("--so-far measures what runs have when --minutes are over; give --minutes, too.")
         with ending():
             planned = plan(arguments.profile, arguments.arms, arguments.seeds, changed_settings(arguments.set))
             unfinished = train_profile(*planned, arguments.minutes, arguments.so_far)

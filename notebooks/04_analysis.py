@@ -372,7 +372,7 @@ paper.text("{public_logs}")
 
 # %%
 paper.text(
-    """{squeezed}
+    """{squeezed} Neither the report nor ControlVAE [9] speaks of it.
 
 ### Does C follow the information?
 

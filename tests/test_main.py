@@ -68,13 +68,36 @@ def test_a_plan_follows_the_profile_unless_told_otherwise(results):
 
 def test_runs_are_trained_measured_and_found_again(results, few_images, monkeypatch, capsys):
     planned = plan("smoke", None, None, changed_settings(SMALL))
-    assert not any(run.complete for run in train_profile(*planned, minutes=0, so_far=True))  # nothing to measure yet
+    assert not any(run.complete for run in train_profile(*planned, minutes=0))
     assert train_profile(*planned, minutes=1) == []
     assert "adaptive-seed1-" in capsys.readouterr().out
     for run in planned[1]:
         assert {path.name for path in run.path.iterdir()} >= {"run.json", "evaluation.json", "snapshots.csv"}
         monkeypatch.setattr("lib.evaluation.evaluate.encode_images", None)  # measuring again would fail
         evaluate(run, replace(few_images, sha256=run.record()["provenance"]["data_sha256"]), planned[2])
+
+
+def test_unfinished_runs_are_measured_when_that_is_asked_for(results, few_images, monkeypatch):
+    """Past the deadline, with one run complete: neither it nor one without snapshots is taken for unfinished."""
+    measured = []
+    monkeypatch.setattr("lib.__main__.measure_snapshots_so_far", lambda run, *_: measured.append(run.name))
+    planned = plan("smoke", ["linear", "adaptive"], None, changed_settings(SMALL))
+    train_profile(*plan("smoke", ["linear"], None, changed_settings(SMALL)), minutes=1)
+    unfinished = planned[1][1]
+    train_profile(*planned, minutes=0, so_far=True)
+    assert unfinished.checkpoint.exists() and measured == []
+    (unfinished.path / "snapshots").mkdir()
+    (unfinished.path / "snapshots" / "step_0000001.safetensors").touch()
+    train_profile(*planned, minutes=0)
+    assert measured == []
+    train_profile(*planned, minutes=0, so_far=True)
+    assert measured == [unfinished.name]
+
+
+def test_measuring_so_far_needs_a_time_at_which(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["lib", "smoke", "--so-far"])
+    with pytest.raises(SystemExit, match="give --minutes, too"):
+        main()
 
 
 def test_nothing_of_the_notebook_stack_is_needed():

@@ -29,7 +29,7 @@ from lib.progress import Progress
 from lib.recorded_tables import read_recorded, write_recorded
 from lib.refusal import Refusal
 from lib.runs.provenance import provenance
-from lib.runs.run import Run, read_trace
+from lib.runs.run import Run, read_trace, with_all_columns
 from lib.runs.settings import EvaluationConfig
 from lib.training.device import choose_device, reproducible
 from lib.training.layers import FORWARD
@@ -58,14 +58,16 @@ def row_settings(run: Run, config: EvaluationConfig) -> dict[str, Any]:
     return config.only(SETTINGS + SETTINGS_OF_ALL * steers_by_estimate(run))
 
 
-def chosen_snapshots(run: Run, config: EvaluationConfig) -> dict[int, Path]:
+def chosen_snapshots(run: Run, config: EvaluationConfig) -> dict[int, Path | None]:
     """Step -> weight file of the snapshots to measure: evenly spaced in their order, the last always among them.
 
-    One more is that of the step at which C arrived at C_max, where it was kept. Of an arm that steers by an estimate of
-    the information all are measured, to see how far off it was. A run that kept no snapshots has its final weights.
+    A snapshot whose weights are gone, but not its row, has None in the file's place. One more is that of the step at
+    which C arrived at C_max, where it was kept. Of an arm that steers by an estimate of the information all are
+    measured, to see how far off it was. A run that kept no snapshots has its final weights.
     """
     training = run.config()
-    files = run.snapshots() or {training.steps: run.path / "weights.safetensors"}
+    files: dict[int, Path | None] = run.snapshots() or {training.steps: run.path / "weights.safetensors"}
+    files = dict(sorted((dict.fromkeys(measured_rows(run, config)["step"].tolist()) | files).items()))
     count = len(files) if steers_by_estimate(run) else min(config.snapshots_measured, len(files))
     places = len(files) - 1 - np.linspace(0, len(files) - 1, count).round().astype(int)
     arrived = arrival(training)
@@ -99,8 +101,8 @@ def measure_snapshots(run: Run, data: Dataset, config: EvaluationConfig, progres
     """Measure a complete run's weight snapshots, one row each; every column is explained in results/README.md.
 
     snapshots.csv is written anew after each snapshot, beside snapshots.json with the settings, so that an interruption
-    loses one at most. Rows measured with the same settings are kept, also those that are not asked for now; those of
-    snapshots whose weights are gone are returned in any case. Of a published run they are all that there is.
+    loses one at most. Rows measured with the same settings are kept, also those that are not asked for now. Of a
+    published run, whose snapshots' weights were not kept, they are all that there is.
 
     Raises ValueError where the run is not complete or was trained on other data, and where a published run was measured
     with other settings.
@@ -117,27 +119,31 @@ def measure_snapshots(run: Run, data: Dataset, config: EvaluationConfig, progres
     if not set(chosen) <= set(rows["step"]):
         with only_one(run.path / ".lock"):
             rows = _measure(run, data, config, chosen, read_trace(run.path / "trace.h5"), progress)
-    asked = rows["step"].isin(chosen) | ~rows["step"].isin(run.snapshots())
-    return rows[asked].reset_index(drop=True)
+    return rows[rows["step"].isin(chosen)].reset_index(drop=True)
 
 
 def measure_snapshots_so_far(run: Run, data: Dataset, config: EvaluationConfig, progress: bool = True) -> pd.DataFrame:
-    """The same rows of an unfinished run, of its snapshots up to its checkpoint.
+    """Such rows of an unfinished run, of all its snapshots up to its checkpoint.
 
-    They count for `measure_snapshots` later, also where snapshots are lost until then, as with a machine. Raises
-    Refusal where there is no checkpoint with a trace, and where the run is trained on other data.
+    They count for `measure_snapshots` later, also where the snapshots are lost until then, as with a machine; so keep
+    them beside the checkpoint. Raises Refusal where there is no checkpoint with a trace, and where the run is trained
+    on other data.
     """
     with only_one(run.path / ".lock"):
         state, trace = checkpoint_and_trace(run)
         check_data(run, state.get("of", {}).get("data_sha256"), data)
         chosen = {step: path for step, path in run.snapshots().items() if step <= state["engine"]["step"]}
-        return _measure(run, data, config, chosen, trace.frame(), progress)
+        return _measure(run, data, config, chosen, with_all_columns(trace.frame()), progress)
 
 
 def _measure(
-    run: Run, data: Dataset, config: EvaluationConfig, files: dict[int, Path], trace: pd.DataFrame, progress: bool
-) -> pd.DataFrame:
-    """All rows of the run, once those of the weight `files` by step are among them, written one by one."""
+    run: Run, data: Dataset, config: EvaluationConfig, files: dict[int, Path | None], trace: pd.DataFrame,
+    progress: bool,
+) -> pd.DataFrame:  # fmt: skip
+    """All rows of the run, once those of the weight `files` by step are among them, written one by one.
+
+    Raises Refusal where it would take the place of rows of other settings that cannot be measured again.
+    """
     rows = measured_rows(run, config)  # read under the lock: another process may have been faster
     files = {step: path for step, path in files.items() if step not in set(rows["step"])}
     training = run.config()
@@ -153,8 +159,13 @@ def _measure(
         "config": row_settings(run, config), "factor_sizes": list(sizes), "weights_sha256": run.weights_sha256,
         "provenance": provenance(device),
     }  # fmt: skip
-    if rows.empty:  # rows of other settings go first, so that the new record never stands beside them
-        (run.path / "snapshots.csv").unlink(missing_ok=True)
+    if rows.empty and (run.path / "snapshots.csv").exists():  # of other settings: the new record never stands beside
+        if lost := set(read_snapshots(run)["step"]) - {*run.snapshots(), training.steps}:
+            raise Refusal(
+                f"{run.path / 'snapshots.csv'} has rows, measured with other settings, of snapshots whose weights are "
+                f"gone (step {min(lost)}, ...); ask for those settings, or remove the file."
+            )
+        (run.path / "snapshots.csv").unlink()
     data = data.to(device)
     with reproducible(training.threads), Progress(
         total=len(files) * (len(encoded) + len(some)), desc="snapshots", unit="image", unit_scale=True, mininterval=2,

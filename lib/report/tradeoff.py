@@ -25,17 +25,21 @@ def window_means(trace: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
     place = np.minimum(np.arange(len(trace)) * WINDOWS // len(trace), WINDOWS - 1)
     means = trace.groupby(place)[[f"{name}_mean" for name in columns]].mean().set_axis(columns, axis=1)
     means.insert(0, "step", trace.groupby(place)["step"].last())
-    return means
+    return means.reset_index(drop=True)  # of a short trace, some places are empty
 
 
 def squeeze(trace: pd.DataFrame) -> pd.Series:
     """How hard the code was squeezed at the start, from `window_means`.
 
     `peak_beta`; `peak_at`, where that was, as a share of training; `peak_kl`, the KL there, nats; `almost_empty`, the
-    share of training with a KL below ALMOST_EMPTY; `beta_then`, the share of the sum of beta that falls in it.
+    share of training with a KL below ALMOST_EMPTY; `beta_then`, the share of the sum of beta that falls in it. An arm
+    without beta has only `almost_empty`.
     """
     windows = window_means(trace, ("kl", "beta"))
-    peak, almost_empty = windows.loc[windows["beta"].idxmax()], windows["kl"] < ALMOST_EMPTY
+    almost_empty = windows["kl"] < ALMOST_EMPTY
+    if windows["beta"].isna().all():
+        return pd.Series({"almost_empty": almost_empty.mean()})
+    peak = windows.loc[windows["beta"].idxmax()]
     return pd.Series(
         {
             "peak_beta": peak["beta"],

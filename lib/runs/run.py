@@ -230,6 +230,11 @@ def read_trace(path: Path) -> pd.DataFrame:
             trace = pd.read_csv(path)
         if "step" not in trace or any(values.dtype.kind not in "bif" for _, values in trace.items()):
             raise ValueError("its columns are not those of a trace")
+    return with_all_columns(trace)
+
+
+def with_all_columns(trace: pd.DataFrame) -> pd.DataFrame:
+    """The trace with the columns that its run's objective does not fill, of missing values."""
     wanted = [f"{name}{suffix}" for suffix in ("", "_mean") for name in COLUMNS]
     return trace.reindex(columns=[*trace.columns, *(name for name in wanted if name not in trace.columns)])
 

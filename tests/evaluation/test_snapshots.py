@@ -288,6 +288,24 @@ def test_rows_of_an_unfinished_run_are_those_of_the_complete_one(trained, all_im
     assert len(encoded) == 4  # none twice
     pd.testing.assert_frame_equal(rows.drop(columns="seconds"), whole)
     assert read_json(run.path / "snapshots.json")["weights_sha256"] == run.weights_sha256 is not None
+    two = measure_snapshots(run, all_images, settings(snapshots_measured=2), progress=False)
+    assert two["step"].tolist() == [STEPS[0], STEPS[-1]]  # as of a run that has all its weights
+    with pytest.raises(ValueError, match=r"of snapshots whose weights are gone \(step 13, ...\)"):
+        measure_snapshots(run, all_images, settings(evaluation_seed=1), progress=False)
+    assert measured_rows(run, asked)["step"].tolist() == STEPS
+
+
+@pytest.mark.parametrize(("arm", "lacks"), [("vae", "capacity"), ("capacity", "beta")])
+def test_arms_without_a_controller_are_measured_on_the_way(arm, lacks, all_images, tiny_config, tmp_path):
+    config, run = tiny_config(arm, steps=400, trace_every=10, snapshots=4), Run(tmp_path / "run")
+
+    def interrupt(_, trace):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, run, all_images, progress=False, observer=interrupt)
+    row = measure_snapshots_so_far(run, all_images, settings(), progress=False).iloc[-1]
+    assert row[["beta", "capacity"]].isna().to_dict() == {"beta": lacks == "beta", "capacity": lacks == "capacity"}
 
 
 def test_an_unfinished_run_without_a_checkpoint_has_no_rows(tiny_config, all_images, tmp_path):

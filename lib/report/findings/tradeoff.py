@@ -12,7 +12,7 @@ from lib.report.tradeoff import ALMOST_EMPTY, AT, BEYOND, NEAR
 
 EARLY = 5.0  # nats of KL
 FEW = 3  # pairs of snapshots, of one arm, below which nothing is concluded
-LONGER = 2.0  # times as long as in the linear arm: then an almost empty code is the adaptive rule's doing
+LONG, LONGER = 0.05, 2.0  # share of training, and times the linear arm's: from both on the code is long almost empty
 ALIKE = 1.25  # ratio of two betas up to which they are said to coincide
 
 
@@ -78,31 +78,34 @@ def slopes(pressures: pd.DataFrame) -> str:
 
 
 def squeezed(squeezes: pd.DataFrame) -> str:
-    """How far beta climbs at the start, how long the code is almost empty, and in which arm that lasts.
+    """How high beta is at its peak, how long the code is almost empty, and in which arms that lasts.
 
     squeezes: `lib.report.analysis.Analysis.squeezes`.
     """
-    linear, adaptive = (squeezes[squeezes["arm"] == arm].drop(columns="arm").astype(float).mean() for arm in COMPARED)
+    values = squeezes.drop(columns="arm").astype(float).assign(arm=squeezes["arm"])
+    means = values.groupby("arm").mean()
     peaks = joined(
-        f"{mean['peak_beta']:.0f} in {ARMS[arm].label} (after {mean['peak_at']:.0%} of training, at a KL of "
-        f"{mean['peak_kl']:.1f} nats)"
-        for arm, mean in zip(COMPARED, (linear, adaptive), strict=True)
+        f"{mean.peak_beta:.0f} in {ARMS[arm].label} (after {mean.peak_at:.0%} of training, at a KL of "
+        f"{mean.peak_kl:.1f} nats)"
+        for arm, mean in means.loc[[*COMPARED]].iterrows()
     )
+    linear, adaptive = means.loc[[*COMPARED], "beta_then"]
     text = (
-        "C starts where one more nat would save most of the loss, so that β must climb to hold it back: on average to "
-        f"{peaks}. The KL was below {ALMOST_EMPTY:g} nats, too few to tell more than about "
+        "The first nats save more of the loss than any later ones, and so take the largest β to hold back: at its peak "
+        f"it was {peaks}. The KL was below {ALMOST_EMPTY:g} nats, too few to tell more than about "
         f"{np.exp(ALMOST_EMPTY):.0f} images apart, for this share of training: "
-        f"{per_arm(squeezes.astype({'almost_empty': float}), 'almost_empty', '.0%')}. In it fell "
-        f"{adaptive['beta_then']:.0%} of the adaptive arm's β, and {linear['beta_then']:.0%} of the linear arm's."
+        f"{per_arm(values, 'almost_empty', '.1%')}. To this time belongs {adaptive:.0%} of the sum of the adaptive "
+        f"arm's β, {linear:.0%} of the linear arm's."
     )
-    if adaptive["almost_empty"] < LONGER * linear["almost_empty"]:
-        return f"{text} So an almost empty code is no mark of the adaptive rule here."
-    most = "mostly" if adaptive["beta_then"] > 0.5 else "in part"
-    blind = squeezes.loc[squeezes["arm"] == "random_hold", "almost_empty"].astype(float).mean()
-    also = " A C that is held as often at random gives that, too." if blind >= LONGER * linear["almost_empty"] else ""
+    least = max(LONG, LONGER * means.loc["linear", "almost_empty"])
+    long = [arm for arm in squeezes["arm"].unique() if means.loc[arm, "almost_empty"] >= least]
+    if "adaptive" not in long:
+        return f"{text} A long start with an almost empty code is no mark of the adaptive arm here."
+    others = [arm for arm in long if arm != "adaptive"]
+    also = f" It comes with any C that stays low for long, as in {joined(labels(others))}." if others else ""
     return (
-        f"{text} The adaptive rule holds C while β climbs: its continuous pressure is {most} this start with an "
-        f"almost empty code, of which neither the report nor ControlVAE speaks.{also}"
+        f"{text} So the continuous pressure of the adaptive arm is {'mostly' if adaptive > 0.5 else 'in part'} a long "
+        f"start with an almost empty code.{also}"
     )
 
 
