@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from lib.files import ROOT
+from lib.runs.profiles import published_profiles
 
 pytest.importorskip("jupyterlab", reason="jupyterlab is not installed")
-HOUR = ROOT / "results" / "published" / "hour"
+PUBLISHED = published_profiles()[:1]  # the longest
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +28,8 @@ def checkout(tmp_path_factory) -> Path:
         )
     for name in ("profiles.toml", "pyproject.toml", "Makefile"):
         shutil.copy(ROOT / name, copy)
-    if HOUR.exists():
-        shutil.copytree(HOUR, copy / "results" / "published" / "hour")
+    for profile in PUBLISHED:
+        shutil.copytree(profile.published, copy / "results" / "published" / profile.name)
     drawn = ROOT / "results" / "data" / "dsprites_rendered.h5"
     if drawn.exists():
         (copy / "results" / "data").mkdir(parents=True, exist_ok=True)
@@ -95,7 +96,7 @@ def run_all(browser, lab):
     assert errors == []
 
 
-@pytest.mark.skipif(not HOUR.exists(), reason="the profile hour is not published here")
+@pytest.mark.skipif(not PUBLISHED, reason="nothing is published here")
 def test_explore_moves_pictures_and_leaves_a_clean_checkout(checkout, run_all):
     files = sorted((checkout / "notebooks").glob("*.*"))
     before = {path: path.read_bytes() for path in files}

@@ -189,9 +189,9 @@ class Run:
 
 
 def segments_of(checkpoint: dict[str, Any]) -> list[dict[str, Any]]:
-    """The segments that a checkpoint tells of; those of the first runs tell only of their length, as one."""
+    """The segments with steps that a checkpoint tells of; those of the first runs tell only of their length, as one."""
     whole = {"first_step": 1, "last_step": checkpoint["engine"]["step"], "seconds": checkpoint["seconds"]}
-    return checkpoint.get("segments", [whole])
+    return [each for each in checkpoint.get("segments", [whole]) if each["last_step"] >= each["first_step"]]
 
 
 def weights_origin(path: Path) -> dict[str, Any]:

@@ -44,8 +44,8 @@ def progress(run: Run) -> dict[str, Any]:
     """
     (state, trace), config = checkpoint_and_trace(run), run.config()
     step = state["engine"]["step"]
-    last = [each for each in segments_of(state) if each["last_step"] >= each["first_step"]][-1]  # that made a step
-    per_step = last["seconds"] / max(1, last["last_step"] - last["first_step"] + 1)
+    last = segments_of(state)[-1]
+    per_step = last["seconds"] / (last["last_step"] - last["first_step"] + 1)
     return {
         "run": run.name,
         "step": step,

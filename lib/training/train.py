@@ -188,8 +188,9 @@ class Training:
             self.checkpoint()
 
     def segments(self) -> list[dict[str, Any]]:
-        """One per process that trained this run: its steps, code, versions, hardware, arithmetic and seconds."""
-        return [*self.earlier, self.segment | {"last_step": self.engine.step}]
+        """One per process that made a step of this run: its steps, code, versions, hardware, arithmetic and seconds."""
+        own = self.segment | {"last_step": self.engine.step}
+        return [*self.earlier, *([own] if own["last_step"] >= own["first_step"] else [])]
 
     def checkpoint(self) -> None:
         state = {

@@ -16,13 +16,15 @@ from lib.report.page.origin import origin_of
 from lib.report.publishing import redrawn, verify
 from lib.report.publishing.documents import slim_notebook
 from lib.report.publishing.redrawn import check_paper, differing
-from lib.runs.profiles import load_profile
+from lib.runs.profiles import load_profile, published_profiles
+
+LONGEST = published_profiles()[0].name  # of those that are published
 
 
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory):
-    """Notebook 04 as today's code runs it on what is published of `hour`: a minute."""
-    return redrawn._executed(load_profile("hour"), tmp_path_factory.mktemp("paper"))
+    """Notebook 04 as today's code runs it on what is published of that profile: a minute."""
+    return redrawn._executed(load_profile(LONGEST), tmp_path_factory.mktemp("paper"))
 
 
 @pytest.fixture
@@ -30,10 +32,10 @@ def published(executed, tmp_path, monkeypatch):
     """A profile whose published notebook is of today's code."""
     monkeypatch.setattr("lib.runs.profiles.RESULTS", tmp_path / "results")
     monkeypatch.setattr(redrawn, "_executed", lambda profile, folder: executed)
-    folder = tmp_path / "results" / "published" / "hour"
-    shutil.copytree(ROOT / "results" / "published" / "hour", folder)
+    folder = tmp_path / "results" / "published" / LONGEST
+    shutil.copytree(ROOT / "results" / "published" / LONGEST, folder)
     slim_notebook(executed, folder / "report.ipynb")
-    return load_profile("hour")
+    return load_profile(LONGEST)
 
 
 def outputs(notebook, form):
@@ -56,7 +58,7 @@ def test_a_second_run_shows_the_same_but_for_when_it_ran(published, tmp_path, mo
     """The one execution of this module against another, with other dates and what is printed on the way."""
     first = read(published)
     monkeypatch.undo()
-    profile = load_profile("hour")
+    profile = load_profile(LONGEST)
     (tmp_path / "again").mkdir()
     slim_notebook(redrawn._executed(profile, tmp_path / "again"), tmp_path / "slim.ipynb")
     second = nbformat.read(tmp_path / "slim.ipynb", as_version=4)
@@ -137,7 +139,7 @@ def test_a_paper_of_another_notebook_or_none_is_said_before_any_work(published, 
     (sentence,) = check_paper(published)
     assert "was made by another notebooks/04_analysis.ipynb; make render" in sentence
     path.unlink()
-    with pytest.raises(ValueError, match=r"report.ipynb is not there; run make publish PROFILE=hour"):
+    with pytest.raises(ValueError, match=f"report.ipynb is not there; run make publish PROFILE={LONGEST}"):
         list(check_paper(published))
 
 
@@ -145,16 +147,18 @@ def test_the_command_draws_the_paper_of_a_published_profile(published, monkeypat
     monkeypatch.setattr(verify, "check", lambda profile: [])
     monkeypatch.setattr(verify, "check_readme", lambda profiles: [])
     monkeypatch.setattr(verify, "check_beside", lambda: [])
-    monkeypatch.setattr("sys.argv", ["verify", "--paper", "hour"])
+    monkeypatch.setattr("sys.argv", ["verify", "--paper", LONGEST])
     verify.main()
-    assert "follows: hour" in capsys.readouterr().out
+    assert f"follows: {LONGEST}" in capsys.readouterr().out
     monkeypatch.setattr("sys.argv", ["verify", "--paper", "laptop"])
     monkeypatch.setattr(verify, "check", None)
-    with pytest.raises(SystemExit, match=r"^laptop is not published; name one of hour\.$"):
+    with pytest.raises(SystemExit, match=rf"^laptop is not published; name one of {LONGEST}\.$"):
         verify.main()
 
 
 def test_a_notebook_that_fails_is_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setattr(redrawn, "NOTEBOOK", "notebooks/none.ipynb")
-    with pytest.raises(ValueError, match=r"^notebooks/none.ipynb failed on what is published of hour: .*none.ipynb"):
-        redrawn._executed(load_profile("hour"), tmp_path)
+    with pytest.raises(
+        ValueError, match=rf"^notebooks/none.ipynb failed on what is published of {LONGEST}: .*none.ipynb"
+    ):
+        redrawn._executed(load_profile(LONGEST), tmp_path)

@@ -31,7 +31,7 @@ def test_what_is_not_said_is_taken_from_the_other_profile_key_by_key(file):
 
 
 def test_the_profiles_have_the_values_of_their_published_runs():
-    for profile in (load_profile("hour"), load_profile("seeds")):
+    for profile in profiles.published_profiles():
         for run in sorted(profile.published.glob("*-seed*")):
             arm, seed = run.name.split("-seed")
             assert profiles.Run(run).config() == profile.training_config(arm, int(seed))

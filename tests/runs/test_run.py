@@ -20,7 +20,7 @@ from lib.evaluation.snapshots import measure_snapshots, measured_rows
 from lib.files import ROOT, read_json, write_json
 from lib.locks import only_one
 from lib.refusal import Refusal
-from lib.runs.profiles import load_profile
+from lib.runs.profiles import load_profile, published_profiles
 from lib.runs.run import Run, read_advanced, read_trace
 from lib.training.train import train, train_together
 
@@ -132,10 +132,10 @@ def test_another_networks_weights_are_refused(run, tmp_path):
 
 
 def test_published_runs_without_hashes_stay_readable():
-    for profile in ("hour", "seeds"):
-        for path in sorted(load_profile(profile).published.glob("*-seed*")):
+    for profile in published_profiles():
+        for path in sorted(profile.published.glob("*-seed*")):
             assert Run(path).config().arm in path.name and Run(path).record()["summary"]["steps"] > 0
-    assert Run(ROOT / "results" / "published" / "hour" / "linear-seed1").load_model() is not None
+        assert Run(profile.published / "linear-seed1").load_model() is not None
 
 
 @pytest.fixture(scope="module")

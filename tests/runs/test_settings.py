@@ -16,7 +16,7 @@ def test_paper_profile_has_the_reports_values():
     expected = {
         "steps": 1_500_000, "batch_size": 64, "learning_rate": 1e-4, "latents": 10, "architecture": "conv",
         "c_start": 0.5, "c_max": 16.0, "kp": 0.01, "ki": 0.001, "kd": 0.0, "beta_min": 1.0, "anti_windup": "published",
-        "precision": "float32", "trace_every": 100,
+        "trace_every": 100,
     }  # fmt: skip
     assert {name: getattr(config, name) for name in expected} == expected
     assert PAPER.evaluation_config().position_stride == 1

@@ -66,10 +66,16 @@ def findings(a: Analysis) -> dict[str, str]:
 
 
 def reasons(profile: Profile) -> str:
-    """Why a profile departs from the report's settings."""
+    """Why a profile departs from the report's settings, and, as the report is silent on it, what its precision does."""
+    precision = ""
+    if profile.training["precision"] == "bfloat16":
+        precision = (
+            "Of the precision the report is silent: `bfloat16`, used here, rounds products alone, by little "
+            "(`results/benchmarks/rounding.csv`)."
+        )
     changed = departures(profile).index
     if not len(changed):
-        return "All settings are the report's own."
+        return sentences("These runs have them all.", precision)
     gain = profile.training["kp"] / profile.training["ki"] if profile.training["ki"] else np.inf
     unseen = load_profile("paper").training["c_max"] - profile.training["c_max"]
     why = {
@@ -81,10 +87,9 @@ def reasons(profile: Profile) -> str:
         "c_max": "at 16 nats the adaptive arm's KL stayed nats below C in its trial (`results/trials.csv`), so what "
         f"the last {unseen:g} nats would encode is not seen;",
         "batch_size": "smaller batches buy more steps;",
-        "precision": "`bfloat16` rounds products alone, by little (`results/benchmarks/rounding.csv`).",
     }
     text = " ".join(reason for name, reason in why.items() if name in changed)
-    return f"{text[:1].upper()}{text[1:].rstrip(';:.')}."
+    return sentences(f"{text[:1].upper()}{text[1:].rstrip(';:')}.", precision)
 
 
 def estimators(table: pd.DataFrame) -> str:

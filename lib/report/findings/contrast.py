@@ -22,6 +22,7 @@ from lib.report.effects import (
     with_spread,
 )
 from lib.report.findings.wording import joined
+from lib.report.tables import REPORTED
 from lib.runs.profiles import Profile, load_profile
 
 NO_DIFFERENCE, A_DIFFERENCE, UNINFORMATIVE = "no difference that matters", "a difference", "uninformative"
@@ -153,6 +154,21 @@ def slow_clock(table: pd.DataFrame) -> str:
     )
 
 
+def own_size(table: pd.DataFrame) -> str:
+    """What runs of the report's own size found, beside its figures.
+
+    table: `lib.report.tables.run_table` of runs of as many steps as the report's.
+    """
+    n, steps = len(by_seed(table, MIG.column, DIFFERENCE)), table["steps"].iloc[0]
+    linear, adaptive = REPORTED.set_index("arm").loc[["linear", "adaptive"]].itertuples()
+    mig = number("+.4f")(adaptive.mig - linear.mig)
+    loss = number("+.1f")(adaptive.reconstruction - linear.reconstruction)
+    return (
+        f"At the report's own size ({steps:,} steps; {n} seed{'s' if n > 1 else ''} per arm), adaptive − linear: "
+        f"{_effects(table, DIFFERENCE)}; the report has {mig} and {loss} nats."
+    )
+
+
 def controls(table: pd.DataFrame) -> str:
     """What the controls leave of the difference in MIG, in one sentence."""
     known = {"when C arrives as late by the clock": LATE_DIFFERENCE, "when C advances as often at random": SEEING}
@@ -180,15 +196,17 @@ def told(table: pd.DataFrame) -> str:
     return f"Of the exploratory comparisons, each taken alone, told from chance are {'; '.join(parts)}."
 
 
-def untested(profile: Profile) -> str:
-    """What these runs do not test."""
+def untested(profile: Profile, beside_own_size: bool = False) -> str:
+    """What these runs do not test; beside_own_size: whether runs of the report's own size, of fewer seeds, stand by."""
     training, paper = profile.training, load_profile("paper").training
     if training["steps"] >= paper["steps"]:
         return "Not tested: other networks, data sets and seeds than these."
     seen, whole = (each["steps"] * each["batch_size"] for each in (training, paper))
     c_max = training["c_max"]
+    several, these = (" over several seeds", "those") if beside_own_size else ("", "this")
+    kind = "are **reduced runs**" if beside_own_size else "is a **reduced run**"
     return (
-        f"Not tested: the report's own size; this is a **reduced run** of {training['steps']:,} steps instead of "
+        f"Not tested: the report's own size{several}; {these} {kind} of {training['steps']:,} steps instead of "
         f"{paper['steps']:,} ({seen:,} images instead of {whole:,}) with a faster controller"
         + (f" and $C_{{\\max}}$ = {c_max:g} instead of {paper['c_max']:g} nats." if c_max != paper["c_max"] else ".")
     )

@@ -31,7 +31,7 @@ from lib.report.other_arms import Compared, compare, ended, gathered, results
 from lib.runs.profiles import load_profile
 from lib.runs.settings import EvaluationConfig, TrainingConfig
 
-FULL_LENGTH = "python -m lib paper --arms info_gan --set precision=bfloat16 steps=288000 learning_rate=0.001"
+FULL_LENGTH = "python -m lib paper --arms info_gan --set steps=288000 learning_rate=0.001"
 MOST = 5  # latents of an arm that are drawn: as many as the data set has factors
 
 

@@ -5,13 +5,14 @@ import pandas as pd
 from lib.arms import ARMS
 from lib.files import ROOT, read_csv, read_json, write_text
 from lib.report.effects import number, side_by_side
-from lib.report.findings.contrast import answer
+from lib.report.findings.contrast import answer, own_size, untested
 from lib.report.findings.wording import joined
 from lib.report.tables import REPORTED
 from lib.runs.profiles import Profile, load_profile, published_profiles
 
 README = ROOT / "README.md"
 START, END = "<!-- results: written by make publish -->", "<!-- results end -->"
+ANSWER = ("asked", "differences", "controls", "brackets", "untested")  # of `answer`, as README lists them
 COLUMNS = {
     "MIG, four factors": ("mig_four", number(".3f")),
     "reconstruction": ("reconstruction", number(".1f")),
@@ -22,12 +23,13 @@ COLUMNS = {
 def readme_results(profiles: list[Profile]) -> str:
     """What the README says of published profiles, in Markdown: the answer, and a table with the report's figures.
 
-    The answer is that of the profile with the most seeds, whose rows come first.
+    The answer is that of the profile with the most seeds; the rows of the report's own size come first, then its.
     """
     steps = load_profile("paper").training["steps"]
-    ordered = sorted(profiles, key=lambda each: (-len(each.seeds), -each.training["steps"]))
+    best = max(profiles, key=lambda each: (len(each.seeds), each.training["steps"]))
+    ordered = sorted(profiles, key=lambda each: (each.training["steps"] < steps, each != best))
     tables = {profile.name: read_csv(profile.published / "table.csv", index_col="run") for profile in ordered}
-    best, rows, shown = ordered[0], [], []
+    rows, shown = [], []
     for name, table in tables.items():
         labels = table["arm"].map(lambda arm: ARMS[arm].label)
         for arm, row in side_by_side(table, table["arm"], COLUMNS).T.iterrows():
@@ -42,7 +44,7 @@ def readme_results(profiles: list[Profile]) -> str:
         for name, path in paths.items()
     )
     return "\n".join([
-        *_answer(best, tables[best.name]),
+        *_answer(best, tables, steps),
         "",
         f"| | seeds | {' | '.join(COLUMNS)} |",
         "|---" * (len(COLUMNS) + 2) + "|",
@@ -57,28 +59,39 @@ def readme_results(profiles: list[Profile]) -> str:
     ])  # fmt: skip
 
 
-def _answer(profile: Profile, table: pd.DataFrame) -> list[str]:
-    """The five sentences with which the report of the profile begins."""
+def _answer(profile: Profile, tables: dict[str, pd.DataFrame], steps: int) -> list[str]:
+    """The five sentences with which the report of the profile begins; above them what the report's own size gave.
+
+    tables: each published profile's, in the order of the rows; steps: the report's.
+    """
     path = profile.published / "findings.json"
-    found = read_json(path) if path.exists() else answer(table, profile)
-    return [f"- {found[name]}" for name in ("asked", "differences", "controls", "brackets", "untested")]
+    found = read_json(path) if path.exists() else answer(tables[profile.name], profile)
+    whole = next((table for table in tables.values() if (table["steps"] >= steps).all()), None)
+    if whole is None or whole is tables[profile.name]:
+        return [f"- {found[name]}" for name in ANSWER]
+    found |= {"own_size": own_size(whole), "untested": untested(profile, beside_own_size=True)}
+    return [f"- {found[name]}" for name in ("asked", "own_size", *ANSWER[1:])]
 
 
 def _conditions(runs: pd.DataFrame, steps: int) -> str:
     """What the numbers of the table have in common."""
-    reduced = ", all **reduced runs** but the report's" if (runs["steps"] < steps).all() else ""
+    reduced = ""
+    if (runs["steps"] < steps).all():
+        reduced = ", all **reduced runs** but the report's"
+    elif (runs["steps"] < steps).any():
+        reduced = f", those of fewer than {steps:,} steps **reduced runs**"
     images = joined(f"{n:,}" for n in runs["images"].unique())
     precision, hardware = (joined(runs[name].unique()) for name in ("precision", "processor"))
     return (
         f"Mean ± standard deviation over seeds{reduced}; nats per image, on {images} images. "
-        f"Trained in {precision} on {hardware}, {_minutes(runs)} a run."
+        f"Trained in {precision} on {hardware}, {_durations(runs)} a run."
     )
 
 
-def _minutes(runs: pd.DataFrame) -> str:
+def _durations(runs: pd.DataFrame) -> str:
     """How long training took, from the runs' records."""
-    minutes = runs["training_seconds"] / 60
-    return f"{minutes.min():.0f} to {minutes.max():.0f} minutes"
+    least, most = (seconds / 60 for seconds in (runs["training_seconds"].min(), runs["training_seconds"].max()))
+    return f"{least:.0f} to {most:.0f} minutes" if most < 180 else f"{least:.0f} minutes to {most / 60:.0f} hours"
 
 
 def update_readme() -> None:
