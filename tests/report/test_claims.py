@@ -36,6 +36,17 @@ def test_what_is_larger_in_the_adaptive_arm(adaptive, verdict):
         assert claims.more_pressure(runs(linear, adaptive, "mean_beta")).verdict == verdict
 
 
+def test_of_one_pair_is_said_whether_it_alone_agrees():
+    for adaptive, word in ((0.52, "agrees"), (0.7, "disagrees"), (0.3, "disagrees")):
+        claim = claims.same_mig(runs([0.5], [adaptive], "mig_four"))
+        assert (claim.verdict, claim.why) == (NOT_TESTABLE, f"one seed per arm; this pair taken for itself {word}")
+    for adaptive, word in ((40.0, "agrees"), (10.0, "disagrees")):
+        why = f"one seed per arm; this pair taken for itself {word}"
+        assert claims.worse_reconstruction(runs([20.0], [adaptive], "reconstruction")).why == why
+        assert claims.compensation(runs([adaptive], [20.0], "mean_distance")).why.startswith(why)
+    assert "contains zero" in claims.same_mig(runs([0.5, 0.5, 0.5], [0.3, 0.9, 0.6], "mig_four")).why
+
+
 def test_distance_to_the_information_is_to_be_smaller():
     near, far = [0.1, 0.2, 0.3], [1.1, 1.21, 1.3]
     assert claims.compensation(runs(far, near, "mean_distance")).verdict == REPRODUCED

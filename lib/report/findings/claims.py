@@ -70,7 +70,7 @@ def same_mig(table: pd.DataFrame) -> Claim:
     why = {
         NO_DIFFERENCE: f"the interval lies within the margin of {MIG.margin}",
         A_DIFFERENCE: f"the interval leaves out zero and reaches beyond the margin of {MIG.margin}",
-        UNINFORMATIVE: _unsure(differences),
+        UNINFORMATIVE: _unsure(differences, abs(differences) < MIG.margin),
     }
     return Claim("MIG does not improve (0.5273 after 0.5279)", _difference(table, MIG), verdicts[decided], why[decided])
 
@@ -194,11 +194,14 @@ def _difference(table: pd.DataFrame, what: Primary) -> str:
 def _larger(decided: str, differences: pd.Series) -> tuple[str, str]:
     """Verdict and reason for a claim that a quantity is larger in the adaptive arm."""
     if decided == UNINFORMATIVE:
-        return NOT_TESTABLE, _unsure(differences)
+        return NOT_TESTABLE, _unsure(differences, differences > 0)
     if decided == A_DIFFERENCE and differences.mean() > 0:
         return REPRODUCED, "the interval leaves out zero, on that side"
     return NOT_REPRODUCED, "the interval leaves out zero, on the other side, or lies within the margin"
 
 
-def _unsure(differences: pd.Series) -> str:
-    return "one seed per arm" if len(differences) < 2 else "the interval contains zero and is wide"
+def _unsure(differences: pd.Series, as_claimed: pd.Series) -> str:
+    """Why a claim cannot be judged; as_claimed: whether each seed's difference, taken for itself, is what it says."""
+    if len(differences) == 1:
+        return f"one seed per arm; this pair taken for itself {'agrees' if as_claimed.all() else 'disagrees'}"
+    return "the interval contains zero and is wide" if len(differences) else "one seed per arm"
