@@ -14,6 +14,8 @@ PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
 REPORT := results/runs/$(PROFILE)/report.html
+# On Linux memory comes in large pages, for less time per step (lib/benchmarks/large_pages.py).
+export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 # One at a time per profile: a second one waits and says so. The lock ends with its process, where Snakemake's own would stay.
 SNAKEMAKE := $(BIN)/python -m lib.locks results/runs/$(PROFILE)/.report.lock \
 	$(BIN)/snakemake --nolock --rerun-incomplete --cores $(CORES) --quiet rules --config profile=$(PROFILE)

@@ -28,7 +28,7 @@ measure: bool = False  # measure anew on this machine first
 import pandas as pd
 from IPython.display import Markdown, display
 
-from lib.benchmarks import denormals, full_size_precision
+from lib.benchmarks import denormals, full_size_precision, large_pages
 from lib.benchmarks import training as benchmark
 from lib.benchmarks.figures import floors_table, full_size_traces, loops_table, precision_traces
 from lib.benchmarks.results import DIRECTORY, last
@@ -164,6 +164,14 @@ display(Markdown(finding()))
 
 # %%
 display(Markdown(denormals.finding()))
+
+# %% [markdown]
+# ## Large pages
+#
+# A step reads and writes far more memory than a cache holds. Where it lies in pages of 4 KiB, finding each of them costs time, too.
+
+# %%
+display(Markdown(large_pages.finding()))
 
 # %% [markdown]
 # ## A step and what it costs at least

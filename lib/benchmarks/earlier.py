@@ -10,66 +10,18 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from lib.benchmarks.results import DIRECTORY, origin, save
+from lib.benchmarks.turns import in_turns, worker
 from lib.files import ROOT
 from lib.refusal import Parser, Refusal
 
 ARMS, PRECISIONS = ("linear", "adaptive"), ("float32", "bfloat16")
-STEPS, ROUNDS, WARM_UP = 50, 15, 5
-
-# Trains as many steps as each line of its input says, and answers with the seconds that they took. It uses only what
-# every commit to compare with has.
-_WORKER = """
-import dataclasses, sys, time
-import numpy as np, torch
-from lib.data.dataset import Dataset
-from lib.dsprites import render_packed
-from lib.runs.profiles import load_profile
-from lib.training.device import reproducible
-from lib.training.engine import Engine
-from lib.training.lockstep import Lockstep
-arm, precision, batch = sys.argv[1], sys.argv[2], int(sys.argv[3])
-packed = torch.from_numpy(render_packed(np.arange(6_400)))
-data = Dataset(packed, *[""] * (len(dataclasses.fields(Dataset)) - 1))  # whatever else a commit wants to know of it
-config = load_profile("paper").training_config(arm, 1, precision=precision, device="cpu", batch_size=batch)
-lockstep = Lockstep([Engine(config, data)])
-with reproducible(1, False):
-    for line in sys.stdin:
-        started = time.perf_counter()
-        lockstep.run(int(line))
-        print(time.perf_counter() - started, flush=True)
-"""
-
-
-@contextmanager
-def worker(tree: Path, arm: str, precision: str, batch: int) -> Iterator[subprocess.Popen]:
-    """A process that trains with the code in `tree`; it ends with the context."""
-    command = [sys.executable, "-c", _WORKER, arm, precision, str(batch)]
-    process = subprocess.Popen(command, cwd=tree, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        yield process
-    finally:
-        with suppress(BrokenPipeError):
-            process.stdin.close()
-        process.wait()
-
-
-def seconds(process: subprocess.Popen, steps: int) -> float:
-    """What the worker needs for so many steps; raises RuntimeError where it ended."""
-    with suppress(BrokenPipeError):
-        print(steps, file=process.stdin, flush=True)
-    answer = process.stdout.readline()
-    if not answer:
-        raise RuntimeError("A worker ended; its error stands above.")
-    return float(answer)
+STEPS, ROUNDS = 50, 15
 
 
 def check_out(commit: str, folder: Path) -> str:
@@ -92,22 +44,12 @@ def compare(earlier: Path, steps: int, rounds: int, batch: int = 64) -> pd.DataF
     rows = []
     for precision in PRECISIONS:
         for arm in ARMS:
-            with ExitStack() as stack:
-                now, before = (stack.enter_context(worker(tree, arm, precision, batch)) for tree in (ROOT, earlier))
-                for each in (now, before):
-                    seconds(each, WARM_UP)
-                turns = []
-                for count in tqdm(range(rounds), desc=f"{arm}, {precision}"):
-                    order = (now, before) if count % 2 else (before, now)
-                    took = {each: seconds(each, steps) / steps for each in order}
-                    turns.append({"now": took[now], "before": took[before]})
-            table = 1e3 * pd.DataFrame(turns)
-            ratios = table["now"] / table["before"]
+            with worker(ROOT, arm, precision, batch) as now, worker(earlier, arm, precision, batch) as before:
+                ms, ms_before, ratios = in_turns(now, before, steps, rounds, f"{arm}, {precision}")
             rows.append({
-                "arm": arm, "precision": precision, "ms_per_step": table["now"].median(),
-                "ms_per_step_before": table["before"].median(),
-                "ratio": table["now"].median() / table["before"].median(),
-                "lower_quartile": ratios.quantile(0.25), "upper_quartile": ratios.quantile(0.75),
+                "arm": arm, "precision": precision, "ms_per_step": ms, "ms_per_step_before": ms_before,
+                "ratio": ms / ms_before, "lower_quartile": ratios.quantile(0.25),
+                "upper_quartile": ratios.quantile(0.75),
             })  # fmt: skip
     return pd.DataFrame(rows)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib.benchmarks import earlier
+from lib.benchmarks import earlier, turns
 from lib.files import ROOT
 from lib.refusal import Refusal
 
@@ -21,8 +21,8 @@ def test_both_states_of_the_code_are_timed_and_compared(tmp_path, monkeypatch):
     for name in ("lib", "profiles.toml"):
         (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.setattr(earlier, "PRECISIONS", ("float32",))
-    head, loop = earlier._WORKER.split("with reproducible")
-    monkeypatch.setattr(earlier, "_WORKER", f"{head}{CLOCK}with reproducible{loop}")
+    head, loop = turns._WORKER.split("with reproducible")
+    monkeypatch.setattr(turns, "_WORKER", f"{head}{CLOCK}with reproducible{loop}")
     table = earlier.compare(tmp_path, steps=3, rounds=2, batch=4)
     assert table["arm"].tolist() == ["linear", "adaptive"]
     assert table["ms_per_step"].tolist() == [2000, 2000] and table["ms_per_step_before"].tolist() == [4000, 4000]
@@ -30,10 +30,10 @@ def test_both_states_of_the_code_are_timed_and_compared(tmp_path, monkeypatch):
 
 
 def test_this_state_of_the_code_is_timed():
-    with earlier.worker(ROOT, "adaptive", "float32", 4) as process:
-        assert 0 < earlier.seconds(process, 2) < float("inf")
-    with pytest.raises(RuntimeError, match="A worker ended"), earlier.worker(ROOT, "none", "float32", 4) as process:
-        earlier.seconds(process, 1)
+    with turns.worker(ROOT, "adaptive", "float32", 4) as process:
+        assert 0 < turns.seconds(process, 2) < float("inf")
+    with pytest.raises(RuntimeError, match="A worker ended"), turns.worker(ROOT, "none", "float32", 4) as process:
+        turns.seconds(process, 1)
 
 
 def test_a_commit_that_is_not_there_is_refused(tmp_path):

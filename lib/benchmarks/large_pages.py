@@ -1,0 +1,56 @@
+"""What memory in large pages saves: `python -m lib.benchmarks.large_pages` (minutes; Linux with glibc 2.35 or newer).
+
+The same training once with the variable that the Makefile sets, by which glibc asks for pages of 2 MiB, and once
+without it, in processes that take turns. Writes results/benchmarks/large_pages.csv and large_pages.json.
+"""
+
+import pandas as pd
+import torch
+
+from lib.benchmarks.results import DIRECTORY, last, origin, save
+from lib.benchmarks.turns import in_turns, worker
+from lib.files import ROOT
+from lib.refusal import Parser
+from lib.report.effects import COMPARED
+
+VARIABLE, LARGE = "GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"
+PRECISION, BATCH, STEPS, ROUNDS = "bfloat16", 64, 25, 15
+
+
+def compare(steps: int = STEPS, rounds: int = ROUNDS, batch: int = BATCH) -> pd.DataFrame:
+    """One row per arm: medians over rounds in which both took turns, and their ratio."""
+    rows = []
+    for arm in COMPARED:
+        with (
+            worker(ROOT, arm, PRECISION, batch, {VARIABLE: LARGE}) as large,
+            worker(ROOT, arm, PRECISION, batch, {VARIABLE: ""}) as small,
+        ):
+            ms, ms_small, ratios = in_turns(large, small, steps, rounds, arm)
+        rows.append({
+            "arm": arm, "ms_per_step": ms, "ms_per_step_small_pages": ms_small, "ratio": ms / ms_small,
+            "lower_quartile": ratios.quantile(0.25), "upper_quartile": ratios.quantile(0.75),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def finding() -> str:
+    """A sentence of what large_pages.csv holds."""
+    table, record, where = last("large_pages")
+    low, high = table["ratio"].min(), table["ratio"].max()
+    return (
+        f"With memory in pages of 2 MiB, for which the Makefile asks by `{VARIABLE}={LARGE}`, a step in "
+        f"{record['precision']} took {low:.2f} to {high:.2f} of the time that it takes with small ones; {where}."
+    )
+
+
+def main() -> None:
+    Parser(description=__doc__.splitlines()[0]).parse_args()
+    record = origin(torch.device("cpu"))
+    table = compare()
+    settings = {"precision": PRECISION, "batch_size": BATCH, "steps": STEPS, "rounds": ROUNDS}
+    save("large_pages", table, record | settings, DIRECTORY)
+    print(table.to_string(index=False, float_format="%.4g"))
+
+
+if __name__ == "__main__":
+    main()
