@@ -4,9 +4,9 @@
 
 Needs torch, numpy, h5py, pandas, safetensors and tqdm alone. Runs go where the notebooks look for them,
 results/runs/<profile>; complete ones are left as they are, those complete in another profile are copied from there,
-interrupted ones continue. On Linux, GLIBC_TUNABLES=glibc.malloc.hugetlb=1 before the command, as in the Makefile, makes
-a step faster (lib/benchmarks/large_pages.py). On a GPU all runs train together (lib/training/lockstep.py), on a CPU one after the other:
-start one command per arm to use more cores.
+interrupted ones continue. On a GPU all runs train together (lib/training/lockstep.py), on a CPU one after the other:
+start one command per arm to use more cores. On Linux, GLIBC_TUNABLES=glibc.malloc.hugetlb=1 before the command, as in
+the Makefile, makes a step faster (lib/benchmarks/large_pages.py).
 
 Ctrl-C and SIGTERM end a training after the step at hand or the next few (LOOK in lib/training/train.py), with a
 checkpoint; a second one ends it at once, and the last checkpoint stands. The exit code is then 130 or 143.
