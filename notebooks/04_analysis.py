@@ -141,7 +141,7 @@ paper.text("{arrival}")
 # %%
 paper.table(
     paper_tables.settings(chosen),
-    """**Table 2.** The settings of `paper`, the report's or, where it is silent, ControlVAE's, and of `{profile}`, the same for all arms.""",
+    """**Table 2.** The settings of `paper`, the report's or, where it is silent, ControlVAE's, but for the precision, which is ours, and of `{profile}`, the same for all arms.""",
 )
 paper.text("{settings}")
 

@@ -63,6 +63,12 @@ def test_the_published_runs_of_laptops_size_are_meaningful_miniatures(arm):
     assert read_json(run / "evaluation.json")["decomposition"]["mutual_information"] > np.log(1_000)
 
 
+@pytest.mark.parametrize("path", [README, ROOT / "results" / "README.md", ROOT / "lib" / "runs" / "run.py"], ids=str)
+def test_what_is_named_of_published_results_is_there(path):
+    named = re.findall(r"(?:results/)?published/(\w[\w/.-]*\w)", path.read_text())
+    assert named and all((PUBLISHED / each).exists() for each in named)
+
+
 def test_published_pages_name_no_folder_of_the_machine_that_made_them():
     for name in NAMES:
         page = (load_profile(name).published / "report.html").read_text()

@@ -4,17 +4,33 @@ The same training once with the variable that the Makefile sets, by which glibc 
 without it, in processes that take turns. Writes results/benchmarks/large_pages.csv and large_pages.json.
 """
 
+import platform
+import sys
+from pathlib import Path
+
 import pandas as pd
 import torch
 
 from lib.benchmarks.results import DIRECTORY, last, origin, save
 from lib.benchmarks.turns import in_turns, worker
 from lib.files import ROOT
-from lib.refusal import Parser
+from lib.refusal import Parser, Refusal
 from lib.report.effects import COMPARED
 
 VARIABLE, LARGE = "GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"
+KERNEL = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 PRECISION, BATCH, STEPS, ROUNDS = "bfloat16", 64, 25, 15
+
+
+def check() -> None:
+    """Raises Refusal where both workers would get the same pages, as where the kernel gives large ones unasked."""
+    found = KERNEL.read_text().strip() if KERNEL.exists() else "nothing"
+    library, version = platform.libc_ver()
+    if "[madvise]" not in found or library != "glibc" or tuple(map(int, version.split(".")[:2])) < (2, 35):
+        raise Refusal(
+            f"This machine has {found} in {KERNEL} and {library or 'no glibc'} {version}; large pages are timed on "
+            "Linux with [madvise] there and glibc 2.35 or newer."
+        )
 
 
 def compare(steps: int = STEPS, rounds: int = ROUNDS, batch: int = BATCH) -> pd.DataFrame:
@@ -45,6 +61,10 @@ def finding() -> str:
 
 def main() -> None:
     Parser(description=__doc__.splitlines()[0]).parse_args()
+    try:
+        check()
+    except Refusal as error:
+        sys.exit(str(error))
     record = origin(torch.device("cpu"))
     table = compare()
     settings = {"precision": PRECISION, "batch_size": BATCH, "steps": STEPS, "rounds": ROUNDS}

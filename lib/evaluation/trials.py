@@ -2,8 +2,8 @@
 
     python -m lib.evaluation.trials results/runs/trials/*
 
-Adds one row per complete run to results/trials.csv: the settings that differ from the profile `paper`, what the rule
-looks at, and whether the run passes. Nothing here measures disentanglement.
+Adds one row per complete run to results/trials.csv: the settings that differ from the profile `paper`, the precision,
+what the rule looks at, and whether the run passes. Nothing here measures disentanglement.
 
 The rule. Settings are the same for all arms, and fit a miniature if in the linear and in the adaptive arm
 1. the run is damped at its end (`lib.evaluation.stability`),
@@ -59,7 +59,10 @@ def trial(run: Run, kl: Tensor) -> dict[str, Any]:
     halfway = trace.loc[trace["step"] <= config.steps / 2, "capacity"].iloc[-1]
     lag, share = windows.abs().mean(), 1 - summary["share_at_beta_min"]
     paper = load_profile("paper").training
-    settings = {name: value for name, value in config.as_mapping().items() if paper.get(name, value) != value}
+    settings = {
+        name: value for name, value in config.as_mapping().items()
+        if name == "precision" or paper.get(name, value) != value
+    }  # fmt: skip
     return {
         "run": run.name,
         "arm": config.arm,

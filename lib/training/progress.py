@@ -40,7 +40,7 @@ def checkpoint_and_trace(run: Run) -> tuple[dict[str, Any], Trace]:
 def progress(run: Run) -> dict[str, Any]:
     """One row on an unfinished run, from its checkpoint: means over the last window of its trace, and hours.
 
-    `hours_left` is for the speed of the process that wrote the checkpoint. Raises Refusal where there is none.
+    `hours_left` is for the speed of the last process that made a step. Raises Refusal where there is none.
     """
     (state, trace), config = checkpoint_and_trace(run), run.config()
     step = state["engine"]["step"]

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pandas as pd
+import pytest
 import torch
 
 from lib.benchmarks import large_pages, results, turns
@@ -41,6 +42,28 @@ def test_both_take_turns(monkeypatch):
     assert table["arm"].tolist() == ["linear", "adaptive"]
     assert table["ms_per_step"].tolist() == [3_000] * 2 and table["ms_per_step_small_pages"].tolist() == [4_000] * 2
     assert table["ratio"].tolist() == table["lower_quartile"].tolist() == [0.75] * 2
+
+
+@pytest.mark.parametrize(
+    ("kernel", "library", "said"),
+    [
+        ("always [madvise] never", ("glibc", "2.35"), ""),
+        ("always [madvise] never", ("glibc", "2.4"), "and glibc 2.4; large pages are timed on Linux"),
+        ("[always] madvise never", ("glibc", "2.36"), r"has \[always\] madvise never in"),
+        (None, ("", ""), "has nothing in .* and no glibc"),
+    ],
+)
+def test_a_machine_on_which_pages_do_not_differ_is_refused(kernel, library, said, tmp_path, monkeypatch):
+    monkeypatch.setattr(large_pages, "KERNEL", tmp_path / "enabled")
+    monkeypatch.setattr("platform.libc_ver", lambda: library)
+    monkeypatch.setattr(large_pages, "compare", lambda: pytest.fail("work began") if said else pytest.skip)
+    if kernel is not None:
+        (tmp_path / "enabled").write_text(f"{kernel}\n")
+    if not said:
+        return large_pages.check()
+    monkeypatch.setattr("sys.argv", ["large_pages"])
+    with pytest.raises(SystemExit, match=said):
+        large_pages.main()
 
 
 def test_they_change_no_bit(tmp_path):

@@ -62,7 +62,8 @@ def test_a_trial_is_held_against_the_rule(tiny_config, few_images, tmp_path, mon
     assert row["kl_off"] == pytest.approx(2 - run.record()["summary"]["kl_last_percent"])
     assert row["kl_spread_at_rest"] == pytest.approx(1 / 16**0.5, rel=1e-3)  # batches of 16
     assert row["share_above_beta_min"] == pytest.approx((trace["beta"] > 1).mean())
-    assert "c_max" not in row["settings"] and "steps = 100" in row["settings"]  # 16 nats are the report's own
+    assert "c_max" not in row["settings"]  # 16 nats are the report's own
+    assert "steps = 100" in row["settings"] and "precision = " in row["settings"]
     assert not row["passes"] and not any("mig" in name for name in row)
     for name, value in {"LEFT_START": -9.0, "LEAST_SHARE": 0.0, "MOST_LAG": 1e9}.items():
         monkeypatch.setattr(trials, name, value)

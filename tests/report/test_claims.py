@@ -45,6 +45,7 @@ def test_of_one_pair_is_said_whether_it_alone_agrees():
         assert claims.worse_reconstruction(runs([20.0], [adaptive], "reconstruction")).why == why
         assert claims.compensation(runs([adaptive], [20.0], "mean_distance")).why.startswith(why)
     assert "contains zero" in claims.same_mig(runs([0.5, 0.5, 0.5], [0.3, 0.9, 0.6], "mig_four")).why
+    assert "no seed has a value" in claims.same_mig(runs([np.nan], [0.5], "mig_four")).why
 
 
 def test_distance_to_the_information_is_to_be_smaller():

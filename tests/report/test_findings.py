@@ -70,9 +70,9 @@ def test_measures_are_ordered_and_told_from_chance():
 def test_every_changed_setting_has_its_reason():
     precision = "Of the precision the report is silent: `bfloat16`, used here, rounds products alone, by little"
     paper = load_profile("paper")
-    assert findings.reasons(paper).startswith(f"These runs have them all. {precision}")
+    assert findings.reasons(paper).startswith(f"These are the report's settings. {precision}")
     exact = dataclasses.replace(paper, training=paper.training | {"precision": "float32"})
-    assert precision not in findings.reasons(exact)
+    assert findings.reasons(exact) == "Table 2 marks what differs."
     hour = findings.reasons(load_profile("hour"))
     assert "$K_p / K_i$ = 10 nats" in hour and "would lock" not in hour and precision in hour
     faster = dataclasses.replace(load_profile("hour"), training=load_profile("hour").training | {"batch_size": 32})

@@ -21,7 +21,7 @@ from lib.report.findings.wording import fill
 from lib.report.notebooks import paper_tables
 from lib.report.notebooks.paper import Paper, write_paper
 from lib.report.publishing.publish import _publish_run, publish
-from lib.report.publishing.readme import _answer
+from lib.report.publishing.readme import _answer, readme_results
 from lib.runs.profiles import load_profile, published_profiles
 from lib.runs.run import Run, write_trace
 from lib.training.train import train
@@ -164,10 +164,38 @@ def test_the_readme_takes_the_published_findings(tmp_path, monkeypatch):
     assert [asked, *others] == five[:-1]
     assert own == (
         "- At the report's own size (1,500 steps; 1 seed per arm), adaptive − linear: MIG −0.100 and reconstruction "
-        "loss +7.0 nats; the report has −0.0006 and +18.9 nats."
+        "loss +7.0 nats; the report has −0.0006 and +18.9 nats. The next three sentences are of the reduced runs of "
+        "`smoke`."
     )
-    assert "the report's own size over several seeds; those are **reduced runs** of 200 steps" in untested
+    assert "the report's own size over several seeds; those of `smoke` are **reduced runs** of 200 steps" in untested
     assert _answer(profile, {"smoke": pd.DataFrame(pair)}, 1_500) == five
+
+
+def test_the_readme_has_runs_of_the_reports_own_size_first(tmp_path, monkeypatch):
+    monkeypatch.setattr("lib.runs.profiles.RESULTS", tmp_path)
+    monkeypatch.setattr("lib.report.publishing.readme.ROOT", tmp_path)
+    profiles = [load_profile(name) for name in ("paper", "hour", "seeds")]
+    for profile, seconds in zip(profiles, (150_000, 4_000, 700), strict=True):
+        rows = [(arm, seed) for arm in ("linear", "adaptive") for seed in profile.seeds]
+        table = pd.DataFrame(rows, columns=["arm", "seed"]).assign(
+            steps=profile.training["steps"], mig_four=0.5, reconstruction=20.0, images=737_280, precision="bfloat16",
+            processor="a machine", training_seconds=seconds,
+        )  # fmt: skip
+        profile.published.mkdir(parents=True)
+        table.index = pd.Index(table["arm"] + "-seed" + table["seed"].astype(str), name="run")
+        table.to_csv(profile.published / "table.csv")
+    lines = readme_results(profiles).splitlines()
+    rows = [re.search(r"\(`(\w+)`\)", line)[1] for line in lines if line.startswith("| ") and "`" in line]
+    assert rows == ["paper"] * 2 + ["seeds"] * 2 + ["hour"] * 2
+    assert sum(line.startswith("- ") for line in lines) == 6 and lines[1].startswith("- At the report's own size")
+    (conditions,) = [line for line in lines if line.startswith("Mean ± ")]
+    assert "over seeds, those of fewer than 1,500,000 steps **reduced runs**; nats" in conditions
+    assert conditions.endswith("on a machine, 12 minutes to 42 hours a run.")
+    assert "a machine, 42 to 42 hours a run" in readme_results(profiles[:1])
+    reduced = readme_results(profiles[1:])
+    assert "all **reduced runs** but the report's" in reduced and "12 to 67 minutes" in reduced
+    with pytest.raises(Refusal, match=r"^Nothing is published; run make publish"):
+        readme_results([])
 
 
 @pytest.mark.parametrize("name", ["dataset.json", "linear-seed1/trace.csv.gz", "adaptive-seed1/snapshots.csv"])

@@ -16,7 +16,7 @@ from lib.evaluation.evaluate import evaluate
 from lib.files import ROOT, write_json
 from lib.report.figures.runs import traces
 from lib.runs.profiles import load_profile
-from lib.runs.run import Run, read_trace
+from lib.runs.run import Run, read_trace, segments_of
 from lib.training.progress import add_progress, progress
 from lib.training.train import train, train_together
 
@@ -47,6 +47,16 @@ def test_its_settings_are_those_of_the_profile_today(run):
     config = profile.training_config("linear", 1)
     assert run.config() == config
     assert profile.run(config).name == run.path.name
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "results" / "checkpoints").glob("*")), ids=lambda path: path.name)
+def test_the_kept_checkpoints_are_the_profiles_runs(path):
+    assert load_profile("paper").run(Run(path).config()).name == path.name
+
+
+def test_a_segment_without_a_step_is_none(run):
+    segments = [{"first_step": 1, "last_step": 5}, {"first_step": 6, "last_step": 5}, {"first_step": 6, "last_step": 9}]
+    assert segments_of({"engine": {"step": 9}, "seconds": 1.0, "segments": segments}) == [segments[0], segments[2]]
 
 
 def test_it_continues_where_it_stood_with_what_it_knew(run, few_images):

@@ -75,7 +75,7 @@ def reasons(profile: Profile) -> str:
         )
     changed = departures(profile).index
     if not len(changed):
-        return sentences("These runs have them all.", precision)
+        return sentences("These are the report's settings.", precision)
     gain = profile.training["kp"] / profile.training["ki"] if profile.training["ki"] else np.inf
     unseen = load_profile("paper").training["c_max"] - profile.training["c_max"]
     why = {
@@ -89,7 +89,8 @@ def reasons(profile: Profile) -> str:
         "batch_size": "smaller batches buy more steps;",
     }
     text = " ".join(reason for name, reason in why.items() if name in changed)
-    return sentences(f"{text[:1].upper()}{text[1:].rstrip(';:')}.", precision)
+    said = f"{text[:1].upper()}{text[1:].rstrip(';:')}." if text else "Table 2 marks what differs."
+    return sentences(said, precision)
 
 
 def estimators(table: pd.DataFrame) -> str:

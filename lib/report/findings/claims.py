@@ -72,7 +72,7 @@ def same_mig(table: pd.DataFrame) -> Claim:
         A_DIFFERENCE: f"the interval leaves out zero and reaches beyond the margin of {MIG.margin}",
         UNINFORMATIVE: _unsure(differences, abs(differences) < MIG.margin),
     }
-    return Claim("MIG does not improve (0.5273 after 0.5279)", _difference(table, MIG), verdicts[decided], why[decided])
+    return Claim("MIG stays the same (0.5273 after 0.5279)", _difference(table, MIG), verdicts[decided], why[decided])
 
 
 def worse_reconstruction(table: pd.DataFrame) -> Claim:
@@ -202,6 +202,8 @@ def _larger(decided: str, differences: pd.Series) -> tuple[str, str]:
 
 def _unsure(differences: pd.Series, as_claimed: pd.Series) -> str:
     """Why a claim cannot be judged; as_claimed: whether each seed's difference, taken for itself, is what it says."""
+    if len(differences) > 1:
+        return "the interval contains zero and is wide"
     if len(differences) == 1:
         return f"one seed per arm; this pair taken for itself {'agrees' if as_claimed.all() else 'disagrees'}"
-    return "the interval contains zero and is wide" if len(differences) else "one seed per arm"
+    return "no seed has a value in both arms"

@@ -203,10 +203,11 @@ def untested(profile: Profile, beside_own_size: bool = False) -> str:
         return "Not tested: other networks, data sets and seeds than these."
     seen, whole = (each["steps"] * each["batch_size"] for each in (training, paper))
     c_max = training["c_max"]
-    several, these = (" over several seeds", "those") if beside_own_size else ("", "this")
-    kind = "are **reduced runs**" if beside_own_size else "is a **reduced run**"
+    several, this = "", "this is a **reduced run**"
+    if beside_own_size:
+        several, this = " over several seeds", f"those of `{profile.name}` are **reduced runs**"
     return (
-        f"Not tested: the report's own size{several}; {these} {kind} of {training['steps']:,} steps instead of "
+        f"Not tested: the report's own size{several}; {this} of {training['steps']:,} steps instead of "
         f"{paper['steps']:,} ({seen:,} images instead of {whole:,}) with a faster controller"
         + (f" and $C_{{\\max}}$ = {c_max:g} instead of {paper['c_max']:g} nats." if c_max != paper["c_max"] else ".")
     )

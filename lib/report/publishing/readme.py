@@ -4,6 +4,7 @@ import pandas as pd
 
 from lib.arms import ARMS
 from lib.files import ROOT, read_csv, read_json, write_text
+from lib.refusal import Refusal
 from lib.report.effects import number, side_by_side
 from lib.report.findings.contrast import answer, own_size, untested
 from lib.report.findings.wording import joined
@@ -13,6 +14,7 @@ from lib.runs.profiles import Profile, load_profile, published_profiles
 README = ROOT / "README.md"
 START, END = "<!-- results: written by make publish -->", "<!-- results end -->"
 ANSWER = ("asked", "differences", "controls", "brackets", "untested")  # of `answer`, as README lists them
+LONG = 180  # minutes, from which on hours are said
 COLUMNS = {
     "MIG, four factors": ("mig_four", number(".3f")),
     "reconstruction": ("reconstruction", number(".1f")),
@@ -25,6 +27,8 @@ def readme_results(profiles: list[Profile]) -> str:
 
     The answer is that of the profile with the most seeds; the rows of the report's own size come first, then its.
     """
+    if not profiles:
+        raise Refusal("Nothing is published; run make publish PROFILE=... for a profile that is done.")
     steps = load_profile("paper").training["steps"]
     best = max(profiles, key=lambda each: (len(each.seeds), each.training["steps"]))
     ordered = sorted(profiles, key=lambda each: (each.training["steps"] < steps, each != best))
@@ -60,7 +64,7 @@ def readme_results(profiles: list[Profile]) -> str:
 
 
 def _answer(profile: Profile, tables: dict[str, pd.DataFrame], steps: int) -> list[str]:
-    """The five sentences with which the report of the profile begins; above them what the report's own size gave.
+    """The five sentences with which the report of the profile begins; after the first, what the report's own size gave.
 
     tables: each published profile's, in the order of the rows; steps: the report's.
     """
@@ -69,7 +73,10 @@ def _answer(profile: Profile, tables: dict[str, pd.DataFrame], steps: int) -> li
     whole = next((table for table in tables.values() if (table["steps"] >= steps).all()), None)
     if whole is None or whole is tables[profile.name]:
         return [f"- {found[name]}" for name in ANSWER]
-    found |= {"own_size": own_size(whole), "untested": untested(profile, beside_own_size=True)}
+    found |= {
+        "own_size": f"{own_size(whole)} The next three sentences are of the reduced runs of `{profile.name}`.",
+        "untested": untested(profile, beside_own_size=True),
+    }
     return [f"- {found[name]}" for name in ("asked", "own_size", *ANSWER[1:])]
 
 
@@ -90,8 +97,10 @@ def _conditions(runs: pd.DataFrame, steps: int) -> str:
 
 def _durations(runs: pd.DataFrame) -> str:
     """How long training took, from the runs' records."""
-    least, most = (seconds / 60 for seconds in (runs["training_seconds"].min(), runs["training_seconds"].max()))
-    return f"{least:.0f} to {most:.0f} minutes" if most < 180 else f"{least:.0f} minutes to {most / 60:.0f} hours"
+    least, most = runs["training_seconds"].min() / 60, runs["training_seconds"].max() / 60
+    if most < LONG:
+        return f"{least:.0f} to {most:.0f} minutes"
+    return f"{f'{least:.0f} minutes' if least < LONG else f'{least / 60:.0f}'} to {most / 60:.0f} hours"
 
 
 def update_readme() -> None:
