@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from lib.benchmarks.floor import seconds_of
 from lib.benchmarks.results import last, origin, save
+from lib.benchmarks.turns import medians
 from lib.data import dataset
 from lib.data.dataset import Dataset
 from lib.refusal import Parser, Refusal
@@ -63,18 +64,13 @@ def compare(run: Run, data: Dataset, steps: int = STEPS, rounds: int = ROUNDS) -
     orders = [(True, False) if number % 2 else (False, True) for number in range(rounds)]
     turns = [{flush: milliseconds(flush, steps) for flush in order} for order in tqdm(orders, desc=run.name)]
     table = pd.DataFrame(turns)
-    ratios = table[True] / table[False]
     flushed, kept = (torch.cat([each.detach().flatten() for each in engines[flush].model.parameters()])
                      for flush in (True, False))  # fmt: skip
     return {
         "run": run.name,
         "step": step,
         "denormal_share": share,
-        "ms_per_step": table[True].median(),
-        "ms_per_step_with_denormals": table[False].median(),
-        "ratio": table[True].median() / table[False].median(),
-        "lower_quartile": ratios.quantile(0.25),
-        "upper_quartile": ratios.quantile(0.75),
+        **medians(table[True], table[False], "with_denormals"),
         "steps_trained": engines[True].step - step,
         "weights_that_differ": (flushed != kept).sum().item(),
     }

@@ -45,12 +45,8 @@ def compare(earlier: Path, steps: int, rounds: int, batch: int = 64) -> pd.DataF
     for precision in PRECISIONS:
         for arm in ARMS:
             with worker(ROOT, arm, precision, batch) as now, worker(earlier, arm, precision, batch) as before:
-                ms, ms_before, ratios = in_turns(now, before, steps, rounds, f"{arm}, {precision}")
-            rows.append({
-                "arm": arm, "precision": precision, "ms_per_step": ms, "ms_per_step_before": ms_before,
-                "ratio": ms / ms_before, "lower_quartile": ratios.quantile(0.25),
-                "upper_quartile": ratios.quantile(0.75),
-            })  # fmt: skip
+                timed = in_turns(now, before, steps, rounds, f"{arm}, {precision}", "before")
+            rows.append({"arm": arm, "precision": precision} | timed)
     return pd.DataFrame(rows)
 
 

@@ -41,11 +41,7 @@ def compare(steps: int = STEPS, rounds: int = ROUNDS, batch: int = BATCH) -> pd.
             worker(ROOT, arm, PRECISION, batch, {VARIABLE: LARGE}) as large,
             worker(ROOT, arm, PRECISION, batch, {VARIABLE: ""}) as small,
         ):
-            ms, ms_small, ratios = in_turns(large, small, steps, rounds, arm)
-        rows.append({
-            "arm": arm, "ms_per_step": ms, "ms_per_step_small_pages": ms_small, "ratio": ms / ms_small,
-            "lower_quartile": ratios.quantile(0.25), "upper_quartile": ratios.quantile(0.75),
-        })  # fmt: skip
+            rows.append({"arm": arm} | in_turns(large, small, steps, rounds, arm, "small_pages"))
     return pd.DataFrame(rows)
 
 

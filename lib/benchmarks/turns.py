@@ -68,9 +68,9 @@ def seconds(process: subprocess.Popen, steps: int) -> float:
 
 
 def in_turns(
-    first: subprocess.Popen, second: subprocess.Popen, steps: int, rounds: int, description: str
-) -> tuple[float, float, pd.Series]:
-    """Medians over rounds of the milliseconds per step of two workers, and the rounds' ratios, first over second."""
+    first: subprocess.Popen, second: subprocess.Popen, steps: int, rounds: int, description: str, suffix: str
+) -> dict[str, float]:
+    """`medians` of the milliseconds per step of two workers that took turns; suffix: of the second."""
     for each in (first, second):
         seconds(each, WARM_UP)
     turns = []
@@ -78,5 +78,19 @@ def in_turns(
         order = (first, second) if count % 2 else (second, first)
         took = {each: 1e3 * seconds(each, steps) / steps for each in order}
         turns.append((took[first], took[second]))
-    one, other = pd.DataFrame(turns).T.to_numpy()
-    return float(pd.Series(one).median()), float(pd.Series(other).median()), pd.Series(one / other)
+    return medians(*(pd.Series(each) for each in zip(*turns, strict=True)), suffix)
+
+
+def medians(first: pd.Series, second: pd.Series, suffix: str) -> dict[str, float]:
+    """The columns of a benchmark of two, from the milliseconds per step in each round: medians, their ratio, quartiles.
+
+    suffix: what follows `ms_per_step_` in the name of the second's.
+    """
+    ratios = first / second
+    return {
+        "ms_per_step": first.median(),
+        f"ms_per_step_{suffix}": second.median(),
+        "ratio": first.median() / second.median(),
+        "lower_quartile": ratios.quantile(0.25),
+        "upper_quartile": ratios.quantile(0.75),
+    }
