@@ -37,6 +37,10 @@ class Schedule(Protocol):
         """C(t), once beta(t) is known."""
         ...
 
+    def curve(self, advanced: np.ndarray) -> np.ndarray:
+        """C(1..T) [T] from whether C advanced at each step (bool [T]), the bits of stepping through it."""
+        ...
+
 
 def check_capacities(c_start: float, c_max: float, t_max: int | Fraction) -> None:
     """Raises ValueError unless 0 <= c_start <= c_max and t_max >= 1."""
@@ -74,6 +78,9 @@ class LinearCapacity:
     def advance(self, t: Tensor, set_point: Tensor, beta: Tensor, beta_before: Tensor) -> Tensor:
         return set_point
 
+    def curve(self, advanced: np.ndarray) -> np.ndarray:
+        return self.set_point(torch.arange(1, len(advanced) + 1), torch.tensor(self.c_start)).numpy()
+
 
 @dataclass(frozen=True)
 class AdaptiveCapacity:
@@ -103,9 +110,19 @@ class AdaptiveCapacity:
 
     def advance(self, t: Tensor, set_point: Tensor, beta: Tensor, beta_before: Tensor) -> Tensor:
         remaining = (self.t_max - (t - 1)).clamp(min=1).double()
-        advanced = set_point + (self.c_max - set_point) / remaining
-        held = torch.where(beta > beta_before, set_point, advanced)
+        held = torch.where(beta > beta_before, set_point, self._closer(set_point, remaining))
         return held.masked_fill(t > self.t_max, self.c_max)
+
+    def curve(self, advanced: np.ndarray) -> np.ndarray:
+        capacity, path = self.c_start, np.full(len(advanced), self.c_max)
+        for t, advances in enumerate(advanced[: self.t_max].tolist(), start=1):  # in floats: 1.5 M steps in a second
+            if advances:
+                capacity = self._closer(capacity, self.t_max - (t - 1))
+            path[t - 1] = capacity
+        return path
+
+    def _closer(self, capacity: Tensor | float, remaining: Tensor | int) -> Tensor | float:
+        return capacity + (self.c_max - capacity) / remaining
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,20 +173,3 @@ def adaptive_then_held(c_start: float, c_max: float, steps: int) -> AdaptiveCapa
     """A control: the adaptive rule with t_max where the linear rule reaches C_max, which is held from there."""
     check_capacities(c_start, c_max, steps)
     return AdaptiveCapacity(c_start, c_max, max(1, linear_reaches_maximum(c_start, c_max, steps)))
-
-
-def replay(schedule: Schedule, advanced: np.ndarray) -> np.ndarray:
-    """C(1..T) [T] from the schedule and whether C advanced at each step (bool [T]): the run's own bits.
-
-    Beta decides nothing but whether the adaptive rule holds C, so that any rising or falling pair stands for it.
-    """
-    falling, rising = torch.tensor(0.0), torch.tensor(2.0)
-    before = torch.tensor(1.0)
-    capacity = torch.tensor(schedule.c_start, dtype=torch.float64)
-    path = np.empty(len(advanced))
-    for t, advances in enumerate(advanced, start=1):
-        step = torch.tensor(t)
-        set_point = schedule.set_point(step, capacity)
-        capacity = schedule.advance(step, set_point, falling if advances else rising, before)
-        path[t - 1] = capacity
-    return path

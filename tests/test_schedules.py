@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lib.arms import schedule_of
-from lib.schedules import AdaptiveCapacity, LinearCapacity, linear_reaches_maximum, replay, steps_with_hold
+from lib.schedules import AdaptiveCapacity, LinearCapacity, linear_reaches_maximum, steps_with_hold
 
 PAPER_STEPS = 1_500_000
 
@@ -96,22 +96,22 @@ def test_adaptive_agrees_with_the_rule_in_plain_python():
     schedule = AdaptiveCapacity(0.5, 16.0, 400)
     assert path(schedule, 500, betas) == expected
     advanced = np.diff([0.5, *expected]) != 0
-    assert replay(schedule, advanced).tolist() == expected
+    assert schedule.curve(advanced).tolist() == expected
 
 
 def test_share_of_advancing_steps_gives_the_reference_curve():
     """If a share p of steps advances, C_max - C(t) = (C_max - C(0)) (1 - t / t_max)^p."""
     steps, p = 20_000, 0.3
     advances = np.random.default_rng(1).random(steps) < p
-    capacity = replay(AdaptiveCapacity(0.5, 16.0, steps), advances)
+    capacity = AdaptiveCapacity(0.5, 16.0, steps).curve(advances)
     t = np.arange(1, steps + 1)[: steps // 2]
     expected = 16.0 - 15.5 * (1 - t / steps) ** p
     assert np.abs(capacity[: len(t)] - expected).max() < 0.1
 
 
-def test_replay_of_the_linear_rule_ignores_the_bits():
+def test_the_curve_of_the_linear_rule_ignores_the_bits():
     schedule = LinearCapacity(0.5, 16.0, 600)
-    assert replay(schedule, np.zeros(600, bool)).tolist() == linear_at(schedule, *range(1, 601))
+    assert schedule.curve(np.zeros(600, bool)).tolist() == linear_at(schedule, *range(1, 601))
 
 
 def test_adaptive_hold_ends_where_the_linear_rule_reaches_the_maximum():
@@ -144,8 +144,8 @@ def test_a_drawn_rule_is_the_adaptive_one_with_advances_of_its_own():
     bits = np.random.default_rng(0).random(500) < 0.4
     drawn = schedule_of("random_hold", 0.5, 16.0, 500, torch.from_numpy(bits))
     betas = np.random.default_rng(1).random(501)  # it must not look at them
-    expected = replay(AdaptiveCapacity(0.5, 16.0, 500), bits)
-    assert path(drawn, 500, betas) == expected.tolist() == replay(drawn, bits).tolist()
+    expected = AdaptiveCapacity(0.5, 16.0, 500).curve(bits)
+    assert path(drawn, 500, betas) == expected.tolist() == drawn.curve(bits).tolist()
     assert path(drawn, 501, betas)[-1] == 16.0  # after the last drawn step
 
 

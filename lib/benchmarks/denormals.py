@@ -1,4 +1,4 @@
-"""What flushing denormal numbers saves: `python -m lib.benchmarks.denormals results/checkpoints/*` (minutes).
+"""What flushing denormal numbers saves: `python -m lib.benchmarks.denormals RUNS` (minutes).
 
 Two engines go on from an unfinished run's checkpoint and take turns: one as training does it (lib/training/device.py),
 one with denormal numbers as they are. Writes results/benchmarks/denormals.csv and .json, a row per run.

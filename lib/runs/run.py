@@ -240,7 +240,7 @@ def with_all_columns(trace: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_advanced(path: Path) -> np.ndarray:
-    """Whether C changed at each step, bool [steps], or [0] where there is no C; `lib.schedules.replay` gives C(t)."""
+    """Whether C changed at each step, bool [steps], or [0] where there is no C; `curve` of its schedule gives C(t)."""
     with _reading_run_file(path), h5py.File(path) as file:
         if "advanced_bits" not in file:
             return np.empty(0, dtype=bool)

@@ -20,7 +20,7 @@ from lib.report.publishing.publish import HASHES, write_hashes
 from lib.report.publishing.rederived import check_curve, check_record
 from lib.runs.profiles import load_profile, published_profiles
 from lib.runs.run import Run, write_trace
-from lib.training.progress import add_progress, progress
+from lib.training.progress import add_progress
 
 if not published_profiles():
     pytest.skip("nothing is published here", allow_module_level=True)
@@ -149,15 +149,17 @@ def test_c_of_a_thinned_trace_is_what_the_advances_make_of_it(tmp_path):
 
 @pytest.fixture
 def beside(tmp_path, monkeypatch):
-    """Copies of the benchmarks and the trials, and the early checkpoint of the full-size pair with its progress."""
+    """Copies of the benchmarks and the trials, and a run of `seeds` for one of `paper`, with its progress."""
     monkeypatch.setattr(verify, "RESULTS", tmp_path)
     for name in ("trials.csv", "trials.json", "benchmarks"):
         copy = shutil.copytree if name == "benchmarks" else shutil.copy
         copy(ROOT / "results" / name, tmp_path / name)
-    run = Run(tmp_path / "checkpoints" / "linear-seed1")
-    shutil.copytree(ROOT / "tests" / "training" / "full_size", run.path)
-    row = progress(run)
-    add_progress(tmp_path / "published" / "paper" / "progress.csv", [row, row | {"step": row["step"] + 100, "kl": 9.0}])
+    run = Run(tmp_path / "checkpoints" / "adaptive-seed1")
+    shutil.copytree(ROOT / "results" / "published" / "seeds" / run.name, run.path)
+    there = run.trace().set_index("step")["capacity"].iloc[[200, 700]]
+    rows = [{"run": run.name, "step": step, "steps": 12_000, "capacity": value} for step, value in there.items()]
+    path = tmp_path / "published" / "paper" / "progress.csv"
+    add_progress(path, [*rows, rows[0] | {"run": "linear-seed1", "capacity": 9.0}])
     return tmp_path
 
 
@@ -176,7 +178,7 @@ DECIMAL = r"(?<=\.)\d"
     ],
 )
 def test_an_altered_number_beside_the_profiles_is_found(name, place, said, beside):
-    assert list(verify.check_beside()) == []  # the row of a step that the checkpoint has not reached among it
+    assert list(verify.check_beside()) == []  # the row of a run that does not stand there among it
     path = beside / name
     text, count = re.subn(place, lambda found: "2" if found[0] == "1" else "1", path.read_text(), count=1)
     assert count == 1
@@ -206,12 +208,13 @@ def test_an_earlier_table_is_not_taken_for_the_last_one(beside):
         read_recorded(path)
 
 
-def test_progress_follows_from_the_traces(beside):
+def test_c_of_the_progress_follows_from_the_steps_at_which_it_advanced(beside):
     path = beside / "published" / "paper" / "progress.csv"
     table, record = read_recorded(path)
-    write_recorded(path, table.assign(kl=table["kl"] + 0.01), record)
+    table.loc[table["step"].idxmax(), "capacity"] += 0.01
+    write_recorded(path, table, record)
     (sentence,) = verify.check_beside()
-    assert "progress.csv: kl is" in sentence and "but the trace of step 160000 gives" in sentence
+    assert "progress.csv: capacity is" in sentence and "but the advances of C up to step 8412 gives" in sentence
 
 
 def test_the_command_looks_beside_and_in_full_at_every_paper_and_all_weights(published, monkeypatch):

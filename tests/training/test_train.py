@@ -18,7 +18,6 @@ from lib.model import VAE
 from lib.runs.profiles import load_profile
 from lib.runs.recorded import Recorded, recorded
 from lib.runs.run import Run, read_advanced, read_trace, write_trace
-from lib.schedules import replay
 from lib.training.device import reproducible
 from lib.training.engine import Engine, trace_columns
 from lib.training.lockstep import Lockstep
@@ -280,7 +279,7 @@ def test_the_advance_bits_reproduce_the_capacity_exactly(arm, tiny_config, few_i
     config = tiny_config(arm, trace_every=30)
     path = train(config, Run(tmp_path / "run"), few_images, progress=False).path / "trace.h5"
     schedule = schedule_of(config.arm, config.c_start, config.c_max, config.steps)
-    capacity = replay(schedule, read_advanced(path))
+    capacity = schedule.curve(read_advanced(path))
     assert capacity[[29, 59]].tolist() == read_trace(path)["capacity"].tolist()
 
 

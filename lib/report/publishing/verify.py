@@ -1,6 +1,6 @@
 """Whether what is published follows: run files, tables, findings, page, notebook and README, each from the last.
 
-Benchmarks, trials and the progress of unfinished runs are held against their seals, and that against the traces.
+Benchmarks, trials and the progress of long trainings are held against their seals, and that against C of the runs.
 
     python -m lib.report.publishing.verify                  seconds, without the data set
     python -m lib.report.publishing.verify --paper PROFILE  draws its paper once more, too, and compares it: minutes
@@ -90,11 +90,11 @@ def check_readme(profiles: list[Profile]) -> Iterator[str]:
 
 
 def check_beside() -> Iterator[str]:
-    """One sentence for what does not follow of benchmarks, trials and the unfinished pair."""
+    """One sentence for what does not follow of benchmarks, trials and the progress of the full-size pair."""
     for record in sorted({path.with_suffix(".json") for name in BESIDE for path in RESULTS.glob(name)}):
         yield from _tried(_sealed, record)
     table = RESULTS / "published" / "paper" / "progress.csv"
-    for run in map(Run, sorted(RESULTS.glob("checkpoints/*"))):
+    for run in map(Run, sorted(path.parent for path in RESULTS.glob("checkpoints/*/run.json"))):
         yield from _tried(lambda run: check_progress(table, run), run)
 
 
