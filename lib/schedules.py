@@ -50,8 +50,18 @@ def check_capacities(c_start: float, c_max: float, t_max: int | Fraction) -> Non
         raise ValueError(f"t_max is {t_max} steps; give at least 1.")
 
 
+class Clock:
+    """What schedules share that look at the clock alone: their `set_point` says all, of one step or of many."""
+
+    def advance(self, t: Tensor, set_point: Tensor, beta: Tensor, beta_before: Tensor) -> Tensor:
+        return set_point
+
+    def curve(self, advanced: np.ndarray) -> np.ndarray:
+        return self.set_point(torch.arange(1, len(advanced) + 1), torch.tensor(self.c_start)).numpy()
+
+
 @dataclass(frozen=True)
-class LinearCapacity:
+class LinearCapacity(Clock):
     """C(t) = min(C_max, C(0) + 0.15 floor(300 t / t_max)), moved before the controller runs.
 
     With t_max = 1,500,000 this is ControlVAE's rule for dSprites (+0.15 nats every 5,000 steps); a smaller
@@ -74,12 +84,6 @@ class LinearCapacity:
         numerator, denominator = self.t_max.as_integer_ratio()
         periods = torch.div(INCREMENTS * t * denominator, numerator, rounding_mode="floor")
         return (self.c_start + INCREMENT * periods.double()).clamp(max=self.c_max)
-
-    def advance(self, t: Tensor, set_point: Tensor, beta: Tensor, beta_before: Tensor) -> Tensor:
-        return set_point
-
-    def curve(self, advanced: np.ndarray) -> np.ndarray:
-        return self.set_point(torch.arange(1, len(advanced) + 1), torch.tensor(self.c_start)).numpy()
 
 
 @dataclass(frozen=True)
@@ -110,19 +114,17 @@ class AdaptiveCapacity:
 
     def advance(self, t: Tensor, set_point: Tensor, beta: Tensor, beta_before: Tensor) -> Tensor:
         remaining = (self.t_max - (t - 1)).clamp(min=1).double()
-        held = torch.where(beta > beta_before, set_point, self._closer(set_point, remaining))
+        advanced = set_point + (self.c_max - set_point) / remaining
+        held = torch.where(beta > beta_before, set_point, advanced)
         return held.masked_fill(t > self.t_max, self.c_max)
 
     def curve(self, advanced: np.ndarray) -> np.ndarray:
         capacity, path = self.c_start, np.full(len(advanced), self.c_max)
-        for t, advances in enumerate(advanced[: self.t_max].tolist(), start=1):  # in floats: 1.5 M steps in a second
+        for t, advances in enumerate(advanced[: self.t_max].tolist(), start=1):  # `advance` in floats, for its speed
             if advances:
-                capacity = self._closer(capacity, self.t_max - (t - 1))
+                capacity += (self.c_max - capacity) / (self.t_max - (t - 1))
             path[t - 1] = capacity
         return path
-
-    def _closer(self, capacity: Tensor | float, remaining: Tensor | int) -> Tensor | float:
-        return capacity + (self.c_max - capacity) / remaining
 
 
 @dataclass(frozen=True, eq=False)

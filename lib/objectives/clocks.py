@@ -7,7 +7,7 @@ from math import ceil
 import torch
 from torch import Tensor
 
-from lib.schedules import LinearCapacity, check_capacities
+from lib.schedules import Clock, LinearCapacity, check_capacities
 
 RAMPS = 15  # of the capacity objective that would fit into training
 # DynamicVAE's staircase: steps of its published training, of a period and of the slope in it, and nats per slope.
@@ -15,7 +15,7 @@ PUBLISHED_STEPS, PERIOD, SLOPE, RISE = 2_000_000, 6_000, 1_000, 0.15
 
 
 @dataclass(frozen=True)
-class EarlyRamp:
+class EarlyRamp(Clock):
     """C(t) = C(0) + (C_max - C(0)) min(15 t / t_max, 1): all the way in the first fifteenth of training.
 
     Source: 1Konny/Beta-VAE, the public code that ControlVAE's baseline shares its ramp with: 100,000 of 1.5 million
@@ -38,12 +38,9 @@ class EarlyRamp:
         share = ((RAMPS * t).double() / self.t_max).clamp(max=1.0)
         return self.c_max - (self.c_max - self.c_start) * (1 - share)
 
-    def advance(self, t: Tensor, set_point: Tensor, beta: Tensor, beta_before: Tensor) -> Tensor:
-        return set_point
-
 
 @dataclass(frozen=True)
-class Staircase:
+class Staircase(Clock):
     """DynamicVAE's set point: C rises by 0.15 / 1,000 nats in each of the first 1,000 steps of every period of 6,000.
 
     The first period has no slope. In closed form, with n steps done and k = floor(n / 6,000) >= 1,
@@ -74,9 +71,6 @@ class Staircase:
         on_slopes = SLOPE * (period - 1) + (n % PERIOD + 1).clamp(max=SLOPE)
         risen = on_slopes.masked_fill(period < 1, 0).double() * RISE / SLOPE
         return (self.c_start + risen).clamp(max=self.c_max)
-
-    def advance(self, t: Tensor, set_point: Tensor, beta: Tensor, beta_before: Tensor) -> Tensor:
-        return set_point
 
 
 def always_at_maximum(c_start: float, c_max: float, steps: int) -> LinearCapacity:
