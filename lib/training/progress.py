@@ -43,19 +43,24 @@ def progress(run: Run) -> dict[str, Any]:
     `hours_left` is for the speed of the last process that made a step. Raises Refusal where there is none.
     """
     (state, trace), config = checkpoint_and_trace(run), run.config()
-    step, window = state["engine"]["step"], trace.frame().iloc[-1]
+    step = state["engine"]["step"]
     last = segments_of(state)[-1]
     per_step = last["seconds"] / (last["last_step"] - last["first_step"] + 1)
     return {
         "run": run.name,
         "step": step,
         "steps": config.steps,
-        **{name: window.get(f"{name}_mean") for name in MEANS},  # None where the objective does not record it
+        **means_of(trace.frame().iloc[-1]),
         "share_frozen": trace.sums.get("frozen", 0) / step,
         "locked_at": trace.locked_at,
         "hours": state["seconds"] / 3600,
         "hours_left": per_step * (config.steps - step) / 3600,
     }
+
+
+def means_of(window: pd.Series) -> dict[str, float | None]:
+    """The means of a row of a trace that a row on progress holds; None for what the objective does not record."""
+    return {name: window.get(f"{name}_mean") for name in MEANS}
 
 
 def add_progress(path: Path, rows: list[dict[str, Any]]) -> pd.DataFrame:

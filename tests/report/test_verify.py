@@ -20,7 +20,7 @@ from lib.report.publishing.publish import HASHES, write_hashes
 from lib.report.publishing.rederived import check_curve, check_record
 from lib.runs.profiles import load_profile, published_profiles
 from lib.runs.run import Run, write_trace
-from lib.training.progress import add_progress
+from lib.training.progress import MEANS, add_progress
 
 if not published_profiles():
     pytest.skip("nothing is published here", allow_module_level=True)
@@ -156,10 +156,10 @@ def beside(tmp_path, monkeypatch):
         copy(ROOT / "results" / name, tmp_path / name)
     run = Run(tmp_path / "checkpoints" / "adaptive-seed1")
     shutil.copytree(ROOT / "results" / "published" / "seeds" / run.name, run.path)
-    there = run.trace().set_index("step")["capacity"].iloc[[200, 700]]
-    rows = [{"run": run.name, "step": step, "steps": 12_000, "capacity": value} for step, value in there.items()]
+    windows = run.trace().iloc[[200, 700]].to_dict("records")  # of 2,412 and 8,412 steps
+    rows = [{"run": run.name, "step": row["step"]} | {name: row[f"{name}_mean"] for name in MEANS} for row in windows]
     path = tmp_path / "published" / "paper" / "progress.csv"
-    add_progress(path, [*rows, rows[0] | {"run": "linear-seed1", "capacity": 9.0}])
+    add_progress(path, [*rows, rows[0] | {"run": "linear-seed1", "kl": 9.0}])
     return tmp_path
 
 
@@ -208,13 +208,14 @@ def test_an_earlier_table_is_not_taken_for_the_last_one(beside):
         read_recorded(path)
 
 
-def test_c_of_the_progress_follows_from_the_steps_at_which_it_advanced(beside):
+@pytest.mark.parametrize("name", MEANS)
+def test_progress_follows_from_the_traces(name, beside):
     path = beside / "published" / "paper" / "progress.csv"
     table, record = read_recorded(path)
-    table.loc[table["step"].idxmax(), "capacity"] += 0.01
+    table.loc[table["step"].idxmax(), name] += 0.01
     write_recorded(path, table, record)
     (sentence,) = verify.check_beside()
-    assert "progress.csv: capacity is" in sentence and "but the advances of C up to step 8412 gives" in sentence
+    assert f"progress.csv: {name} is" in sentence and "but the trace of step 8412 gives" in sentence
 
 
 def test_the_command_looks_beside_and_in_full_at_every_paper_and_all_weights(published, monkeypatch):

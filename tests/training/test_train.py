@@ -274,7 +274,7 @@ def test_thinned_trace_is_the_full_one_at_its_steps_with_window_means(tiny_confi
     assert full["frozen"].dtype == bool
 
 
-@pytest.mark.parametrize("arm", ["linear", "adaptive", "linear_full", "adaptive_hold"])
+@pytest.mark.parametrize("arm", ["linear", "adaptive", "linear_full", "adaptive_hold", "capacity_ramp", "dynamic_vae"])
 def test_the_advance_bits_reproduce_the_capacity_exactly(arm, tiny_config, few_images, tmp_path):
     config = tiny_config(arm, trace_every=30)
     path = train(config, Run(tmp_path / "run"), few_images, progress=False).path / "trace.h5"

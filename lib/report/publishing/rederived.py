@@ -19,6 +19,7 @@ from lib.files import read_json
 from lib.recorded_tables import read_recorded
 from lib.report.other_arms import PARTS
 from lib.runs.run import Run
+from lib.training.progress import means_of
 
 EXACT, PRINTED, THINNED = 1e-9, 1e-6, 1e-5  # relative or absolute; a published trace holds six digits
 
@@ -64,19 +65,13 @@ def check_record(run: Run) -> Iterator[str]:
     if advanced is not None and len(advanced):
         exact = {"share_advanced": advanced.mean()}
         if ARMS[config.arm].schedule is not None:  # else C follows more than these bits
-            curve = _capacity(run)
+            schedule = schedule_of(config.arm, config.c_start, config.c_max, config.steps, torch.from_numpy(advanced))
+            curve = schedule.curve(advanced)
             exact["final_capacity"] = curve[-1]
             path, stated = run.path / "trace.csv.gz", trace.set_index("step")["capacity"]
             replayed = dict(zip(stated.index, curve[stated.index - 1], strict=True))
             yield from differences(path, stated, replayed, "advanced.h5", THINNED, "capacity")
         yield from differences(run.path / "run.json", run.record(), {"summary": exact}, "advanced.h5")
-
-
-def _capacity(run: Run) -> np.ndarray:
-    """C(t) of every step [steps], from whether it advanced."""
-    config, advanced = run.config(), run.advanced()
-    schedule = schedule_of(config.arm, config.c_start, config.c_max, config.steps, torch.from_numpy(advanced))
-    return schedule.curve(advanced)
 
 
 def check_curve(run: Run) -> Iterator[str]:
@@ -126,10 +121,9 @@ def check_snapshots(run: Run) -> Iterator[str]:
 
 
 def check_progress(table: Path, run: Run) -> Iterator[str]:
-    """progress.csv: the mean C of a published run's rows, each over the last window of the trace before its step."""
-    window, curve = run.config().trace_every, _capacity(run)
+    """progress.csv: the means of a complete run's rows, each from its trace's last window up to that step."""
+    windows = run.trace().set_index("step")
     rows, _ = read_recorded(table)
     for row in rows[rows["run"] == run.name].to_dict("records"):
-        last = row["step"] // window * window
-        derived = {"capacity": curve[last - window : last].mean(), "steps": len(curve)}
-        yield from differences(table, row, derived, f"the advances of C up to step {row['step']}", THINNED)
+        derived = means_of(windows[windows.index <= row["step"]].iloc[-1])
+        yield from differences(table, row, derived, f"the trace of step {row['step']}", THINNED)

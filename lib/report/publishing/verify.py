@@ -1,6 +1,6 @@
 """Whether what is published follows: run files, tables, findings, page, notebook and README, each from the last.
 
-Benchmarks, trials and the progress of long trainings are held against their seals, and that against C of the runs.
+Benchmarks, trials and the progress of long trainings are held against their seals, and that against the traces.
 
     python -m lib.report.publishing.verify                  seconds, without the data set
     python -m lib.report.publishing.verify --paper PROFILE  draws its paper once more, too, and compares it: minutes
