@@ -141,9 +141,9 @@ paper.text("{arrival}")
 # %%
 paper.table(
     paper_tables.settings(chosen),
-    """**Table 2.** The settings of `paper`, the report's or, where it is silent, ControlVAE's, but for the precision, which is ours, and of `{profile}`, the same for all arms.""",
+    """**Table 2.** Settings, the same for all arms. Those of `paper` are the report's or, where it is silent, ControlVAE's, but for the precision, which is ours.""",
 )
-paper.text("{settings}")
+paper.text("{settings} {rounding}")
 
 # %% [markdown]
 # ### Training

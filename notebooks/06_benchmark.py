@@ -125,7 +125,7 @@ display(
 )
 
 # %% [markdown]
-# The pair at the report's own size trains in bfloat16. So the start of both arms was trained in float32 as well.
+# The pair at the report's own size was trained in bfloat16. So the start of both arms was trained in float32 as well.
 
 # %%
 table, record, _ = last("full_size_precision")

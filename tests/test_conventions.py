@@ -58,7 +58,7 @@ def test_workflows_take_the_build_of_torch_whose_hash_the_makefile_has(path):
 def test_the_pages_workflow_builds_the_reports_of_published_runs_and_an_index(tmp_path):
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "pages.yml").read_text())
     script = next(step["run"] for step in steps(workflow) if step.get("name") == "Site")
-    for name in ("hour", "seeds"):
+    for name in ("paper", "seeds"):
         published, rendered = (tmp_path / "results" / part / name for part in ("published", "runs"))
         published.mkdir(parents=True)
         (published / "table.csv").touch()
@@ -70,8 +70,8 @@ def test_the_pages_workflow_builds_the_reports_of_published_runs_and_an_index(tm
     for part in (pages, script):
         command = [shutil.which("bash"), "-euo", "pipefail", "-c", f"PATH=$PWD:$PATH\n{part}"]
         subprocess.run(command, cwd=tmp_path, check=True)
-    assert (tmp_path / "made").read_text() == "render PROFILE=hour\nrender PROFILE=seeds\n"
+    assert (tmp_path / "made").read_text() == "render PROFILE=paper\nrender PROFILE=seeds\n"
     index = (tmp_path / "site" / "index.html").read_text()
     links = re.findall('href="([^"]+)"', index)
-    assert links == ["hour/report.html", "seeds/report.html"]
-    assert [(tmp_path / "site" / link).read_text() for link in links] == ["<p>hour", "<p>seeds"]
+    assert links == ["paper/report.html", "seeds/report.html"]
+    assert [(tmp_path / "site" / link).read_text() for link in links] == ["<p>paper", "<p>seeds"]

@@ -102,7 +102,7 @@ def checkout(tmp_path_factory) -> Path:
         ROOT, copy, ignore=lambda folder, names: [
             name for name in names
             if name in (".git", ".venv", ".snakemake", ".ruff_cache", ".pytest_cache", ".hypothesis", "__pycache__")
-            or (Path(folder) == results and name in ("runs", "data", "published", "checkpoints"))
+            or (Path(folder) == results and name in ("runs", "data", "published"))
         ],
     )  # fmt: skip
     return copy

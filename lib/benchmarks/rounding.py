@@ -1,6 +1,6 @@
 """What bfloat16 does to a trained network's posteriors and reconstruction loss, beside float32.
 
-    python -m lib.benchmarks.rounding results/published/hour/*-seed1
+    python -m lib.benchmarks.rounding results/published/paper/*-seed1
 
 Writes results/benchmarks/rounding.csv and .json, a row per run.
 """

@@ -99,3 +99,8 @@ def departures(profile: Profile) -> pd.DataFrame:
 def measured_costs() -> pd.DataFrame:
     """What estimators of the MIG cost on all images: rows of results/benchmarks/measures.csv, by `measure`."""
     return read_csv(RESULTS / "benchmarks" / "measures.csv", index_col="measure")
+
+
+def measured_rounding() -> pd.DataFrame:
+    """What bfloat16 moves in trained networks: results/benchmarks/rounding.csv, a row per run."""
+    return read_csv(RESULTS / "benchmarks" / "rounding.csv", index_col="run")

@@ -164,7 +164,7 @@ class Run:
     def load_model(self, weights: Path | None = None, layers: Layers = PLAIN) -> VAE:
         """The network with its final weights, or with those of a snapshot file; in evaluation mode, on the CPU.
 
-        `Run("results/published/hour/adaptive-seed1").load_model()` gives a published one.
+        `Run("results/published/paper/adaptive-seed1").load_model()` gives a published one.
         """
         config = self.config()
         model = VAE(config.architecture, config.latents, layers)

@@ -68,15 +68,38 @@ def test_measures_are_ordered_and_told_from_chance():
 
 
 def test_every_changed_setting_has_its_reason():
-    precision = "Of the precision the report is silent: `bfloat16`, used here, rounds products alone, by little"
     paper = load_profile("paper")
-    assert findings.reasons(paper).startswith(f"These are the report's settings. {precision}")
+    assert findings.reasons(paper) == "These are the report's settings."
     exact = dataclasses.replace(paper, training=paper.training | {"precision": "float32"})
     assert findings.reasons(exact) == "Table 2 marks what differs."
     hour = findings.reasons(load_profile("hour"))
-    assert "$K_p / K_i$ = 10 nats" in hour and "would lock" not in hour and precision in hour
+    assert "$K_p / K_i$ = 10 nats" in hour and "would lock" not in hour
     faster = dataclasses.replace(load_profile("hour"), training=load_profile("hour").training | {"batch_size": 32})
     assert "smaller batches" in findings.reasons(faster) and "smaller batches" not in hour
+
+
+def test_what_bfloat16_rounds_is_said_where_it_is_used():
+    profile = load_profile("laptop")
+    measured = pd.DataFrame({"z_moved": [0.05, 0.061], "reconstruction_difference": [0.01, -0.08]}, ["a/x", "a/y"])
+    text = findings.rounding(profile, measured)
+    assert "With the weights of `a/x` and `a/y` that moves z by at most 0.06 of its posterior's width (rms)" in text
+    assert "the loss by 0.08 nats" in text
+    exact = dataclasses.replace(profile, training=profile.training | {"precision": "float32"})
+    assert findings.rounding(exact, measured) == ""
+
+
+@pytest.mark.parametrize(
+    ("steps", "kl", "loss", "end"),
+    [
+        (1_500_000, 15.9, 20.2, "But here linear has 20.2 nats at a KL of 15.90: training as long explains it, too."),
+        (1_500_000, 15.9, 33.0, "the profile `paper` tests it."),
+        (1_500_000, 12.0, 20.2, "the profile `paper` tests it."),
+        (12_000, 15.9, 20.2, "the profile `paper` tests it."),
+    ],
+)
+def test_other_peoples_logs_are_held_against_runs_of_the_reports_size(steps, kl, loss, end):
+    text = findings.public_logs(runs(1, steps=steps, kl=[kl, 1.0], reconstruction=[loss, 1.0]))
+    assert "its 18.2 one near 25, as with a controller locked at β = 1." in text and text.endswith(end)
 
 
 def test_arms_without_a_controller_are_left_out():

@@ -20,7 +20,7 @@ from lib.report.findings.encoding import encoding_table
 from lib.report.findings.wording import fill
 from lib.report.notebooks import paper_tables
 from lib.report.notebooks.paper import Paper, write_paper
-from lib.report.publishing.publish import _publish_run, publish
+from lib.report.publishing.publish import _publish_run, publish, published_trace
 from lib.report.publishing.readme import _answer, readme_results
 from lib.runs.profiles import load_profile, published_profiles
 from lib.runs.run import Run, write_trace
@@ -109,14 +109,15 @@ def test_published_results_of_other_data_are_refused_and_published_again_only_wh
         publish(profile)
 
 
-def test_a_published_trace_is_thinner_and_its_advances_are_whole(tmp_path):
+def test_a_published_trace_is_thinner_and_its_advances_are_whole(tiny_config, tmp_path):
     run, copy = Run(tmp_path / "run"), Run(tmp_path / "copy")
     steps = np.arange(1, 2501)
     trace = pd.DataFrame({"step": steps, "kl": steps / 7, "kl_mean": steps / 7, "frozen": steps % 2 == 0})
     trace = trace.assign(kl_0=0.0, kl_0_mean=steps / 7)
     advanced = np.random.default_rng(0).random(2500) < 0.4
     write_trace(run.path / "trace.h5", trace, advanced, {})
-    for name in ("config", "run", "evaluation", "scores", "snapshots"):
+    run.claim(tiny_config("adaptive", trace_every=1))
+    for name in ("run", "evaluation", "scores", "snapshots"):
         write_json(run.path / f"{name}.json", {"provenance": {}, "summary": {}})
     (run.path / "snapshots.csv").write_text("step\n")
     _publish_run(run, copy.path, weights=False)
@@ -129,6 +130,9 @@ def test_a_published_trace_is_thinner_and_its_advances_are_whole(tmp_path):
     assert thin["frozen"].all() and thin["beta"].isna().all()
     (copy.path / "advanced.h5").unlink()
     assert copy.advanced() is None
+    for trace_every, rows in ((1, 1_250), (30, 1_250), (60, 2_500), (100, 2_500), (200, 2_500)):
+        assert len(published_trace(trace, trace_every)) == rows
+    assert len(published_trace(pd.concat([trace] * 6, ignore_index=True), 40)) == 7_500  # rows of 80 steps, not 600
 
 
 def test_a_copy_of_a_published_run_is_shown_and_not_measured_anew(tmp_path):

@@ -8,7 +8,7 @@ import torch
 from lib.arms import ARMS
 from lib.data import dataset
 from lib.data.dataset import Dataset
-from lib.files import read_json
+from lib.files import read_json, write_json
 from lib.objectives import controlled_as_published
 from lib.objectives.clocks import Staircase
 from lib.objectives.factor import FactorKL
@@ -17,7 +17,7 @@ from lib.pid import PIDController
 from lib.refusal import Refusal
 from lib.report.findings.controller import arm_arrival, linear_arrival
 from lib.report.notebooks import training as calls
-from lib.report.notebooks.shared import EVALUATION, TRAINING, arms_of, configure_training
+from lib.report.notebooks.shared import EVALUATION, TRAINING, arms_of, configure_training, trained_in_pieces
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run
 from lib.schedules import AdaptiveCapacity, LinearCapacity, linear_full_length
@@ -148,6 +148,19 @@ def test_an_arm_is_shown_from_rule_to_measures(arm, constant, shown, tiny_config
 def parameters_of(**given) -> dict:
     values = dict.fromkeys([*TRAINING, *EVALUATION]) | {"profile": "seeds", "seed": 1, "published": True} | given
     return {"In": ["", "profile: str = 'seeds'", "configure"]} | values
+
+
+def test_the_processes_that_trained_runs_are_counted_and_their_commits_named(tmp_path):
+    pieces = {"a": "1111111a", "b": "1111111a 2222222b 1111111a", "c": "3333333c 1111111a"}
+    for name, commits in pieces.items():
+        (tmp_path / name).mkdir()
+        segments = [{"commit": commit} for commit in commits.split()]
+        record = {"provenance": {}, "summary": {"steps": 9}, "segments": segments}
+        write_json(tmp_path / name / "run.json", record)
+    a, b, c = (Run(tmp_path / name) for name in pieces)
+    assert trained_in_pieces(a) == ""
+    assert trained_in_pieces(b) == "trained in 3 segments, by commits 1111111 and 2222222 (`run.json`)"
+    assert trained_in_pieces(a, b, c).startswith("trained in 1 to 3 segments each, by commits 1111111, 2222222 and 333")
 
 
 def test_notebook_05_shows_a_published_run_where_none_was_begun_and_leaves_it_as_it_is(tmp_path, shown, monkeypatch):

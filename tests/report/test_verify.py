@@ -154,7 +154,7 @@ def beside(tmp_path, monkeypatch):
     for name in ("trials.csv", "trials.json", "benchmarks"):
         copy = shutil.copytree if name == "benchmarks" else shutil.copy
         copy(ROOT / "results" / name, tmp_path / name)
-    run = Run(tmp_path / "checkpoints" / "adaptive-seed1")
+    run = Run(tmp_path / "published" / "paper" / "adaptive-seed1")
     shutil.copytree(ROOT / "results" / "published" / "seeds" / run.name, run.path)
     windows = run.trace().iloc[[200, 700]].to_dict("records")  # of 2,412 and 8,412 steps
     rows = [{"run": run.name, "step": row["step"]} | {name: row[f"{name}_mean"] for name in MEANS} for row in windows]

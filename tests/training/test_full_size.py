@@ -49,11 +49,6 @@ def test_its_settings_are_those_of_the_profile_today(run):
     assert profile.run(config).name == run.path.name
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "results" / "checkpoints").glob("*")), ids=lambda path: path.name)
-def test_the_kept_checkpoints_are_the_profiles_runs(path):
-    assert load_profile("paper").run(Run(path).config()).name == path.name
-
-
 def test_a_segment_without_a_step_is_none(run):
     segments = [{"first_step": 1, "last_step": 5}, {"first_step": 6, "last_step": 5}, {"first_step": 6, "last_step": 9}]
     assert segments_of({"engine": {"step": 9}, "seconds": 1.0, "segments": segments}) == [segments[0], segments[2]]

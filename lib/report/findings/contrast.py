@@ -94,7 +94,10 @@ def how_sure_overall(table: pd.DataFrame) -> str:
     n = len(by_seed(table, MIG.column, DIFFERENCE))
     margins = joined(f"{what.margin:g}{what.unit} for the {what.label}" for what in PRIMARY)
     if n < 2:
-        return "How sure: not at all, as one seed per arm cannot tell effect from chance."
+        return (
+            "How sure: not at all, as one seed per arm cannot tell effect from chance. "
+            "Of several seeds are the reduced runs of the profile `seeds`."
+        )
     needed = []
     for what in PRIMARY:
         differences = by_seed(table, what.column, DIFFERENCE)

@@ -15,7 +15,7 @@ from lib.report.effects import per_arm
 from lib.report.figures.style import show
 from lib.report.findings.all import findings
 from lib.report.findings.wording import fill, joined
-from lib.report.notebooks.shared import label, show_origin
+from lib.report.notebooks.shared import label, show_origin, trained_in_pieces
 
 EVERY = {1: "all images", 2: "every second x and y", 4: "every fourth x and y", 8: "every eighth x and y",
          16: "every sixteenth x and y"}  # fmt: skip
@@ -85,6 +85,7 @@ def conditions(a: Analysis) -> str:
     n, other = len(a.profile.seeds), a.table[a.table["steps"] != a.profile.training["steps"]]
     return (
         f"Everywhere: n = {n} run{'s' if n > 1 else ''} per arm; {label(*a.runs)}"
+        + (f"; {pieces}" if (pieces := trained_in_pieces(*a.runs)) else "")
         + (f"; longer: {per_arm(other, 'steps', ',.0f')} steps" if len(other) else "")
         + (f"; tables show means ± standard deviations, pictures seed {a.profile.seeds[0]}" if n > 1 else "")
         + "; losses, KL and C are in nats per image."

@@ -32,9 +32,11 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def settings(profile: Profile) -> pd.DataFrame:
-    """The profile's settings beside those of the profile `paper`; what differs is marked."""
+    """The settings of `paper` and, of another profile, its own beside them, marked where they differ."""
     table = settings_table(profile).rename_axis(None)
     changed = np.where(table.pop("changed"), "changed", "")
+    if profile.name == "paper":
+        return table[["paper"]].astype(str)
     return table.astype(str).set_axis(["paper", f"these runs ({profile.name})"], axis=1).assign(**{"": changed})
 
 

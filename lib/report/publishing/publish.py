@@ -29,7 +29,8 @@ from lib.runs.settings import EvaluationConfig
 from lib.runs.status import measured_files
 
 LIMIT = 30e6  # bytes of results/published in all
-TRACE_ROWS = 1_000  # of a published trace
+TRACE_ROWS = 1_000  # about as many has a published trace,
+WINDOW = 100  # or rows of so many steps, where these are more
 
 
 def publish(profile: Profile) -> Path:
@@ -126,9 +127,16 @@ def _publish_run(run: Run, target: Path, weights: bool) -> None:
     if weights:
         shutil.copy2(run.path / "weights.safetensors", target)
     write_trace(target / "advanced.h5", pd.DataFrame(), run.advanced(), {})
-    trace = run.trace()
-    every = max(1, len(trace) // TRACE_ROWS)
-    # Window means of the full trace become means over the thinned rows' own windows.
+    trace = published_trace(run.trace(), run.config().trace_every)
+    trace.to_csv(target / "trace.csv.gz", index=False, float_format="%.6g", compression={"method": "gzip", "mtime": 0})
+
+
+def published_trace(trace: pd.DataFrame, trace_every: int) -> pd.DataFrame:
+    """The rows and columns of a trace, with a row every `trace_every` steps, that are published.
+
+    Window means of the full trace become means over the thinned rows' own windows, of the latents' KLs these alone.
+    """
+    every = max(1, min(len(trace) // TRACE_ROWS, WINDOW // trace_every))
     means = [name for name in trace if name.endswith("_mean")]
     trace = trace.drop(
         columns=[name for name in trace if name.startswith("kl_") and name not in means]
@@ -137,7 +145,7 @@ def _publish_run(run: Run, target: Path, weights: bool) -> None:
     thin[means] = trace[means].groupby(trace.index // every).mean().iloc[: len(thin)].to_numpy()
     latents = [name for name in means if name.startswith("kl_") and name != "kl_mean"]
     thin[latents] = thin[latents].map(lambda value: float(f"{value:.4g}"))  # two thirds of their bytes
-    thin.to_csv(target / "trace.csv.gz", index=False, float_format="%.6g", compression={"method": "gzip", "mtime": 0})
+    return thin
 
 
 def main() -> None:
