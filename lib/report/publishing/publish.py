@@ -134,17 +134,18 @@ def _publish_run(run: Run, target: Path, weights: bool) -> None:
 def published_trace(trace: pd.DataFrame, trace_every: int) -> pd.DataFrame:
     """The rows and columns of a trace, with a row every `trace_every` steps, that are published.
 
-    Window means of the full trace become means over the thinned rows' own windows, of the latents' KLs these alone.
+    Window means of the full trace become means over the thinned rows' own windows, of the latents' KLs these alone. The
+    integral is left out: β gives it, but where it is clipped.
     """
     every = max(1, min(len(trace) // TRACE_ROWS, WINDOW // trace_every))
     means = [name for name in trace if name.endswith("_mean")]
-    trace = trace.drop(
-        columns=[name for name in trace if name.startswith("kl_") and name not in means]
-    )  # a third of it
+    alone = [name for name in trace if name.startswith("kl_") and name not in means]  # a third of it
+    trace = trace.drop(columns=[*alone, "integral", "integral_mean"], errors="ignore")
+    means = [name for name in means if name in trace]
     thin = trace.iloc[every - 1 :: every].reset_index(drop=True)
     thin[means] = trace[means].groupby(trace.index // every).mean().iloc[: len(thin)].to_numpy()
     latents = [name for name in means if name.startswith("kl_") and name != "kl_mean"]
-    thin[latents] = thin[latents].map(lambda value: float(f"{value:.4g}"))  # two thirds of their bytes
+    thin[latents] = thin[latents].round(3)  # a third of their bytes
     return thin
 
 
