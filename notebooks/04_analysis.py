@@ -20,7 +20,7 @@
 # A variational autoencoder (VAE) squeezes an image through a few numbers. Its code is *disentangled* when each number holds one property of the image, such
 # as size; the MIG scores that from 0 to 1. How much passes is measured by the KL, in nats (1 nat is 1.44 bits): the less, the larger the reconstruction loss.
 # ControlVAE lets the KL follow a capacity C that rises during training, by means of a weight β, the pressure. A student report trained it twice on the images
-# of dSprites, C raised by the clock (linear) or only while β does not rise (adaptive), and found equal MIG. Here both are rebuilt, with controls.
+# of dSprites, C raised by the clock (linear) or only while β does not rise (adaptive), and found equal MIG. Here both are rebuilt.
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # section of profiles.toml whose runs are analysed
@@ -123,8 +123,8 @@ paper.text("{conditions} {when_others_ended}")
 #
 # with an anti-windup rule that stops the sum while β is least; it can *lock*, and β then stays least for good. If pressure disentangles, the report expects
 # the adaptive arm to score the higher MIG. But in it C also arrives at
-# $C_{\max}$ only at the very end. So in *linear full-length* (`linear_full`) the linear ramp takes all of training, and in *adaptive then held*
-# (`adaptive_hold`) C arrives when it does in the linear arm. Two more controls, where they are among the runs: *random hold* (`random_hold`) advances C as
+# $C_{\max}$ only at the very end. So the profile `seeds` adds controls. In *linear full-length* (`linear_full`) the linear ramp takes all of training, and in
+# *adaptive then held* (`adaptive_hold`) C arrives when it does in the linear arm. *Random hold* (`random_hold`) advances C as
 # often as the adaptive run did, but at random; *slow then held* (`slow_then_hold`) takes the slow ramp and then as long at $C_{\max}$ as the linear arm.
 
 # %%
@@ -187,7 +187,7 @@ paper.figure(
     """**Figure 3.** MIG and reconstruction loss against the KL. Points: weight snapshots ({grid} images), larger the last. Lines on the right:
 means over batches.""",
 )
-paper.text("{like_kl} {loss_goes_with}")
+paper.text("{unseen} {like_kl} {loss_goes_with}")
 paper.text("{decided_early}")
 
 # %% [markdown]
@@ -295,7 +295,7 @@ paper.figure(
     ),
     "traversals",
     """**Figure 7.** Each latent from −2 to 2, the others at the posterior mean of the image above. Beside a row its latent, KL and the factor it knows most
-about; rows without a label carry nothing. Another seed may give other latents.""",
+about; rows without a label carry nothing. Where the picture at 0 is not the start image, the code does not hold what differs.""",
 )
 
 # %%
@@ -389,15 +389,19 @@ total correlation and dimension-wise KL."""
 #
 # The report argues with methods that it did not run. The same harness takes them, one row of `lib/arms.py` each, on the images, network, initial weights,
 # batches and noise of the first seed; notebook 05 trains one, or shows its published run: its traces, what it adds to the loss, its source and where it departs from that.
-#
-# Three departures matter. DynamicVAE's gains are multiplied by how much shorter the training is here than its own of 2 million steps, so that β swings before it
-# locks: that the trap opens with the published gains, too, a test proves, but not that they reach it. The total correlation
-# of a batch is estimated by stratified sampling, for beta-TCVAE also by its authors' weighted sampling, which comes out about
-# $(J - 1) \log N$ = 121.6 nats too high ($J$ = 10 latents, $N$ = 737,280 images), up to $J \log N - \log B$ = 130.9 in batches of $B$ = 64.
-# InfoGAN's generator is the decoder of all arms, without batch normalisation, its learning rate that of one trial: what it reaches says little of [8].
 
 # %%
 others = compare_profile(analysis, images, figure=11 if controls else 10, table=12)
+
+# %%
+if others:
+    paper.text(
+        r"""Three departures matter. DynamicVAE's gains are multiplied by how much shorter the training is here than its own of 2 million steps, so that β swings before it
+locks: that the trap opens with the published gains, too, a test proves, but not that they reach it. The total correlation
+of a batch is estimated by stratified sampling, for beta-TCVAE also by its authors' weighted sampling, which comes out about
+$(J - 1) \log N$ = 121.6 nats too high ($J$ = 10 latents, $N$ = 737,280 images), up to $J \log N - \log B$ = 130.9 in batches of $B$ = 64.
+InfoGAN's generator is the decoder of all arms, without batch normalisation, its learning rate that of one trial: what it reaches says little of [8]."""
+    )
 
 # %%
 if others:

@@ -1,5 +1,7 @@
 """The table of results: one row per run, read from the run directories; and the report's own figures beside it."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -99,6 +101,12 @@ def departures(profile: Profile) -> pd.DataFrame:
 def measured_costs() -> pd.DataFrame:
     """What estimators of the MIG cost on all images: rows of results/benchmarks/measures.csv, by `measure`."""
     return read_csv(RESULTS / "benchmarks" / "measures.csv", index_col="measure")
+
+
+def measured_on() -> str:
+    """The run whose posteriors that was measured on, as profile and name."""
+    posterior = Path(read_json(RESULTS / "benchmarks" / "measures.json", ("posterior",))["posterior"])
+    return "/".join(posterior.parts[-3:-1])
 
 
 def measured_rounding() -> pd.DataFrame:

@@ -115,7 +115,8 @@ def at_like_kl(snapshots: Mapping[str, pd.DataFrame], runs: pd.DataFrame, arm: s
     """Every other run against the same seed's `arm` at the largest KL at which both have snapshots within NEAR nats.
 
     One row per other run: arm, seed, kl and distance of the two snapshots, and mig_four and reconstruction, the `arm`'s
-    less its own. Snapshots below AT[0] nats, where little is encoded, are left out; where no two are close, those
+    less its own; where several of its own are as near, means over these, and the `least` and `most` in reconstruction.
+    Snapshots below AT[0] nats, where little is encoded, are left out; where no two are close, those
     closest in KL give kl and distance, and the differences are missing.
     snapshots: run's name -> `with_reconstruction`; runs: by the same names, with arm and seed.
     """
@@ -135,12 +136,14 @@ def _late(snapshots: pd.DataFrame) -> pd.DataFrame:
 def _closest(pairs: pd.DataFrame) -> dict[str, float]:
     """What a row of `at_like_kl` says of the pairs of snapshots of two runs."""
     if pairs.empty:
-        return dict.fromkeys(("kl", "distance", "mig_four", "reconstruction"), np.nan)
+        return dict.fromkeys(("kl", "distance", "mig_four", "reconstruction", "least", "most"), np.nan)
     distance = (pairs["kl"] - pairs["kl_other"]).abs()
     close = pairs[distance <= NEAR]
-    chosen = pairs.loc[distance.idxmin() if close.empty else close["kl"].idxmax()]
-    differences = {
-        column: np.nan if close.empty else chosen[column] - chosen[f"{column}_other"]
-        for column in ("mig_four", "reconstruction")
-    }
-    return {"kl": chosen["kl"], "distance": abs(chosen["kl"] - chosen["kl_other"])} | differences
+    chosen = close[close["kl"] == close["kl"].max()]
+    loss = chosen["reconstruction"] - chosen["reconstruction_other"]
+    return {
+        "kl": pairs.loc[distance.idxmin(), "kl"] if close.empty else close["kl"].max(),
+        "distance": distance.min() if close.empty else distance[chosen.index].mean(),
+        "mig_four": (chosen["mig_four"] - chosen["mig_four_other"]).mean(),
+        "reconstruction": loss.mean(), "least": loss.min(), "most": loss.max(),
+    }  # fmt: skip

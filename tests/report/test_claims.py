@@ -55,7 +55,7 @@ def test_distance_to_the_information_is_to_be_smaller():
 
 
 def test_levels_and_order():
-    assert claims.levels(0.02).verdict == REPRODUCED and claims.levels(0.001).verdict == NOT_REPRODUCED
+    assert claims.levels(0.02, 0.0).verdict == REPRODUCED and claims.levels(0.001, 0.5).verdict == NOT_REPRODUCED
     assert claims.pixel_order(-0.9, -1.0, 3).verdict == REPRODUCED
     assert claims.pixel_order(-0.1, 0.3, 3).verdict == NOT_REPRODUCED
     either = claims.pixel_order(0.36, -0.72, 3)
@@ -64,13 +64,15 @@ def test_levels_and_order():
 
 
 def test_what_is_separated_and_what_is_not():
-    gaps = pd.DataFrame(0.8, ["a", "b"], FACTOR_NAMES).assign(arm=["linear", "adaptive"])
+    gaps = pd.DataFrame(0.8, ["a", "b"], FACTOR_NAMES).assign(arm=["linear", "adaptive"], shared=True)
     information = pd.DataFrame(1.0, ["a", "b"], FACTOR_NAMES).assign(arm=["linear", "adaptive"])
     assert claims.separated(gaps).verdict == REPRODUCED
     assert claims.entangled(gaps, information).verdict == NOT_REPRODUCED
     gaps.loc["a", "scale"], gaps[["shape", "orientation"]] = 0.3, 0.1
     assert claims.separated(gaps).verdict == NOT_REPRODUCED
     assert claims.entangled(gaps, information).verdict == REPRODUCED
+    apart = claims.entangled(gaps.assign(shared=[True, False]), information)
+    assert apart.verdict == NOT_REPRODUCED and "both in 1 of 2 runs" in apart.ours
     information.loc["b", "orientation"] = 0.05  # not encoded at all
     assert claims.entangled(gaps, information).verdict == NOT_TESTABLE
 
@@ -79,6 +81,7 @@ def test_pressure_is_tested_only_where_it_differs():
     table = runs([0.50, 0.51, 0.52], [0.7, 0.71, 0.72], "mig_four")
     assert claims.not_pressure(table, pd.Series([1.1, 0.9, 1.0])).verdict == NOT_TESTABLE
     assert "presses no harder" in claims.not_pressure(table, pd.Series([0.4, 0.9, np.nan])).why
+    assert "presses no harder" in claims.not_pressure(table, pd.Series([1.0, 0.9, 1.55])).why
     assert claims.not_pressure(table, pd.Series([np.nan])).why == "no KL was held by both arms"
     assert claims.not_pressure(table, pd.Series([2.0, 2.0, 2.0])).verdict == NOT_REPRODUCED
 

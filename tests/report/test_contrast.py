@@ -12,7 +12,7 @@ from lib.runs.profiles import load_profile
 def runs(arms: dict[str, list[float]], reconstruction: float = 30.0) -> pd.DataFrame:
     """One row per run; the MIGs by arm, seed by seed."""
     rows = [(arm, seed, mig) for arm, values in arms.items() for seed, mig in enumerate(values, 1)]
-    return pd.DataFrame(rows, columns=["arm", "seed", "mig_four"]).assign(reconstruction=reconstruction)
+    return pd.DataFrame(rows, columns=["arm", "seed", "mig_four"]).assign(reconstruction=reconstruction, steps=100)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,22 @@ def test_the_sentences_follow_the_verdict():
     assert "(lower, perhaps by less than the margin)" in lower
     one = runs({"linear": [0.1], "adaptive": [0.4]})
     assert "MIG +0.300 (uninformative)" in contrast.found(one)
-    assert "not at all, as one seed per arm cannot tell effect from chance." in contrast.how_sure_overall(one)
+    assert "not at all: one seed per arm cannot tell effect from chance." in contrast.how_sure_overall(one)
+
+
+def test_runs_of_the_reports_size_are_held_against_its_figures():
+    pair = runs({"linear": [0.1], "adaptive": [0.5]}).assign(reconstruction=[20.0, 36.0])
+    assert contrast.beside_the_report(pair) == "" and "Less the report's" not in contrast.evidence(pair)["differences"]
+    whole = pair.assign(steps=1_500_000)
+    said = contrast.beside_the_report(whole)
+    assert said == (
+        "Less the report's figures: MIG −0.428 in linear and −0.027 in adaptive, not within the margin of 0.05; "
+        "reconstruction loss +1.8 nats in linear and −1.1 nats in adaptive, within the margin of 2 nats."
+    )
+    assert contrast.evidence(whole)["differences"].endswith(said)
+    assert contrast.own_size(whole).endswith(f"{said} One seed per arm cannot tell effect from chance.")
+    two = runs({"linear": [0.1, 0.1], "adaptive": [0.5, 0.5]}).assign(steps=1_500_000)
+    assert "chance" not in contrast.own_size(two) and "2 seeds per arm" in contrast.own_size(two)
 
 
 def test_what_is_left_when_both_arrive_late():

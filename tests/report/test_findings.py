@@ -91,9 +91,9 @@ def test_what_bfloat16_rounds_is_said_where_it_is_used():
 @pytest.mark.parametrize(
     ("steps", "kl", "loss", "end"),
     [
-        (1_500_000, 15.9, 20.2, "But here linear has 20.2 nats at a KL of 15.90: training as long explains it, too."),
-        (1_500_000, 15.9, 33.0, "the profile `paper` tests it."),
-        (1_500_000, 12.0, 20.2, "the profile `paper` tests it."),
+        (1_500_000, 15.9, 20.2, "long as the report's, has 20.2 nats at a KL of 15.90: no lock is needed."),
+        (1_500_000, 15.9, 33.0, "has 33.0 nats at a KL of 15.90, which leaves that open."),
+        (1_500_000, 12.0, 20.2, "has 20.2 nats at a KL of 12.00, which leaves that open."),
         (12_000, 15.9, 20.2, "the profile `paper` tests it."),
     ],
 )
@@ -105,9 +105,12 @@ def test_other_peoples_logs_are_held_against_runs_of_the_reports_size(steps, kl,
 def test_arms_without_a_controller_are_left_out():
     table = runs(1, kl_last_percent=[9.9, 5.0], final_capacity=[10.0, np.nan], mean_beta=[2.0, 4.0],
                  locked_at=[np.nan, np.nan], share_frozen=[0.1, np.nan])  # fmt: skip
-    assert controller.kept_up(table).endswith("within 0.5 nats of C in 1 of 1 runs.")
-    apart = table.assign(final_capacity=[10.0, 10.0])
-    assert controller.kept_up(apart).endswith("in 1 of 2 runs (adaptive 0 of 1 run).")
+    late = pd.DataFrame({"set_point_mean": [1.0] * 398 + [9.5, 10.0, 10.0, 10.5]})  # its last 1%: a mean of 10
+    without = pd.DataFrame({"set_point_mean": [np.nan] * 400})
+    kept = controller.kept_up(table, {"linear-seed1": late, "adaptive-seed1": without})
+    assert kept.endswith("the mean KL was within 0.5 nats of the mean C in 1 of 1 runs.")
+    apart = controller.kept_up(table, {"linear-seed1": late, "adaptive-seed1": late})
+    assert apart.endswith("in 1 of 2 runs (adaptive 0 of 1 run).")
     assert controller.pressure(table).endswith("The controller locked in no run.")
     locked = table.assign(locked_at=[70.0, np.nan])
     assert controller.pressure(locked).endswith("could never again raise β, in: linear 1 of 1 run.")
@@ -121,9 +124,14 @@ def test_what_a_rule_did_is_counted_before_it_had_c_max():
     })  # fmt: skip
     done = rule_counts(trace.assign(advanced_mean=trace["advanced"].astype(float)), 2.0, 1.0)
     assert done[["advanced", "below", "above", "at_minimum"]].tolist() == pytest.approx([4 / 6, 3 / 4, 1, 1 / 2])
-    assert done[["rows", "every", "longest"]].tolist() == [6, 1, 2]
+    assert done[["rows", "every", "longest", "longest_at_start"]].tolist() == [6, 1, 0, 2]
     never = rule_counts(trace.assign(advanced=False, advanced_mean=0.0), 2.0, 1.0)
-    assert never["longest"] == 6 and never["advanced"] == 0 and np.isnan(never["below"])
+    assert never[["longest", "longest_at_start"]].tolist() == [0, 6]
+    assert never["advanced"] == 0 and np.isnan(never["below"])
+    rising = trace.assign(
+        set_point=[1.0, 1.0, 1.0, 1.005, 1.02, 1.5, 2.0, 2.0], advanced_mean=[0.0, 0, 0.5, 0, 0, 0, 0, 0]
+    )
+    assert rule_counts(rising, 2.0, 1.0)[["longest", "longest_at_start"]].tolist() == [2, 2]
 
 
 @pytest.mark.parametrize(
@@ -146,6 +154,11 @@ def test_what_the_rule_does_is_said_by_its_worst_run(below, above, meaning):
     assert beside == f"{text} Where the steps are drawn, blind to β, these shares are 65% and 30% on average."
     assert controller.ties(pd.concat([done, blind])) == controller.ties(done)
     assert controller.ties(done).startswith("At most 1.0% of a run's advances")
+    assert (
+        controller.ties(done.assign(at_minimum=0.0))
+        == "No advance was made with β at its least value, where a tie advances."
+    )
+    assert "Of the advances 100.0% were" in controller.rule(done.iloc[:1])
 
 
 def test_how_far_a_control_was_from_its_arm():
@@ -154,7 +167,7 @@ def test_how_far_a_control_was_from_its_arm():
     traces = {"linear": [mine, mine], "adaptive": [theirs, theirs], "adaptive_hold": [theirs, mine]}
     assert "C was 0.08 nats away in adaptive then held from that of linear: a control" in controller.apart(traces)
     assert "C was 0.00 nats away in" in controller.apart({"linear": [longer], "adaptive_hold": [mine]})
-    assert controller.apart({"linear": [mine], "adaptive": [mine]}) == "This profile has no controls."
+    assert controller.apart({"linear": [mine], "adaptive": [mine]}) == "This profile has no controls; `seeds` has them."
 
 
 def test_which_runs_were_at_rest():
@@ -186,6 +199,15 @@ def test_cost_and_rest():
         {"seconds": [2.0, 9.0, 300.0], "mig_four": [0.5, 0.5, 0.49], "standard_error": [np.nan, np.nan, 0.006]},
         index=["quadrature, resolution 4", "quadrature, resolution 16", "sampler, 10000 samples"],
     )
-    assert ", within twice its standard error" in information.cost(measured)
+    assert ", within twice its standard error" in information.cost(measured, "a/b")
+    assert information.cost(measured, "a/b").startswith("In `a/b` a grid four times as fine")
     measured.loc["sampler, 10000 samples", "standard_error"] = 0.004
-    assert ", not within twice its standard error" in information.cost(measured)
+    assert ", not within twice its standard error" in information.cost(measured, "a/b")
+
+
+def test_missing_snapshots_are_named():
+    even = pd.DataFrame({"step": np.arange(0, 1001, 10)})
+    gone = even[(even["step"] <= 200) | (even["step"] > 350)].reset_index(drop=True)
+    few = pd.DataFrame({"step": [10, 300, 600, 1000]})  # measured at few, as planned
+    assert information.unseen({"a": even, "b": few}) == ""
+    assert "between steps 200 and 360 in c: what" in information.unseen({"a": even, "c": gone})

@@ -53,7 +53,7 @@ def test_whose_code_is_long_almost_empty():
             "beta_then": [0.1, 0.7]}  # fmt: skip
     squeezes = pd.DataFrame(made, dtype=object).assign(arm=["linear", "adaptive"])
     text = tradeoff_findings.squeezed(squeezes)
-    assert "it was 80 in linear (after 3% of training, at a KL of 1.7 nats) and 140 in adaptive (after 10%" in text
+    assert "it was 80 in linear (after 3.0% of training, at a KL of 1.7 nats) and 140 in adaptive (after 10.0%" in text
     assert "share of training: linear 2.0%, adaptive 21.0%. To this time belongs 70% of the sum" in text
     assert text.endswith("pressure of the adaptive arm is mostly a long start with an almost empty code.")
     assert "is in part a long start" in tradeoff_findings.squeezed(squeezes.assign(beta_then=0.4))
@@ -84,6 +84,8 @@ def test_whether_the_curves_coincide():
     assert "at a KL of 4, 6 and 8 nats: 1.11, 1.11 and 1.11: the curves coincide, within a factor of 1.25." in alike
     differ = {"linear": 0.0, "adaptive": 0.5}
     assert "rules differ in pressure" in tradeoff_findings.pressure_at_kl(pressures(differ))
+    once = tradeoff_findings.pressure_at_kl(pressures({"linear": 0.0, "adaptive": 0.1}).assign(beta_8=[1.0, 1.5]))
+    assert "1.11, 1.11, 1.50 and 1.11: but for 8 nats the curves coincide, within a factor of 1.25. At most KLs" in once
     late = tradeoff_findings.pressure_at_kl(pressures(differ | {"linear_full": 0.5}))
     assert "1.00, 1.00 and 1.00: they do, within" in late and "presses no harder than a slow clock" in late
     never = pressures({"linear": 0.0, "adaptive": 0.1}).assign(beta_4=np.nan, beta_6=np.nan, beta_8=np.nan)
@@ -96,6 +98,8 @@ def test_whether_beta_is_the_slope():
     assert "equals β (ratio 1.0" in tradeoff_findings.slopes(pressures({"linear": 0.0}))
     assert "exceeds β (ratio 1.3" in tradeoff_findings.slopes(pressures({"linear": -0.3}))
     assert "is below β" in tradeoff_findings.slopes(pressures({"linear": 0.3}))
+    later = pressures({"linear": 0.0}).assign(beta_10=2.0, slope_10=3.0, beta_12=2.0, slope_12=4.0)
+    assert tradeoff_findings.slopes(later).endswith("From 10 nats on it is 1.75 (2 slopes).")
 
 
 def test_runs_are_compared_at_like_kl_or_not_at_all():
@@ -111,7 +115,8 @@ def test_runs_are_compared_at_like_kl_or_not_at_all():
     assert pairs.loc["f", "distance"] == pytest.approx(0.8)
     assert pairs.loc["f", ["mig_four", "reconstruction"]].isna().all()
     text = tradeoff_findings.like_kl(pairs)
-    assert "against linear MIG +0.400, reconstruction +2.0 nats (1 of 1 runs)" in text
+    assert text.startswith("Adaptive at equal KL (within 0.25 nats, at 8.1): against linear MIG +0.400")
+    assert "reconstruction +2.0 nats (1 of 1 run)" in text
     far = "For linear full-length no snapshot is close enough (the nearest is away, in nats: linear full-length 0.80)."
     assert text.endswith(f"{far} So few pairs of an arm decide nothing.")
     assert tradeoff_findings.like_kl(pairs.loc[["f"]]).startswith(far)
@@ -119,6 +124,23 @@ def test_runs_are_compared_at_like_kl_or_not_at_all():
     early = tradeoff.at_like_kl(along | {"a": along["a"].iloc[:1]}, runs)  # nothing but a code of 3 nats
     none = "For linear and linear full-length no snapshot is close enough."
     assert tradeoff_findings.like_kl(early).startswith(none)
+
+
+def test_of_several_snapshots_at_like_kl_none_is_chosen():
+    """The linear arm stays at 8 nats, while its loss falls."""
+    runs = pd.DataFrame({"arm": ["linear", "adaptive"], "seed": 1}, index=["l", "a"])
+    linear = {
+        "kl": [5.0, 8.0, 8.1, 8.2, 8.4],
+        "mig_four": [0.1, 0.2, 0.3, 0.4, 0.9],
+        "reconstruction": [70.0, 50, 46, 42, 1],
+    }
+    adaptive = {"kl": [5.0, 8.1], "mig_four": [0.2, 0.6], "reconstruction": [72.0, 55.0]}
+    pairs = tradeoff.at_like_kl({"l": pd.DataFrame(linear), "a": pd.DataFrame(adaptive)}, runs)
+    found = pairs.loc["l", ["mig_four", "reconstruction", "least", "most"]]
+    assert found.tolist() == pytest.approx([0.3, 9.0, 5.0, 13.0])
+    assert "reconstruction +9.0 nats (+5.0 to +13.0, by the snapshot near it; 1 of 1 run)" in tradeoff_findings.like_kl(
+        pairs
+    )
 
 
 def test_a_snapshots_reconstruction_is_the_traces_just_before():

@@ -8,6 +8,7 @@ import pandas as pd
 from lib.arms import ARMS
 from lib.report.effects import (
     ARRIVAL,
+    COMPARED,
     DIFFERENCE,
     LATE_DIFFERENCE,
     SEEING,
@@ -21,11 +22,12 @@ from lib.report.effects import (
     told_from_chance,
     with_spread,
 )
-from lib.report.findings.wording import joined
+from lib.report.findings.wording import joined, sentences
 from lib.report.tables import REPORTED
 from lib.runs.profiles import Profile, load_profile
 
 NO_DIFFERENCE, A_DIFFERENCE, UNINFORMATIVE = "no difference that matters", "a difference", "uninformative"
+ONE_PAIR = "one seed per arm cannot tell effect from chance"
 MOST_SEEDS = 1_000  # beyond which the number of seeds that would be needed is not worth a number
 
 
@@ -94,10 +96,8 @@ def how_sure_overall(table: pd.DataFrame) -> str:
     n = len(by_seed(table, MIG.column, DIFFERENCE))
     margins = joined(f"{what.margin:g}{what.unit} for the {what.label}" for what in PRIMARY)
     if n < 2:
-        return (
-            "How sure: not at all, as one seed per arm cannot tell effect from chance. "
-            "Of several seeds are the reduced runs of the profile `seeds`."
-        )
+        several = len(load_profile("seeds").seeds)
+        return f"How sure: not at all: {ONE_PAIR}. The profile `seeds` has {several} pairs, of reduced runs."
     needed = []
     for what in PRIMARY:
         differences = by_seed(table, what.column, DIFFERENCE)
@@ -166,10 +166,28 @@ def own_size(table: pd.DataFrame) -> str:
     linear, adaptive = REPORTED.set_index("arm").loc[["linear", "adaptive"]].itertuples()
     mig = number("+.4f")(adaptive.mig - linear.mig)
     loss = number("+.1f")(adaptive.reconstruction - linear.reconstruction)
-    return (
+    return sentences(
         f"At the report's own size ({steps:,} steps; {n} seed{'s' if n > 1 else ''} per arm), adaptive − linear: "
-        f"{_effects(table, DIFFERENCE)}; the report has {mig} and {loss} nats."
+        f"{_effects(table, DIFFERENCE)}; the report has {mig} and {loss} nats.",
+        beside_the_report(table),
+        f"{ONE_PAIR[:1].upper()}{ONE_PAIR[1:]}." if n == 1 else "",
     )
+
+
+def beside_the_report(table: pd.DataFrame) -> str:
+    """How far each arm ended from the report's own figures; empty for runs that are shorter than its own."""
+    if (table["steps"] < load_profile("paper").training["steps"]).any():
+        return ""
+    means = table.groupby("arm")[[what.column for what in PRIMARY]].mean()
+    parts = []
+    for what, column in zip(PRIMARY, ("mig", "reconstruction"), strict=True):
+        apart = (means[what.column] - REPORTED.set_index("arm")[column])[[*COMPARED]]
+        met = "within" if (apart.abs() <= what.margin).all() else "not within"
+        values = joined(
+            f"{number(f'+{what.form}')(value)}{what.unit} in {ARMS[arm].label}" for arm, value in apart.items()
+        )
+        parts.append(f"{what.label} {values}, {met} the margin of {what.margin:g}{what.unit}")
+    return f"Less the report's figures: {'; '.join(parts)}."
 
 
 def controls(table: pd.DataFrame) -> str:
@@ -203,7 +221,8 @@ def untested(profile: Profile, beside_own_size: bool = False) -> str:
     """What these runs do not test; beside_own_size: whether runs of the report's own size, of fewer seeds, stand by."""
     training, paper = profile.training, load_profile("paper").training
     if training["steps"] >= paper["steps"]:
-        return "Not tested: other networks, data sets and seeds than these."
+        without = "controls of this size, " if len(profile.arms) == len(COMPARED) else ""
+        return f"Not tested: {without}other networks, data sets and seeds than these."
     seen, whole = (each["steps"] * each["batch_size"] for each in (training, paper))
     c_max = training["c_max"]
     several, this = "", "this is a **reduced run**"
@@ -249,7 +268,7 @@ def answer(table: pd.DataFrame, profile: Profile) -> dict[str, str]:
 def evidence(table: pd.DataFrame) -> dict[str, str]:
     """Those of the five that the runs' table alone decides; README.md takes them too."""
     return {
-        "differences": found(table),
+        "differences": sentences(found(table), beside_the_report(table)),
         "brackets": how_sure_overall(table),
         "controls": controls(table),
     }

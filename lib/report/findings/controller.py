@@ -5,13 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from lib.arms import ARMS, arrival
+from lib.arms import ARMS, arrival, schedule_of
 from lib.evaluation.stability import MOST_OFF, MOST_SWING
 from lib.report.controller_tables import APART
 from lib.report.effects import DIFFERENCE, effect_text, how_sure
 from lib.report.findings.wording import counts, joined
 from lib.runs.settings import TrainingConfig
-from lib.schedules import INCREMENT, INCREMENTS, linear_reaches_maximum
+from lib.schedules import INCREMENT, INCREMENTS, AdaptiveCapacity, linear_reaches_maximum
 
 MOSTLY = 0.9  # share from which on a rule is said to do something
 WAITS = (
@@ -37,6 +37,9 @@ def arm_arrival(config: TrainingConfig) -> str:
     reached = arrival(config)
     if reached is None:
         return "When C reaches $C_{\\max}$ in this arm, if it does, is not decided by the clock alone."
+    schedule = schedule_of(config.arm, config.c_start, config.c_max, config.steps)
+    if reached == config.steps and isinstance(schedule, AdaptiveCapacity):
+        return f"In this arm C reaches $C_{{\\max}}$ at the last of {config.steps:,} steps, if that advances."
     if reached == config.steps:
         return f"In this arm C reaches $C_{{\\max}}$ at the last of {config.steps:,} steps."
     return (
@@ -45,14 +48,19 @@ def arm_arrival(config: TrainingConfig) -> str:
     )
 
 
-def kept_up(table: pd.DataFrame) -> str:
-    """In how many runs the KL ended at C, and in which arms not; arms without a C are left out."""
-    known = table.dropna(subset=["final_capacity"])
-    close = (known["kl_last_percent"] - known["final_capacity"]).abs() <= APART
+def kept_up(table: pd.DataFrame, traces: Mapping[str, pd.DataFrame]) -> str:
+    """In how many runs the KL ended at C, and in which arms not; arms without a C are left out.
+
+    traces: run's name -> its trace.
+    """
+    last = {name: trace["set_point_mean"].iloc[-max(1, len(trace) // 100) :].mean() for name, trace in traces.items()}
+    known = table.assign(capacity_last_percent=pd.Series(last)).dropna(subset=["capacity_last_percent"])
+    close = (known["kl_last_percent"] - known["capacity_last_percent"]).abs() <= APART
     lacking = ~close.groupby(known["arm"]).transform("all")
     others = f" ({counts(close[lacking], known['arm'])})" if lacking.any() else ""
     return (
-        f"Over the last 1% of steps the KL was within {APART} nats of C in {close.sum()} of {len(close)} runs{others}."
+        f"Over the last 1% of steps the mean KL was within {APART} nats of the mean C in {close.sum()} of {len(close)} "
+        f"runs{others}."
     )
 
 
@@ -67,7 +75,7 @@ def apart(traces: Mapping[str, list[pd.DataFrame]]) -> str:
             ]
             parts.append(f"{np.mean(distances):.2f} nats away in {ARMS[arm].label} from that of {ARMS[other].label}")
     if not parts:
-        return "This profile has no controls."
+        return "This profile has no controls; `seeds` has them."
     return (
         f"On average over steps and seeds C was {joined(parts)}: a control shares one property with its arm, as the "
         "time of arrival, and not the path."
@@ -130,8 +138,9 @@ def _draws(done: pd.DataFrame) -> pd.Series:
 def _seen(done: pd.DataFrame) -> str:
     below, above, every = done["below"].min(), done["above"].min(), done["every"].round().max()
     counted = "every step counted" if every == 1 else f"a sample of one step in {every:.0f}"
+    least = "at least " if len(done) > 1 else ""
     text = (
-        f"Of the advances at least {below:.1%} were made while KL < C, of the holds at least {above:.1%} while KL > C "
+        f"Of the advances {least}{below:.1%} were made while KL < C, of the holds {least}{above:.1%} while KL > C "
         f"({counted}, n = {done['rows'].sum():,.0f}, {len(done)} run{'s' if len(done) > 1 else ''})"
     )
     if min(below, above) >= MOSTLY:
@@ -144,6 +153,8 @@ def _seen(done: pd.DataFrame) -> str:
 def ties(done: pd.DataFrame) -> str:
     """How often C advanced with beta at its least value, where the rule looks at it; done: as in `rule`."""
     most = done.loc[~_draws(done), "at_minimum"].max()
+    if most == 0:
+        return "No advance was made with β at its least value, where a tie advances."
     return (
         f"At most {most:.1%} of a run's advances were made with β at its least value, where a tie advances, so that C "
         "can run away from a KL that stands still."

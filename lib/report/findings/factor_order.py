@@ -39,9 +39,11 @@ def pixel_change(step: bool) -> dict[str, float]:
 def half_way(snapshots: pd.DataFrame) -> pd.Series:
     """Factor -> KL at which the information about it first passes half of its final value, in nats.
 
-    By straight lines between snapshots; missing where the factor is not encoded at the end, or was not measured.
+    By straight lines between snapshots, from the KL's least value on, as the KL starts high; missing where the factor
+    is not encoded at the end, or was not measured.
     """
-    return pd.Series({name: _crossing(snapshots, BEST[name]) for name in FACTOR_NAMES}, dtype=float)
+    risen = snapshots.iloc[int(snapshots["kl"].argmin()) :]
+    return pd.Series({name: _crossing(risen, BEST[name]) for name in FACTOR_NAMES}, dtype=float)
 
 
 def _crossing(snapshots: pd.DataFrame, column: str) -> float:

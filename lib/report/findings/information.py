@@ -1,11 +1,15 @@
 """What the runs say of the information in the KL, in sentences."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from lib.report.analysis import Analysis
 from lib.report.effects import COMPARED, DIFFERENCE, effect, effect_text, how_sure, per_arm
 from lib.report.findings.wording import joined, labels
-from lib.report.tables import measured_costs
+from lib.report.tables import measured_costs, measured_on
+
+HOLE, WIDE = 0.1, 5.0  # share of training, and times the usual distance, from which snapshots are said to be missing
 
 
 def findings(a: Analysis) -> dict[str, str]:
@@ -13,7 +17,7 @@ def findings(a: Analysis) -> dict[str, str]:
     gaps = a.gaps.assign(arm=a.table["arm"], seed=a.table["seed"])
     two = a.table[a.table["arm"].isin(COMPARED)]
     return {
-        "cost": cost(measured_costs()),
+        "cost": cost(measured_costs(), measured_on()),
         "rest": rest(two),
         "followed": followed(gaps),
         "beyond": beyond(two, a.entropy),
@@ -31,16 +35,19 @@ def rest(table: pd.DataFrame) -> str:
     )
 
 
-def cost(measured: pd.DataFrame) -> str:
-    """What the exact MIG costs beside the published sampler; measured: results/benchmarks/measures.csv by `measure`."""
+def cost(measured: pd.DataFrame, run: str) -> str:
+    """What the exact MIG costs beside the published sampler.
+
+    measured, run: `lib.report.tables.measured_costs` and `measured_on`.
+    """
     exact, finer = (measured.loc[f"quadrature, resolution {points}"] for points in (4, 16))
     sampler = measured.loc["sampler, 10000 samples"]
     distance = abs(sampler["mig_four"] - exact["mig_four"])
     agree = "within" if distance <= 2 * sampler["standard_error"] else "not within"
     return (
-        f"A grid four times as fine changes the MIG by {abs(finer['mig_four'] - exact['mig_four']):.7f}; the sampler, "
-        f"which takes {sampler['seconds'] / exact['seconds']:.0f} times as long, differs by {distance:.4f}, {agree} "
-        "twice its standard error."
+        f"In `{run}` a grid four times as fine changes the MIG by {abs(finer['mig_four'] - exact['mig_four']):.7f}; "
+        f"the sampler, which takes {sampler['seconds'] / exact['seconds']:.0f} times as long, differs by "
+        f"{distance:.4f}, {agree} twice its standard error."
     )
 
 
@@ -52,8 +59,21 @@ def followed(gaps: pd.DataFrame) -> str:
     return (
         f"On average over the steps, on the images of the snapshots, C and $I_q(x; z)$ were {apart} nats apart: C was "
         f"{'closer' if difference < 0 else 'no closer'} in the adaptive arm than in linear "
-        f"({written}{sure and f'; {sure}'}). Linear full-length, where it was run, tells what a slow ramp alone does."
+        f"({written}{sure and f'; {sure}'})."
+        + (" Linear full-length tells what a slow ramp alone does." if "linear_full" in set(gaps["arm"]) else "")
     )
+
+
+def unseen(snapshots: Mapping[str, pd.DataFrame]) -> str:
+    """Where snapshots are missing that curves over them would need; snapshots: run's name -> table."""
+    parts = []
+    for name, frame in snapshots.items():
+        step, apart = frame["step"], frame["step"].diff()
+        if apart.max() > max(HOLE * step.max(), WIDE * apart.median()):
+            parts.append(f"{step[apart.idxmax() - 1]:,.0f} and {step[apart.idxmax()]:,.0f} in {name}")
+    if not parts:
+        return ""
+    return f"No snapshot is left between steps {joined(parts)}: what is drawn or read off there is a straight line."
 
 
 def beyond(table: pd.DataFrame, entropy: float) -> str:

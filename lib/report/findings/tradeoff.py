@@ -13,6 +13,7 @@ from lib.report.tradeoff import ALMOST_EMPTY, AT, BEYOND, NEAR
 EARLY = 5.0  # nats of KL
 FEW = 3  # pairs of snapshots, of one arm, below which nothing is concluded
 LONG, LONGER = 0.05, 2.0  # share of training, and times the linear arm's: from both on the code is long almost empty
+LITTLE = 1.0  # nats of loss up to which it is all the same which snapshot near a KL is taken
 ALIKE = 1.25  # ratio of two betas up to which they are said to coincide
 
 
@@ -48,6 +49,15 @@ def pressure_at_kl(pressures: pd.DataFrame) -> str:
             f"within a factor of {ALIKE}. At a given KL the rule presses no harder than a slow clock; it only spends "
             "more time at low C."
         )
+    every = ratios(pressures, adaptive, linear, (*AT, *BEYOND)).dropna()
+    apart = every[np.abs(np.log(every)) > np.log(ALIKE)]
+    text = f"β adaptive / linear at a KL of {_written(every)}"
+    if len(apart) < len(every) / 2:
+        only = joined(f"{kl:g}" for kl in apart.index)
+        return (
+            f"{text}: but for {only} nats the curves coincide, within a factor of {ALIKE}. At most KLs the adaptive "
+            "rule presses no harder; it only spends more time at low C, and a higher mean β says no more."
+        )
     return f"{text}: the curves do not coincide, so that the rules differ in pressure at a given KL."
 
 
@@ -60,9 +70,10 @@ def _parting(pressures: pd.DataFrame) -> str:
 
 def slopes(pressures: pd.DataFrame) -> str:
     """Whether beta is the measured slope of the trade-off."""
-    known = pd.concat(
-        [pressures[f"slope_{kl:g}"] / pressures[f"beta_{kl:g}"] for kl in AT], ignore_index=True
-    ).dropna()  # fmt: skip
+    known, later = (
+        pd.concat([pressures[f"slope_{kl:g}"] / pressures[f"beta_{kl:g}"] for kl in at], ignore_index=True).dropna()
+        for at in (AT, BEYOND)
+    )
     if known.empty:
         return "No run stayed near these KLs long enough for a slope to be measured."
     within = "equals" if abs(np.log(known.median())) <= np.log(1.1) else "exceeds" if known.median() > 1 else "is below"
@@ -72,8 +83,9 @@ def slopes(pressures: pd.DataFrame) -> str:
         "is below": ": it is not exactly the multiplier of equation (1)",
     }[within]
     return (
-        f"The measured slope −dD/dKL {within} β (ratio {known.median():.2f} in the median of {len(known)} slopes, "
-        f"{known.min():.2f} to {known.max():.2f}){why}."
+        f"The measured slope −dD/dKL at {joined(f'{kl:g}' for kl in AT)} nats {within} β (ratio {known.median():.2f} "
+        f"in the median of {len(known)} slopes, {known.min():.2f} to {known.max():.2f}){why}."
+        + (f" From {BEYOND[0]:g} nats on it is {later.median():.2f} ({len(later)} slopes)." if len(later) else "")
     )
 
 
@@ -85,7 +97,7 @@ def squeezed(squeezes: pd.DataFrame) -> str:
     values = squeezes.drop(columns="arm").astype(float).assign(arm=squeezes["arm"])
     means = values.groupby("arm").mean()
     peaks = joined(
-        f"{mean.peak_beta:.0f} in {ARMS[arm].label} (after {mean.peak_at:.0%} of training, at a KL of "
+        f"{mean.peak_beta:.0f} in {ARMS[arm].label} (after {mean.peak_at:.1%} of training, at a KL of "
         f"{mean.peak_kl:.1f} nats)"
         for arm, mean in means.loc[[*COMPARED]].iterrows()
     )
@@ -115,10 +127,12 @@ def like_kl(pairs: pd.DataFrame) -> str:
     none = [arm for arm in pairs["arm"].unique() if arm not in set(close["arm"])]
     parts = [
         f"against {ARMS[arm].label} MIG {with_spread(rows['mig_four'], number('+.3f'))}, reconstruction "
-        f"{with_spread(rows['reconstruction'], number('+.1f'))} nats ({len(rows)} of {sum(pairs['arm'] == arm)} runs)"
+        f"{with_spread(rows['reconstruction'], number('+.1f'))} nats ({_by_snapshot(rows)}{len(rows)} of "
+        f"{sum(pairs['arm'] == arm)} run{'s' if sum(pairs['arm'] == arm) > 1 else ''})"
         for arm, rows in close.groupby("arm", sort=False)
     ]
-    kl = f" (within {NEAR} nats, at {close['kl'].min():.1f} to {close['kl'].max():.1f})" if parts else ""
+    at = " to ".join(dict.fromkeys(f"{kl:.1f}" for kl in (close["kl"].min(), close["kl"].max())))
+    kl = f" (within {NEAR} nats, at {at})" if parts else ""
     start = f"Adaptive at equal KL{kl}: {joined(parts, '')}." if parts else ""
     few = "So few pairs of an arm decide nothing." if len(close) and close["arm"].value_counts().min() < FEW else ""
     if not none:
@@ -126,6 +140,14 @@ def like_kl(pairs: pd.DataFrame) -> str:
     nearest = per_arm(pairs[pairs["arm"].isin(none)].groupby("arm", sort=False).min().reset_index(), "distance", ".2f")
     apart = nearest and f" (the nearest is away, in nats: {nearest})"
     return sentences(start, f"For {joined(labels(none))} no snapshot is close enough{apart}.", few)
+
+
+def _by_snapshot(rows: pd.DataFrame) -> str:
+    """How much the difference in loss depends on which of a run's snapshots near that KL is taken, if it does."""
+    if (rows["most"] - rows["least"]).max() < LITTLE:
+        return ""
+    write = number("+.1f")
+    return f"{write(rows['least'].min())} to {write(rows['most'].max())}, by the snapshot near it; "
 
 
 def decided_early(snapshots: Mapping[str, pd.DataFrame]) -> str:

@@ -35,9 +35,10 @@ def settings(profile: Profile) -> pd.DataFrame:
     """The settings of `paper` and, of another profile, its own beside them, marked where they differ."""
     table = settings_table(profile).rename_axis(None)
     changed = np.where(table.pop("changed"), "changed", "")
+    table = table.map(lambda value: f"{value:,}" if type(value) is int else str(value))
     if profile.name == "paper":
-        return table[["paper"]].astype(str)
-    return table.astype(str).set_axis(["paper", f"these runs ({profile.name})"], axis=1).assign(**{"": changed})
+        return table[["paper"]]
+    return table.set_axis(["paper", f"these runs ({profile.name})"], axis=1).assign(**{"": changed})
 
 
 def controller(table: pd.DataFrame, done: pd.DataFrame) -> pd.DataFrame:

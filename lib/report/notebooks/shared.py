@@ -122,11 +122,11 @@ def trained_in_pieces(*runs: Run) -> str:
     least, most = min(map(len, pieces)), max(map(len, pieces))
     if most == 1:
         return ""
-    commits = dict.fromkeys(segment["commit"][:7] for segments in pieces for segment in segments)
+    commits = dict.fromkeys(each["commit"][:7] for segments in pieces for each in segments if "commit" in each)
     each = " each" if len(runs) > 1 else ""
     return (
         f"trained in {least if least == most else f'{least} to {most}'} segments{each}, by commit"
-        f"{'s' if len(commits) > 1 else ''} {joined(commits)} (`run.json`)"
+        f"{'s' if len(commits) > 1 else ''} {joined(commits, 'not known')} (`run.json`)"
     )
 
 

@@ -29,8 +29,8 @@ from lib.runs.settings import EvaluationConfig
 from lib.runs.status import measured_files
 
 LIMIT = 30e6  # bytes of results/published in all
-TRACE_ROWS = 1_000  # about as many has a published trace,
-WINDOW = 100  # or rows of so many steps, where these are more
+TRACE_ROWS = 1_000  # about, of a published trace
+WIDEST = 100  # steps between two of them, which takes more rows of a long training
 
 
 def publish(profile: Profile) -> Path:
@@ -137,7 +137,7 @@ def published_trace(trace: pd.DataFrame, trace_every: int) -> pd.DataFrame:
     Window means of the full trace become means over the thinned rows' own windows, of the latents' KLs these alone. The
     integral is left out: β gives it, but where it is clipped.
     """
-    every = max(1, min(len(trace) // TRACE_ROWS, WINDOW // trace_every))
+    every = max(1, min(len(trace) // TRACE_ROWS, WIDEST // trace_every))
     means = [name for name in trace if name.endswith("_mean")]
     alone = [name for name in trace if name.startswith("kl_") and name not in means]  # a third of it
     trace = trace.drop(columns=[*alone, "integral", "integral_mean"], errors="ignore")
