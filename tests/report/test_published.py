@@ -168,8 +168,8 @@ def test_the_readme_takes_the_published_findings(tmp_path, monkeypatch):
     assert [asked, *others] == five[:-1]
     assert own == (
         "- At the report's own size (1,500 steps; 1 seed per arm), adaptive − linear: MIG −0.100 and reconstruction "
-        "loss +7.0 nats; the report has −0.0006 and +18.9 nats. The next three sentences are of the reduced runs of "
-        "`smoke`."
+        "loss +7.0 nats; the report has −0.0006 and +18.9 nats. One seed per arm cannot tell effect from chance. The "
+        "next three sentences are of the reduced runs of `smoke`."
     )
     assert "the report's own size over several seeds; those of `smoke` are **reduced runs** of 200 steps" in untested
     assert _answer(profile, {"smoke": pd.DataFrame(pair)}, 1_500) == five

@@ -5,13 +5,14 @@ import json
 import re
 import shutil
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from lib.files import ROOT, read_json, write_json
+from lib.files import ROOT, read_json, sha256, write_json, write_sealed
 from lib.recorded_tables import read_recorded, write_recorded
 from lib.report.analysis import gather
 from lib.report.findings.all import findings
@@ -85,6 +86,16 @@ ALTERED = {
     "data set": ("dataset.json", r'"sha256": "\D*(\d)', "provenance.data_sha256 is "),
     "README": ("../../../README.md", README_MIG, "| 0."),
 }  # fmt: skip
+SEALED = ("measure", "information", "kl", "score", "snapshot")  # what else follows there, were the seal a new one
+
+
+def seal_anew(path: Path) -> None:
+    """Seal an altered file, or the table whose record is sealed, as the functions do that write them."""
+    record = path.with_suffix(".json")
+    content = {name: value for name, value in json.loads(record.read_text()).items() if name != "seal"}
+    if record != path:
+        content["sha256"] = [sha256(path)]
+    write_sealed(record, content)
 
 
 @pytest.mark.parametrize("kind", ALTERED)
@@ -92,6 +103,9 @@ def test_an_altered_number_is_found(kind, published):
     name, pattern, said = ALTERED[kind]
     path = published / name
     path.write_text(altered(path.read_text(), pattern))
+    if kind in SEALED:
+        assert any("changed after it was written" in text or "states another SHA-256" in text for text in found())
+        seal_anew(path)
     about = [sentence for sentence in found() if path.resolve().name in sentence and said in sentence]
     assert about
 
@@ -131,8 +145,7 @@ def test_an_altered_trace_is_found(published):
     lines[500] = ",".join(cells)
     path.write_bytes(gzip.compress("\n".join(lines).encode()))
     write_hashes(published)
-    (sentence,) = found()
-    assert "run.json: summary.mean_beta" in sentence and "trace.csv.gz" in sentence
+    assert any("run.json: summary.mean_beta" in sentence and "trace.csv.gz" in sentence for sentence in found())
 
 
 def test_c_of_a_thinned_trace_is_what_the_advances_make_of_it(tmp_path):

@@ -122,7 +122,7 @@ def trained_in_pieces(*runs: Run) -> str:
     least, most = min(map(len, pieces)), max(map(len, pieces))
     if most == 1:
         return ""
-    commits = dict.fromkeys(each["commit"][:7] for segments in pieces for each in segments if "commit" in each)
+    commits = dict.fromkeys(each["commit"][:7] for segments in pieces for each in segments if each.get("commit"))
     each = " each" if len(runs) > 1 else ""
     return (
         f"trained in {least if least == most else f'{least} to {most}'} segments{each}, by commit"
