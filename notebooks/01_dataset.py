@@ -18,11 +18,10 @@
 # # The data set
 #
 # dSprites (Matthey et al. 2017) is 737,280 binary images of 64 × 64 pixels: one of three shapes, at one of 6 scales,
-# 40 orientations and 32 × 32 positions. The images were drawn as vectors, so that nothing need be downloaded: this
-# notebook draws them again, stores them in one file with one bit per pixel, and asks how many *different* images there
-# are, because that bounds what a code can say about them.
+# 40 orientations and 32 × 32 positions. They were drawn as vectors, so that this notebook can draw them again. It then
+# asks how many *different* images there are, because that bounds what a code can say about them.
 
-# %% [markdown]
+# %% [markdown] tags=["hide"]
 # ## Parameters
 #
 # `data` may be `rendered`, `download` (the published file, checked against its known SHA-256) or the path of a published
@@ -62,9 +61,9 @@ from lib.report.figures.style import FACTOR_LABELS, show
 # ## The file
 #
 # A pixel is on where its centre lies inside the shape's outline. The constants of the outlines and the rule for a centre
-# on an edge were found from the data set's own demonstration animation, of which the drawing reproduces all 320 frames
-# without a wrong pixel (`lib/dsprites.py`; a test checks it). Constants a little different fit these frames too, so that
-# single pixels of the other images may differ from the published ones: the last section counts them where the published file is at hand.
+# on an edge were found from the data set's own animation, of which the drawing reproduces all 320 frames without a
+# wrong pixel (`lib/dsprites.py`; a test checks it). Constants a little different fit these frames too, so that single
+# pixels of other images may differ from the published ones: the last section counts them where that file is at hand.
 
 # %%
 path = dataset.ensure(source)

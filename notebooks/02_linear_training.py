@@ -18,11 +18,10 @@
 # # Linear training
 #
 # ControlVAE with its published schedule: the KL capacity $C(t)$ grows by a fixed amount at fixed times, whatever the
-# network does. This notebook shows the rule on a plant with a known answer, trains one run, and measures it. The same
-# notebook trains two controls: `linear_full`, whose ramp is stretched over all of training, and `slow_then_hold`, which
-# goes on from there, with $C_{\max}$ for as long as the linear arm has it.
+# network does. The same notebook trains two controls: `linear_full`, whose ramp takes all of training, and
+# `slow_then_hold`, which goes on from there, with $C_{\max}$ for as long as the linear arm has it.
 
-# %% [markdown]
+# %% [markdown] tags=["hide"]
 # ## Parameters
 #
 # The next cell holds what papermill can change: `papermill notebooks/02_linear_training.ipynb out.ipynb -p seed 2 -p steps 20000`.
@@ -98,7 +97,8 @@ show_toy_plant(
 
 # %% [markdown]
 # ## Training
-#
+
+# %% [markdown] tags=["hide"]
 # The data set is drawn if it is missing. A run that already stands complete with the same configuration is loaded, one
 # that was interrupted continues from its last checkpoint.
 
@@ -107,8 +107,6 @@ run, data = train_and_show(config, run)
 
 # %% [markdown]
 # ## What was reached
-#
-# The run is measured on the data set; what was measured before is read.
 
 # %%
 show_measures(run, data, evaluation)

@@ -17,12 +17,11 @@
 # %% [markdown]
 # # Adaptive training
 #
-# The report's proposal: raise the KL capacity only when the controller signals that the pressure was enough. This
-# notebook shows the rule on a plant with a known answer, trains one run, and measures it. The same notebook trains two
-# controls: `adaptive_hold`, whose capacity must arrive where the linear rule does, and is held from there; and
-# `random_hold`, which advances as often as the adaptive run of the same seed, but at random steps.
+# The report's proposal: raise the KL capacity only when the controller signals that the pressure was enough. The same
+# notebook trains two controls: `adaptive_hold`, whose capacity arrives when the linear rule's does, and is held from
+# there; and `random_hold`, which advances as often as the adaptive run of the same seed, but at random steps.
 
-# %% [markdown]
+# %% [markdown] tags=["hide"]
 # ## Parameters
 #
 # The next cell holds what papermill can change: `papermill notebooks/03_adaptive_training.ipynb out.ipynb -p seed 2 -p steps 20000`.
@@ -101,17 +100,17 @@ show_toy_plant(
 # %% [markdown]
 # ## Training
 #
-# Initial weights, batches and noise are those of the linear arm with the same seed. The data set is drawn if it is
-# missing. A run that already stands complete with the same configuration is loaded, one that was interrupted continues
-# from its last checkpoint.
+# Initial weights, batches and noise are those of the linear arm with the same seed.
+
+# %% [markdown] tags=["hide"]
+# The data set is drawn if it is missing. A run that already stands complete with the same configuration is loaded, one
+# that was interrupted continues from its last checkpoint.
 
 # %%
 run, data = train_and_show(config, run)
 
 # %% [markdown]
 # ## What was reached
-#
-# The run is measured on the data set; what was measured before is read.
 
 # %%
 show_measures(run, data, evaluation)

@@ -163,7 +163,7 @@ paper.table(
     paper_tables.controller(table, analysis.done),
     """**Table 3.** The controller, and what the rule that looks at β did before $C_{\max}$. {pressure}""",
 )
-paper.text("{rule} {ties} {at_rest}")
+paper.text("{rule} {ties} {at_rest} {where_it_stopped}")
 
 # %% [markdown]
 # ### Pressure at a given KL
@@ -206,7 +206,7 @@ paper.table(
     """**Table 4.** Differences with 95% intervals, paired by seed. The first was fixed before the runs; the others are exploratory, and not
 corrected for their number. Where an interval contains zero, these runs do not decide.""",
 )
-paper.text("{differences} {told}")
+paper.text("{told}")
 
 # %% [markdown]
 # ### How the MIG is computed exactly
@@ -341,9 +341,8 @@ paper.table(
 # %% [markdown]
 # ### The controls
 #
-# With a fixed number of steps, a slow rise and little time at $C_{\max}$ are one factor: "lateness" is both, and only *slow then held*, which trains longer,
-# has the one without the other. And where the noise of batches decides whether β rises, the rule is a clock that ticks with a certain probability: *random
-# hold* is that clock.
+# With a fixed number of steps, a slow rise and little time at $C_{\max}$ are one factor; only *slow then held*, which trains longer, has the one without the other.
+# And where the noise of batches decides whether β rises, the rule is a clock that ticks with a certain probability: *random hold* is that clock.
 
 # %%
 controls = any(ARMS[arm].beside for arm in analysis.profile.arms)
@@ -387,8 +386,8 @@ total correlation and dimension-wise KL."""
 # %% [markdown]
 # ## Other methods
 #
-# The report argues with methods that it did not run. The same harness takes them, one row of `lib/arms.py` each, on the images, network, initial weights,
-# batches and noise of the first seed; notebook 05 trains one, or shows its published run: its traces, what it adds to the loss, its source and where it departs from that.
+# The report argues with methods that it did not run. Here they are, one row of `lib/arms.py` each, with the images, network, initial weights, batches and noise
+# of the first seed; notebook 05 shows or trains one, with what it adds to the loss, its source and where it departs from that.
 
 # %%
 others = compare_profile(analysis, images, figure=11 if controls else 10, table=12)
@@ -396,11 +395,10 @@ others = compare_profile(analysis, images, figure=11 if controls else 10, table=
 # %%
 if others:
     paper.text(
-        r"""Three departures matter. DynamicVAE's gains are multiplied by how much shorter the training is here than its own of 2 million steps, so that β swings before it
-locks: that the trap opens with the published gains, too, a test proves, but not that they reach it. The total correlation
-of a batch is estimated by stratified sampling, for beta-TCVAE also by its authors' weighted sampling, which comes out about
-$(J - 1) \log N$ = 121.6 nats too high ($J$ = 10 latents, $N$ = 737,280 images), up to $J \log N - \log B$ = 130.9 in batches of $B$ = 64.
-InfoGAN's generator is the decoder of all arms, without batch normalisation, its learning rate that of one trial: what it reaches says little of [8]."""
+        r"""Three departures matter. DynamicVAE's gains are multiplied by how much shorter the training is than its own of 2 million steps, so that β swings before it
+locks; that the published gains can lock, too, a test proves, but not that they do. The total correlation of a batch is estimated by stratified sampling, for beta-TCVAE
+also by its authors' weighted sampling, about $(J - 1) \log N$ = 121.6 nats too high ($J$ = 10 latents, $N$ = 737,280 images). InfoGAN's generator is the decoder of all
+arms, without batch normalisation, its learning rate that of one trial: it says little of [8]."""
     )
 
 # %%
@@ -447,8 +445,8 @@ if others:
 $$ C(t) = \min\bigl(C_{\max},\ \hat I + C(0) + s\,(C_{\max} - \hat I - C(0))\bigr), \qquad s = \min(t / t_{\max}, 1), \tag{9} $$
 
 so that the controller holds $\mathrm{KL} - \hat I$ at a margin, which grows to all that is left of $C_{\max}$. An estimate $\hat I$ that is wrong by a nat moves $C$ by
-$1 - s$ nats: too high, it leaves that much more room; too low, it presses on the information itself where that is more than the margin. *I held + TC pressed*
-has the controller hold $\hat I$ itself at $C$, by its weight $\beta_I \ge 0$, with six times the pressure on the total correlation alone. {wish}"""
+$1 - s$ nats: too low, it presses on the information itself. *I held + TC pressed* has the controller hold $\hat I$ itself at $C$, by its weight $\beta_I \ge 0$, with six
+times the pressure on the total correlation alone. {wish}"""
     )
     show_estimates(others)
 

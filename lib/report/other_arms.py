@@ -32,8 +32,6 @@ class Ended(NamedTuple):
     capacity: float  # the last C
     what: str  # was to follow it: KL, or the information I
     value: float
-    share_at_beta_min: float | None  # of the steps; None of a controller that has no least beta
-    distance: float  # from C, mean over all steps
 
 
 @dataclass(frozen=True)
@@ -98,9 +96,7 @@ def ended(compared: Compared) -> dict[str, Ended]:
             held = "KL", measured["kl"]
         else:
             continue
-        found[arm] = Ended(
-            summary["final_capacity"], *held, summary.get("share_at_beta_min"), summary["mean_kl_to_set_point"]
-        )
+        found[arm] = Ended(summary["final_capacity"], *held)
     return found
 
 

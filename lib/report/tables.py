@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.evaluation.stability import stability
+from lib.evaluation.stability import capacity_rise, stability
 from lib.files import RESULTS, read_csv, read_json
 from lib.runs.profiles import Profile, load_profile
 from lib.runs.run import Run
@@ -34,7 +34,7 @@ def _row(run: Run) -> dict[str, object]:
     measured, scored = read_json(run.path / "evaluation.json"), read_json(run.path / "scores.json")
     summary, origin = record["summary"], record["provenance"]
     spread = measured.get("kl_standard_deviation", np.nan)
-    rest = stability(summary, measured["kl"], spread, config.batch_size)
+    rest = stability(summary, measured["kl"], spread, config.batch_size, capacity_rise(run))
     return {
         "run": run.name,
         "arm": config.arm,
@@ -60,6 +60,7 @@ def _row(run: Run) -> dict[str, object]:
         "decomposition_standard_error": measured["decomposition"]["standard_error"],
         "kl_last_percent": summary["kl_last_percent"],
         "kl_off": rest.kl_off,
+        "capacity_rise": rest.capacity_rise,
         "kl_swing": rest.swing,
         "at_rest": rest.damped if np.isfinite(rest.swing) else None,
         "final_capacity": summary["final_capacity"],
@@ -105,8 +106,8 @@ def measured_costs() -> pd.DataFrame:
 
 def measured_on() -> str:
     """The run whose posteriors that was measured on, as profile and name."""
-    posterior = Path(read_json(RESULTS / "benchmarks" / "measures.json", ("posterior",))["posterior"])
-    return "/".join(posterior.parts[-3:-1])
+    run = Path(read_json(RESULTS / "benchmarks" / "measures.json", ("run",))["run"])
+    return "/".join(run.parts[-2:])
 
 
 def measured_rounding() -> pd.DataFrame:

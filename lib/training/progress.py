@@ -1,6 +1,7 @@
 """How far long trainings are, kept beside what is published: a row per checkpoint that was looked at.
 
     python -m lib.training.progress results/runs/paper/*seed1*
+    python -m lib.training.progress results/runs/paper/*seed1* --at 200000 800000   of complete runs, at these steps
 
 Adds to results/published/<profile>/progress.csv, with <profile> the name of the runs' folder.
 """
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lib.arms import objective_of
@@ -58,6 +60,31 @@ def progress(run: Run) -> dict[str, Any]:
     }
 
 
+def progress_at(run: Run, step: int) -> dict[str, Any]:
+    """The same of a complete run as it was at a step, from its trace and its segments; `hours_left` are those it took.
+
+    Raises Refusal where the run is not complete, or had no such step.
+    """
+    if not run.complete:
+        raise Refusal(f"{run.path} holds no complete run; leave --at away, and its checkpoint is looked at.")
+    trace, segments, locked_at = run.trace(), run.segments(), run.record()["summary"].get("locked_at")
+    past = trace[trace["step"] <= step]
+    if past.empty or step > trace["step"].iloc[-1]:
+        raise Refusal(f"{run.path} has no step {step}; its trace is of {trace['step'].iloc[-1]:,} steps.")
+    seconds = [(each["seconds"], each["first_step"], each["last_step"]) for each in segments]
+    done = sum(cost * np.clip((step - first + 1) / (last - first + 1), 0, 1) for cost, first, last in seconds)
+    return {
+        "run": run.name,
+        "step": step,
+        "steps": run.config().steps,
+        **means_of(past.iloc[-1]),
+        "share_frozen": past["frozen_mean"].mean(),
+        "locked_at": locked_at if locked_at is not None and locked_at <= step else None,
+        "hours": done / 3600,
+        "hours_left": (sum(cost for cost, *_ in seconds) - done) / 3600,
+    }
+
+
 def means_of(window: pd.Series) -> dict[str, float | None]:
     """The means of a row of a trace that a row on progress holds; None for what the objective does not record."""
     return {name: window.get(f"{name}_mean") for name in MEANS}
@@ -76,9 +103,14 @@ def add_progress(path: Path, rows: list[dict[str, Any]]) -> pd.DataFrame:
 def main() -> None:
     parser = Parser(prog="python -m lib.training.progress", description="Note how far trainings are.")
     parser.add_argument("runs", nargs="+", type=Path, help="directories of runs of one profile")
-    runs = [Run(path.resolve()) for path in parser.parse_args().runs]
+    parser.add_argument("--at", nargs="+", type=int, metavar="STEP", help="steps of complete runs")
+    arguments = parser.parse_args()
+    runs = [Run(path.resolve()) for path in arguments.runs]
     try:
-        rows = [progress(run) for run in runs]
+        if arguments.at:
+            rows = [progress_at(run, step) for run in runs for step in arguments.at]
+        else:
+            rows = [progress(run) for run in runs]
     except ValueError as error:
         sys.exit(str(error))
     print(add_progress(RESULTS / "published" / runs[0].path.parent.name / "progress.csv", rows).to_string(index=False))

@@ -61,9 +61,4 @@ def beyond_margin(differences: pd.DataFrame) -> str:
         several = f"{joined(labels(n.index[n > 1]))} (means of {n.max():.0f} pairs)" if (n > 1).any() else ""
         once = f"{joined(labels(n.index[n == 1]))} (one pair each, which chance may explain)" if (n == 1).any() else ""
         parts.append(f"{word} that of {BASE} in {joined(filter(None, (several, once)))}")
-    means = (
-        " Whether chance may explain a mean, its interval among the scores says."
-        if (differences["n"] > 1).any()
-        else ""
-    )
-    return f"The MIG is by more than the margin {parts[0]}, and {parts[1]}.{means}"
+    return f"The MIG is by more than the margin {parts[0]}, and {parts[1]}."

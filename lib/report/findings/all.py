@@ -48,6 +48,7 @@ def findings(a: Analysis) -> dict[str, str]:
         "slopes": tradeoff.slopes(a.pressures),
         "squeezed": tradeoff.squeezed(a.squeezes),
         "decided_early": tradeoff.decided_early(a.snapshots),
+        "where_it_stopped": tradeoff.where_it_stopped(a.snapshots, a.table["arm"]),
         "unseen": information.unseen(a.snapshots),
         "like_kl": tradeoff.like_kl(a.like_kl),
         "estimators": estimators(a.table),
@@ -97,8 +98,7 @@ def rounding(profile: Profile, measured: pd.DataFrame) -> str:
         "Of the precision the report is silent: `bfloat16`, used here, rounds products alone. With the weights of "
         f"{joined(f'`{name}`' for name in measured.index)} that moves z by at most {measured['z_moved'].max():.2f} of "
         f"its posterior's width (rms), the loss by {measured['reconstruction_difference'].abs().max():.2f} nats "
-        "(`results/benchmarks/rounding.csv`). What it does to a training at the report's settings tells "
-        "`results/benchmarks/full_size_precision.csv`."
+        "(`rounding.csv` in `results/benchmarks`; of a training, `full_size_precision.csv`)."
     )
 
 

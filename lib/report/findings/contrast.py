@@ -28,6 +28,7 @@ from lib.runs.profiles import Profile, load_profile
 
 NO_DIFFERENCE, A_DIFFERENCE, UNINFORMATIVE = "no difference that matters", "a difference", "uninformative"
 ONE_PAIR = "one seed per arm cannot tell effect from chance"
+ONE_PAIR_SAID = f"{ONE_PAIR[:1].upper()}{ONE_PAIR[1:]}."
 MOST_SEEDS = 1_000  # beyond which the number of seeds that would be needed is not worth a number
 
 
@@ -170,7 +171,7 @@ def own_size(table: pd.DataFrame) -> str:
         f"At the report's own size ({steps:,} steps; {n} seed{'s' if n > 1 else ''} per arm), adaptive − linear: "
         f"{_effects(table, DIFFERENCE)}; the report has {mig} and {loss} nats.",
         beside_the_report(table),
-        f"{ONE_PAIR[:1].upper()}{ONE_PAIR[1:]}." if n == 1 else "",
+        ONE_PAIR_SAID if n == 1 else "",
     )
 
 
@@ -207,7 +208,9 @@ def controls(table: pd.DataFrame) -> str:
 def told(table: pd.DataFrame) -> str:
     """Which exploratory comparisons are told from chance, each taken alone; empty where there are none."""
     compared = exploratory(table["arm"])
-    if not compared or len(by_seed(table, MIG.column, DIFFERENCE)) < 2:
+    if len(by_seed(table, MIG.column, DIFFERENCE)) < 2:
+        return ONE_PAIR_SAID
+    if not compared:
         return ""
     parts = []
     for what in PRIMARY:

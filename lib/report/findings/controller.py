@@ -76,10 +76,7 @@ def apart(traces: Mapping[str, list[pd.DataFrame]]) -> str:
             parts.append(f"{np.mean(distances):.2f} nats away in {ARMS[arm].label} from that of {ARMS[other].label}")
     if not parts:
         return "This profile has no controls; `seeds` has them."
-    return (
-        f"On average over steps and seeds C was {joined(parts)}: a control shares one property with its arm, as the "
-        "time of arrival, and not the path."
-    )
+    return f"On average over steps and seeds C was {joined(parts)}."
 
 
 def at_rest(table: pd.DataFrame) -> str:
@@ -90,16 +87,14 @@ def at_rest(table: pd.DataFrame) -> str:
     still = known["at_rest"].astype(bool)
     text = (
         f"At the end the KL was at rest in {still.sum()} of {len(still)} runs: within {MOST_OFF} nats of its mean over "
-        f"the last 1%, and moving at most {MOST_SWING} times as much as batches alone do"
+        f"the last 1%, but for what C itself still rose, and moving at most {MOST_SWING} times as much as batches do"
     )
     if still.all():
         return f"{text}."
-    moving = [
-        f"{ARMS[arm].label} {joined(map(str, rows['seed']))}" for arm, rows in known[~still].groupby("arm", sort=False)
-    ]
+    moving = known[~still]
     return (
-        f"{text}. The others, by seed, are {joined(moving)}; the largest distance is {known['kl_off'].abs().max():.2f} "
-        f"nats, the largest movement {known['kl_swing'].max():.1f} times that of batches."
+        f"{text}. The others, hollow among the scores, were up to {moving['kl_off'].abs().max():.2f} nats off, and "
+        f"moved up to {moving['kl_swing'].max():.1f} times as much as batches."
     )
 
 

@@ -24,8 +24,7 @@ def off_target(ended: Mapping[str, Ended], seed: int) -> str:
     if not ended:
         return ""
     away = [
-        f"{ARMS[arm].label} ({each.what} {each.value:.2f}, C {each.capacity:.2f}; mean distance {each.distance:.2f}"
-        + (f"; β at its least in {each.share_at_beta_min:.0%} of the steps)" if _mostly_least(each) else ")")
+        f"{ARMS[arm].label} ({each.what} {each.value:.2f}, C {each.capacity:.2f})"
         for arm, each in ended.items()
         if abs(each.value - each.capacity) > ALIKE
     ]
@@ -39,24 +38,22 @@ def off_target(ended: Mapping[str, Ended], seed: int) -> str:
     )
 
 
-def _mostly_least(each: Ended) -> bool:
-    return each.share_at_beta_min is not None and each.share_at_beta_min >= 0.5
-
-
 def locked(locked_at: Mapping[str, int], measured: Mapping[str, Mapping[str, Any]]) -> str:
     """Which controllers locked, and whether the posteriors became those of VAE bit for bit; empty where none did.
 
     locked_at: arm -> step; measured: arm -> evaluation.json, whose posterior_sha256 is of all images' posteriors.
     """
+    if not locked_at:
+        return ""
     parts = []
     for arm, step in locked_at.items():
         hashes = {measured[each].get("posterior_sha256") for each in (arm, "vae") if each in measured}
         same = "vae" in measured and len(hashes) == 1 and None not in hashes  # older records have none
         parts.append(
-            f"The controller of {ARMS[arm].label} locked at step {step:,}: from there on β stands at its least value, "
-            "whatever the KL does." + (" Its posteriors are those of VAE, bit for bit." if same else "")
+            f"that of {ARMS[arm].label} from step {step:,} on"
+            + (" (its posteriors are those of VAE, bit for bit)" if same else "")
         )
-    return " ".join(parts)
+    return f"Controllers that locked, β at its least value whatever the KL does: {joined(parts)}."
 
 
 def beside_seeds(results: pd.DataFrame, table: pd.DataFrame) -> str:

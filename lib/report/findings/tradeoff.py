@@ -7,6 +7,7 @@ import pandas as pd
 
 from lib.arms import ARMS
 from lib.report.effects import COMPARED, number, per_arm, with_spread
+from lib.report.findings.contrast import MIG
 from lib.report.findings.wording import joined, labels, sentences
 from lib.report.tradeoff import ALMOST_EMPTY, AT, BEYOND, NEAR
 
@@ -173,6 +174,27 @@ def decided_early(snapshots: Mapping[str, pd.DataFrame]) -> str:
         f"The MIG of the first snapshot above {EARLY:g} nats, after {min(shares):.0%} to {max(shares):.0%} of "
         f"training, correlates with that of the last over {len(pairs)} runs (r = {correlation:.2f}, exploratory): "
         f"{means}."
+    )
+
+
+def where_it_stopped(snapshots: Mapping[str, pd.DataFrame], arms: pd.Series) -> str:
+    """Whether the last measured snapshot but one has the MIG of the last, beside what seeds differ by.
+
+    snapshots: run's name -> table; arms: each run's arm, by its name. A run with one snapshot says nothing.
+    """
+    two = {name: frame.iloc[-2:] for name, frame in snapshots.items() if len(frame) > 1}
+    if not two:
+        return ""
+    moved = pd.Series({name: abs(frame["mig_four"].diff().iloc[-1]) for name, frame in two.items()})
+    earlier = max(1 - frame["step"].iloc[0] / frame["step"].iloc[-1] for frame in two.values())
+    last = pd.Series({name: frame["mig_four"].iloc[-1] for name, frame in two.items()})
+    spread = last.groupby(arms[last.index]).std().max()
+    little = moved.max() <= MIG.margin
+    seeds = "" if pd.isna(spread) else f" (seeds of an arm differ by a standard deviation of up to {spread:.3f})"
+    return (
+        f"Where a run stops {'hardly moves' if little else 'moves'} its MIG: at the snapshot before the last, up to "
+        f"{earlier:.0%} of training earlier, it was within {moved.max():.3f} of the last in {len(moved)} runs, "
+        f"{moved.median():.3f} in the median{seeds}."
     )
 
 

@@ -49,8 +49,7 @@ class Comparison:
     @property
     def size(self) -> str:
         """What is said of figures and tables that show one run of each; the first table names the settings."""
-        reduced = ", reduced" if self.config.steps < paper_steps() else ""
-        return f"**One run per arm{reduced}** (n = 1; settings: Table {self.table})"
+        return f"**{'Reduced' if self.config.steps < paper_steps() else 'One run'}**, n = 1 (Table {self.table})"
 
     @property
     def settings(self) -> str:

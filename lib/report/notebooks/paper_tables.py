@@ -22,8 +22,9 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
         "KL (nats)": ("kl", number(".2f")),
         "final C (nats)": ("final_capacity", number(".2f")),
         "steps": ("steps", number(",.0f")),
+        "training (hours)": ("hours", number(".1f")),
     }
-    shown = side_by_side(table, table["arm"], columns)
+    shown = side_by_side(table.assign(hours=table["training_seconds"] / 3600), table["arm"], columns)
     for row in REPORTED.itertuples():
         known = [f"{row.mig:.4f}", f"{row.reconstruction:.1f}", f"{paper_steps():,}"]
         names = ["MIG, four factors", "reconstruction (nats)", "steps"]
@@ -55,15 +56,15 @@ def controller(table: pd.DataFrame, done: pd.DataFrame) -> pd.DataFrame:
         "last 1% of steps: β": ("beta_last_percent", number(".2f")),
         "last 1% of steps: KL (nats)": ("kl_last_percent", number(".2f")),
         "KL of the last weights − that mean (nats)": ("kl_off", number("+.2f")),
+        "C at the end − its mean there (nats)": ("capacity_rise", number(".2f")),
         "swing of the KL over the last 10% (1: batches alone)": ("kl_swing", number(".2f")),
         "controller locked at step": ("locked_at", step_or_never),
         "steps below the maximum of C at which C advanced": ("advanced", number(".1%")),
         "of the advances, KL < C": ("below", number(".1%")),
         "of the holds, KL > C": ("above", number(".1%")),
         "of the advances, β at its minimum": ("at_minimum", number(".1%")),
-        "training time (min)": ("minutes", number(".1f")),
     }
-    shown = table.assign(minutes=table["training_seconds"] / 60, locked_at=locked).join(done.drop(columns="arm"))
+    shown = table.assign(locked_at=locked).join(done.drop(columns="arm"))
     return side_by_side(shown, table["arm"], rows)
 
 

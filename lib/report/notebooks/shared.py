@@ -130,6 +130,11 @@ def trained_in_pieces(*runs: Run) -> str:
     )
 
 
+def as_above(run: Run) -> str:
+    """What a training notebook's captions say after Figure 2, whose `label` holds the conditions."""
+    return f"{'**Reduced run**' if run.config().steps < paper_steps() else 'One run'} (n = 1; conditions: Figure 2)"
+
+
 def label(*runs: Run) -> str:
     """What a caption says of runs of one profile: size, seeds, precision, hardware, and whether they are reduced."""
     config, whole = runs[0].config(), paper_steps()

@@ -30,7 +30,7 @@ from lib.report.kept_pictures import VALUES, kept_traversals
 from lib.report.latents import IN_USE, latent_labels, latent_table
 from lib.report.notebooks.live import Live
 from lib.report.notebooks.samples import show_drawn
-from lib.report.notebooks.shared import figures_of, label, trained_in_pieces
+from lib.report.notebooks.shared import as_above, figures_of, label, trained_in_pieces
 from lib.report.tables import run_table
 from lib.runs.recorded import Recorded
 from lib.runs.reuse import take_over
@@ -41,13 +41,13 @@ from lib.training.streams import advances_of
 from lib.training.train import train
 
 CONTROLLER = r"""
-The controller turns the error $e(t)$, its set point less $\mathrm{KL}(t)$, into the weight of the KL in the loss:
+The controller turns the error $e(t)$, its set point less $\mathrm{KL}(t)$, into the KL's weight:
 
 $$ \beta(t) = \max\left( \beta_{\min},\; \frac{K_p}{1 + \exp e(t)} - K_i \sum_{s \le t} e(s) + \beta_{\min} \right).
 \tag{2} $$
 
-An anti-windup rule holds the sum while $\beta$ is at its minimum, so that it does not run away. Under the `published`
-rule $\beta$ can then stay at its minimum for ever: the controller is *locked*; under `conditional` it cannot.
+An anti-windup rule holds the sum while $\beta$ is at its minimum. Under the `published` rule $\beta$ can then stay
+there for ever: the controller is *locked*; under `conditional` it cannot.
 """
 
 TOY_PLANT = r"""
@@ -56,14 +56,8 @@ towards $\sum_i \max(0, \log(\lambda_i / \beta)) / 2$, the optimum by reverse wa
 """
 
 MEASURES = r"""
-The posterior of every image of the grid was measured, the reconstruction loss with $z$ sampled once per image from a
-fixed seed, and the mutual information gap (MIG): per factor, by how much the best latent tells more of it than the
-second best, as a share of the factor's entropy, averaged. How long $\beta$ stood at its least value, how far the KL was
-from the capacity, and whether the controller locked are properties of the training. Three other measures of
-disentanglement stand beside the MIG: DCI, SAP and the FactorVAE score.
-
-What the KL consisted of while the network learnt is read from its weight snapshots: $I_q(x; z)$, the total correlation
-of the latents and the mismatch of each alone add up to the KL.
+The mutual information gap (MIG) is, per factor, by how much the best latent tells more of it than the second best, as
+a share of the factor's entropy, averaged. The reconstruction loss is that of one sample of $z$ per image.
 """
 
 
@@ -90,7 +84,7 @@ def show_rule(config: TrainingConfig) -> None:
     has_controller = isinstance(objective_of(config.arm, config), Controlled)
     if has_controller:
         display(Markdown(CONTROLLER))
-    display(Markdown(f"This is what computes it, for the arm `{config.arm}` in the order in which a step calls it:"))
+    display(Markdown("This computes it, in the order in which a step calls it:"))
     described = {""}
     for function in functions_of_the_rule(config):
         owner = function.__qualname__.rpartition(".")[0]
@@ -160,10 +154,8 @@ def show_measures(run: Run, data: Dataset, evaluation: EvaluationConfig) -> None
     display(run_table([run]).T)
     display(
         Markdown(
-            "**Table 1.** The run in numbers; `results/README.md` explains each row, under `table.csv`. Losses and KL "
-            "in nats per image; MIG by quadrature, over scale, "
-            f"orientation, x and y. Measured on {measured['images']:,} images; {label(run)}. DCI learns from "
-            f"{evaluation.dci_samples:,} images."
+            f"**Table 1.** The run in numbers, measured on {measured['images']:,} images (DCI learns from "
+            f"{evaluation.dci_samples:,}); `results/README.md` explains each row, under `table.csv`. {as_above(run)}."
         )
     )
     display(Markdown(MEASURES))
@@ -181,7 +173,7 @@ def show_traversals(run: Run, data: Dataset) -> None:
         traversals({arm: pictures[used["latent"]]}, VALUES, {arm: latent_labels(used)}, middle_heart(data)[0].numpy()),
         figures_of(run) / "traversals",
         "**Figure 4.** Each latent in use from −2 to 2, the others at the posterior mean of the image above. Beside a "
-        f"row latent, KL in nats and the factor it knows most about. n = 1 run; {label(run)}.",
+        f"row latent, KL in nats and the factor it knows most about. {as_above(run)}.",
     )
 
 
@@ -190,7 +182,7 @@ def show_samples(run: Run, data: Dataset, evaluation: EvaluationConfig) -> None:
     if not ARMS[run.config().arm].sampler:
         return
     measured = measure_samples(run, data, evaluation)
-    show_drawn(run, data, measured, 10, figures_of(run) / "samples", f"n = 1 run; {label(run)}")
+    show_drawn(run, data, measured, 10, figures_of(run) / "samples", as_above(run))
 
 
 def show_information(run: Run, data: Dataset, evaluation: EvaluationConfig) -> None:
@@ -201,5 +193,5 @@ def show_information(run: Run, data: Dataset, evaluation: EvaluationConfig) -> N
         figures_of(run) / "information",
         f"**Figure 3.** The KL, its parts and C, and below the MIG (quadrature), at {len(snapshots)} snapshots; "
         f"dotted, log N, which the information of N = {snapshots['images'].iloc[0]:,} images cannot "
-        f"exceed. n = 1 run; {label(run)}.",
+        f"exceed. {as_above(run)}.",
     )
