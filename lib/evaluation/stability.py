@@ -33,7 +33,7 @@ class Stability(NamedTuple):
     def damped(self) -> bool:
         """Whether both figures are within their limits, but for what C's rise explains; False where one is missing."""
         beyond = self.kl_off - np.clip(self.kl_off, 0, self.capacity_rise)
-        return abs(beyond) < MOST_OFF and self.swing <= MOST_SWING
+        return bool(abs(beyond) < MOST_OFF and self.swing <= MOST_SWING)
 
 
 def stability(

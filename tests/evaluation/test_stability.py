@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lib.evaluation import trials
-from lib.evaluation.stability import stability
+from lib.evaluation.stability import capacity_rise, stability
 from lib.runs.run import Run
 from lib.training.trace import kl_spread_last_tenth
 from lib.training.train import train
@@ -48,6 +48,22 @@ def test_a_swing_and_a_distance_are_seen():
     del summary["kl_spread_last_tenth"]
     assert not stability(summary, 16.0, IMAGE_SPREAD, BATCH).damped
     assert kl_spread_last_tenth(trace_with(0.3, steps=5)) is None  # one row
+
+
+@pytest.mark.parametrize(
+    ("off", "rise", "rests"),
+    [(0.7, 0.9, True), (0.7, 0.65, True), (0.7, 0.5, False), (0.7, 0.0, False), (-0.2, 0.9, False), (0.05, 0.0, True)],
+)
+def test_a_kl_that_followed_c_is_at_rest_and_one_that_fell_is_not(off, rise, rests):
+    assert stability(summary_of(trace_with(0.3)), 16 + off, IMAGE_SPREAD, BATCH, rise).damped is rests
+
+
+def test_the_rise_of_c_at_the_end_is_that_of_the_trace(tiny_config, few_images, tmp_path):
+    for arm, rises in (("linear", False), ("adaptive", True), ("vae", False)):
+        run = train(tiny_config(arm, steps=300, c_max=16.0), Run(tmp_path / arm), few_images, progress=False)
+        last = run.trace()["capacity"].iloc[-3:]
+        assert capacity_rise(run) == (pytest.approx(last.iloc[-1] - last.mean()) if rises else 0), arm
+    assert capacity_rise(Run(tmp_path / "adaptive")) > 0
 
 
 def test_a_trial_is_held_against_the_rule(tiny_config, few_images, tmp_path, monkeypatch):

@@ -18,10 +18,10 @@ def table() -> pd.DataFrame:
             "arm": ["linear", "adaptive"], "seed": 1, "steps": 100, "images": 50, "mig_four": [0.25, 0.5],
             "mig_four_monte_carlo": [0.24, 0.52], "mig_four_monte_carlo_standard_error": 0.01, "mig_five": 0.2,
             "mig_five_histogram": 0.1, "reconstruction": [20.0, 30.0], "reconstruction_last_percent": 21.0, "kl": 9.0,
-            "kl_last_percent": 9.1, "kl_off": -0.1, "kl_swing": 1.2,
+            "kl_last_percent": 9.1, "kl_off": -0.1, "capacity_rise": 0.0, "kl_swing": 1.2,
             "final_capacity": [10.0, np.nan], "beta_last_percent": [2.0, 4.0], "mean_beta": [3.0, 4.0],
             "share_at_beta_min": [0.5, 0.0], "share_advanced": [0.1, np.nan], "share_frozen": [0.2, np.nan],
-            "mean_kl_to_set_point": [0.3, np.nan], "locked_at": np.nan, "training_seconds": 90.0,
+            "mean_kl_to_set_point": [0.3, np.nan], "locked_at": np.nan, "training_seconds": 9000.0,
         },
         index=["a", "b"],
     )  # fmt: skip
@@ -33,6 +33,7 @@ def test_the_report_stands_beside_our_runs(table):
     assert shown["MIG, four factors"].tolist() == ["0.250", "0.500", "0.5279", "0.5273"]
     assert shown["final C (nats)"].tolist() == ["10.00", "", "", ""]
     assert shown["steps"].tolist() == ["100", "100", f"{paper_steps():,}", f"{paper_steps():,}"]
+    assert shown["training (hours)"].tolist() == ["2.5", "2.5", "", ""]
 
 
 def test_what_an_arm_does_not_record_is_blank(table):

@@ -17,7 +17,7 @@ from lib.files import ROOT, write_json
 from lib.report.figures.runs import traces
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run, read_trace, segments_of
-from lib.training.progress import add_progress, progress
+from lib.training.progress import add_progress, progress, progress_at
 from lib.training.train import train, train_together
 
 STORED, STEP = ROOT / "tests" / "training" / "full_size", 160_000
@@ -79,6 +79,25 @@ def test_its_progress_is_noted_once_per_checkpoint(run, tmp_path):
     run.checkpoint.unlink()
     with pytest.raises(ValueError, match="holds no checkpoint with a trace; give the directory"):
         progress(run)
+
+
+@pytest.mark.parametrize("arm", ["linear", "adaptive"])
+def test_its_progress_afterwards_is_what_was_noted_on_the_way(arm, run):
+    """A row of the complete run at a step, against the one that its checkpoint of that step gave."""
+    whole, noted = Run(ROOT / "results" / "published" / "paper" / f"{arm}-seed1"), pd.read_csv(
+        ROOT / "results" / "published" / "paper" / "progress.csv"
+    ).set_index(["run", "step"])  # fmt: skip
+    row, seen = progress_at(whole, 400_000), noted.loc[(whole.name, 400_000)]
+    for name in ("reconstruction", "kl", "beta", "capacity", "share_frozen"):
+        assert row[name] == pytest.approx(seen[name], rel=1e-5)
+    assert row["hours"] == pytest.approx(seen["hours"], rel=0.05)  # the speed changed within a segment
+    assert row["hours"] + row["hours_left"] == pytest.approx(whole.record()["provenance"]["seconds"] / 3600)
+    assert row["locked_at"] is None
+    for step in (50, 1_500_100):
+        with pytest.raises(ValueError, match=f"has no step {step}; its trace is of 1,500,000 steps"):
+            progress_at(whole, step)
+    with pytest.raises(ValueError, match="holds no complete run; leave --at away"):
+        progress_at(run, 100)
 
 
 def test_it_is_completed_measured_and_drawn(run, few_images, all_images, tmp_path):

@@ -81,7 +81,7 @@ def compare_arms(
 def compare_profile(a: Analysis, data: Dataset, figure: int, table: int) -> Comparison | None:
     """The runs of an analysis and of the profile's other arms; None, and a sentence, where it has no others."""
     if not a.once:
-        display(Markdown(f"The profile `{a.profile.name}` trains none of them."))
+        display(Markdown(f"The profile `{a.profile.name}` trains none of them; `seeds` does."))
         return None
     runs = a.first | {run.config().arm: run for run in a.once}
     compared = gathered(runs, a.profile.evaluation_config(), data)
