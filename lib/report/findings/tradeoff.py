@@ -15,6 +15,7 @@ EARLY = 5.0  # nats of KL
 FEW = 3  # pairs of snapshots, of one arm, below which nothing is concluded
 LONG, LONGER = 0.05, 2.0  # share of training, and times the linear arm's: from both on the code is long almost empty
 LITTLE = 1.0  # nats of loss up to which it is all the same which snapshot near a KL is taken
+STOPPED = 0.1  # of training: a run that stops that much earlier is compared with itself
 ALIKE = 1.25  # ratio of two betas up to which they are said to coincide
 
 
@@ -178,22 +179,31 @@ def decided_early(snapshots: Mapping[str, pd.DataFrame]) -> str:
 
 
 def where_it_stopped(snapshots: Mapping[str, pd.DataFrame], arms: pd.Series) -> str:
-    """Whether the last measured snapshot but one has the MIG of the last, beside what seeds differ by.
+    """Whether a snapshot from before the last STOPPED of training has the MIG of the last, beside what seeds differ by.
 
-    snapshots: run's name -> table; arms: each run's arm, by its name. A run with one snapshot says nothing.
+    snapshots: run's name -> table; arms: each run's arm, by its name. A run without such a snapshot says nothing.
     """
-    two = {name: frame.iloc[-2:] for name, frame in snapshots.items() if len(frame) > 1}
-    if not two:
+    ends = {name: (frame[frame["step"] <= (1 - STOPPED) * frame["step"].max()], frame.iloc[-1])
+            for name, frame in snapshots.items()}  # fmt: skip
+    pairs = pd.DataFrame(
+        {
+            name: {
+                "moved": abs(last["mig_four"] - before["mig_four"].iloc[-1]),
+                "earlier": 1 - before["step"].iloc[-1] / last["step"],
+                "last": last["mig_four"],
+            }
+            for name, (before, last) in ends.items()
+            if len(before)
+        }
+    ).T
+    if pairs.empty:
         return ""
-    moved = pd.Series({name: abs(frame["mig_four"].diff().iloc[-1]) for name, frame in two.items()})
-    earlier = max(1 - frame["step"].iloc[0] / frame["step"].iloc[-1] for frame in two.values())
-    last = pd.Series({name: frame["mig_four"].iloc[-1] for name, frame in two.items()})
-    spread = last.groupby(arms[last.index]).std().max()
-    little = moved.max() <= MIG.margin
+    moved, spread = pairs["moved"], pairs["last"].groupby(arms[pairs.index]).std().max()
     seeds = "" if pd.isna(spread) else f" (seeds of an arm differ by a standard deviation of up to {spread:.3f})"
+    earlier = " to ".join(dict.fromkeys(f"{each:.0%}" for each in (pairs["earlier"].min(), pairs["earlier"].max())))
     return (
-        f"Where a run stops {'hardly moves' if little else 'moves'} its MIG: at the snapshot before the last, up to "
-        f"{earlier:.0%} of training earlier, it was within {moved.max():.3f} of the last in {len(moved)} runs, "
+        f"Where a run stops {'hardly moves' if moved.max() <= MIG.margin else 'moves'} its MIG: at a snapshot "
+        f"{earlier} of training before the end it was within {moved.max():.3f} of the last in {len(moved)} runs, "
         f"{moved.median():.3f} in the median{seeds}."
     )
 
