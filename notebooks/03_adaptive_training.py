@@ -109,14 +109,14 @@ show_toy_plant(
 # %%
 run, data = train_and_show(config, run)
 
-# %% [markdown]
+# %% [markdown] tags=["hide"]
 # ## What was reached
 
-# %%
+# %% tags=["hide"]
 show_measures(run, data, evaluation)
 
-# %%
+# %% tags=["hide"]
 show_information(run, data, evaluation)
 
-# %%
+# %% tags=["hide"]
 show_traversals(run, data)

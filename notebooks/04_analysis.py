@@ -187,8 +187,7 @@ paper.figure(
     """**Figure 3.** MIG and reconstruction loss against the KL. Points: weight snapshots ({grid} images), larger the last. Lines on the right:
 means over batches.""",
 )
-paper.text("{unseen} {like_kl} {loss_goes_with}")
-paper.text("{decided_early}")
+paper.text("{unseen} {like_kl} {loss_goes_with} {decided_early}")
 
 # %% [markdown]
 # ### Scores
@@ -211,7 +210,8 @@ paper.text("{told}")
 # %% [markdown]
 # ### How the MIG is computed exactly
 #
-# The gap [12] needs, for every latent $z_j$ and factor $v_k$,
+# The MIG [12] is, per factor, by how much the best latent tells more of it than the second best, as a share of the factor's entropy, averaged over the factors. It
+# needs, for every latent $z_j$ and factor $v_k$,
 #
 # $$ I(z_j; v_k) = H(z_j) - \frac{1}{|v_k|} \sum_v H(z_j \mid v_k = v), \tag{6} $$
 #
@@ -386,8 +386,8 @@ total correlation and dimension-wise KL."""
 # %% [markdown]
 # ## Other methods
 #
-# The report argues with methods that it did not run. Here they are, one row of `lib/arms.py` each, with the images, network, initial weights, batches and noise
-# of the first seed; notebook 05 shows or trains one, with what it adds to the loss, its source and where it departs from that.
+# The report argues with methods that it did not run. The same harness takes them, one row of `lib/arms.py` each, with the images, network, initial weights,
+# batches and noise of the first seed; notebook 05 shows or trains one, with what it adds to the loss, its source and where it departs from that.
 
 # %%
 others = compare_profile(analysis, images, figure=11 if controls else 10, table=12)

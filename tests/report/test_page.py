@@ -148,6 +148,13 @@ def test_code_is_folded_and_parameters_are_named(page) -> None:
     assert '<span class="o">&lt;</span>' in html
 
 
+def test_folds_of_one_title_that_follow_each_other_are_one(page) -> None:
+    html = page(code(source="first"), code(source="second"), "Words.", code(source="third"))
+    folded = re.findall(r'<details class="code"><summary>Code</summary>(.*?)</details>', html, re.DOTALL)
+    assert len(folded) == 2 and folded[0].count("<pre") == 2
+    assert "first" in folded[0] and "second" in folded[0] and "third" in folded[1]
+
+
 def test_streams_are_folded_apart(page) -> None:
     html = page(
         code(

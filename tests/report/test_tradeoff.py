@@ -183,4 +183,4 @@ def test_whether_the_mig_is_decided_early():
     )
     mixed = {str(i): run(*pair) for i, pair in enumerate(((0.1, 0.5), (0.2, 0.1), (0.3, 0.4), (0.5, 0.2)))}
     assert tradeoff_findings.decided_early(mixed).endswith("still changes after that.")
-    assert tradeoff_findings.decided_early({"a": same["0"]}).startswith("Too few runs")
+    assert tradeoff_findings.decided_early({"a": same["0"]}) == ""

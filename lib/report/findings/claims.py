@@ -201,7 +201,8 @@ def follow_up(table: pd.DataFrame) -> Claim:
     return Claim(
         "I(x; z) is intractable; wish for a better estimate", f"standard error at most {error:.3f} nats",
         "measured only",
-        "after training, against the aggregate posterior of all images; two arms of `seeds` steer by an estimate",
+        "after training, against the aggregate posterior of all images; two arms of the profile seeds steer by an "
+        "estimate",
     )  # fmt: skip
 
 

@@ -155,7 +155,8 @@ def _by_snapshot(rows: pd.DataFrame) -> str:
 def decided_early(snapshots: Mapping[str, pd.DataFrame]) -> str:
     """Whether the MIG at the first snapshot above EARLY nats tells that at the last; snapshots: run's name -> table.
 
-    Only snapshots from the KL's least value on count, as the KL starts high, and runs with a later one.
+    Only snapshots from the KL's least value on count, as the KL starts high, and runs with a later one; empty where
+    these are too few.
     """
     pairs, shares = [], []
     for frame in snapshots.values():
@@ -165,7 +166,7 @@ def decided_early(snapshots: Mapping[str, pd.DataFrame]) -> str:
             pairs.append((above["mig_four"].iloc[0], above["mig_four"].iloc[-1]))
             shares.append(above["step"].iloc[0] / above["step"].iloc[-1])
     if len(pairs) < 4:
-        return "Too few runs to say whether the MIG is decided early."
+        return ""
     correlation = np.corrcoef(np.array(pairs).T)[0, 1]
     late = ", which for the slowest is late in training" if max(shares) > 0.5 else ""
     means = f"which runs separate factors well hardly changes after that{late}"

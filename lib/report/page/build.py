@@ -27,7 +27,7 @@ import base64
 import os
 import string
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -38,7 +38,7 @@ from lib.files import reading, write_text
 from lib.refusal import Parser
 from lib.report.page.offline import loaded_from_elsewhere
 from lib.report.page.origin import foot, origin_of
-from lib.report.page.outputs import Block, cell_blocks
+from lib.report.page.outputs import MESSAGES, Block, cell_blocks
 from lib.report.page.template import rendered
 from lib.report.page.text import Heading, Scope, link_mentions, plain
 
@@ -115,16 +115,22 @@ def _contents(scopes: list[Scope]) -> list[tuple[Heading, list[Heading]]]:
 
 
 def _body(blocks: list[Block], scope: Scope) -> Markup:
-    """HTML of a notebook's blocks; folds that follow each other share one line until one is opened."""
+    """HTML of a notebook's blocks; folds that follow each other share one line, those of one title are one."""
     parts = []
     for kind, group in groupby(blocks, key=lambda block: block.kind):
         if kind == "fold":
-            parts.append('<div class="folds">' + "\n".join(block.html for block in group) + "</div>")
+            titled = groupby(group, key=lambda block: block.label)
+            parts.append('<div class="folds">' + "\n".join(_fold(title, folds) for title, folds in titled) + "</div>")
         elif kind == "prose":
             parts += [link_mentions(block.html, scope) for block in group]
         else:
             parts += [_figure(block, scope) for block in group]
     return Markup("\n".join(parts))
+
+
+def _fold(title: str, blocks: Iterable[Block]) -> str:
+    name, body = "messages" if title == MESSAGES else "code", "\n".join(block.html for block in blocks)
+    return f'<details class="{name}"><summary>{title}</summary>{body}</details>'
 
 
 def _figure(block: Block, scope: Scope) -> str:

@@ -25,6 +25,7 @@ _INDEX_NAMES = re.compile(
     r"(?P<start><thead>\s*<tr[^>]*>\s*)(?P<blank>(?:<th></th>\s*)+)(?P<columns>(?:<th>[^<]+</th>\s*)+)"
     r"</tr>\s*<tr>\s*(?P<names>(?:<th>[^<]+</th>\s*)+)(?:<th></th>\s*)+(?=</tr>\s*</thead>)"
 )
+MESSAGES = "Messages"  # the title of what a cell printed
 WIDE = 5  # columns beyond which a table is set smaller
 EXPLANATION = 30  # words from which on prose explains, and is not said again
 WORDS = 9  # letters in most cells of a column beyond which it holds words, not numbers
@@ -33,7 +34,10 @@ _WIDGET = "application/vnd.jupyter.widget-view+json"
 
 @dataclass(frozen=True)
 class Block:
-    """A piece of the page. ``kind``: prose (linked to what it mentions), output (left as it is) or fold."""
+    """A piece of the page. ``kind``: prose (linked to what it mentions), output (left as it is) or fold.
+
+    Of a fold, ``label`` is the title and ``html`` what is folded.
+    """
 
     kind: str
     html: str
@@ -77,11 +81,7 @@ def _code(source: str, tags: list[str]) -> list[Block]:
     if "injected-parameters" in tags:
         title = "Parameters (this run)"
     code = highlight(source, PythonLexer(), HtmlFormatter(nowrap=True))
-    return [Block("fold", _fold("code", title, f'<pre class="highlight"><code>{code}</code></pre>'))]
-
-
-def _fold(name: str, title: str, body: str) -> str:
-    return f'<details class="{name}"><summary>{title}</summary>{body}</details>'
+    return [Block("fold", f'<pre class="highlight"><code>{code}</code></pre>', label=title)]
 
 
 def _outputs(outputs: list[NotebookNode], scope: Scope) -> list[Block]:
@@ -106,7 +106,7 @@ def _outputs(outputs: list[NotebookNode], scope: Scope) -> list[Block]:
     blocks += [_said_before(output, scope) or _display(output, scope, alt="") for output in shown]
     messages = "\n".join(filter(None, (final_text(text).strip("\n") for text in streams.values())))
     if messages:
-        blocks.append(Block("fold", _fold("messages", "Messages", f"<pre>{escape(messages)}</pre>")))
+        blocks.append(Block("fold", f"<pre>{escape(messages)}</pre>", label=MESSAGES))
     return blocks
 
 
