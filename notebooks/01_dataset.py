@@ -204,7 +204,7 @@ display(
 if source == "rendered":
     display(
         Markdown(
-            "These images are the drawn ones. With `-p data download`, or the path of a published file, they are compared with it here."
+            "These images are the drawn ones. Where this notebook's parameter `data` is `download`, or the path of a published file, they are compared with it here."
         )
     )
 else:

@@ -90,8 +90,8 @@ paper.text("{conditions} {when_others_ended}")
 # scale, orientation, position) a latent of its own. β-VAE [4] weighs the KL, the price of the code, by $\beta > 1$: factors separate, pictures blur.
 # Annealing [2, 3] had changed that weight over time for text. [6] explains β by the information bottleneck [5] and lets a *capacity* $C$ grow, so that
 # factors enter in the order of their effect on the pixels. In ControlVAE [9] a PI controller [10] moves β until the KL is $C$. FactorVAE [7] and β-TCVAE
-# [12] put extra weight only on the dependence between latents and keep the KL at weight 1; InfoGAN [8] has no KL. The data are dSprites [11], the measure is the
-# mutual information gap (MIG) of [12].
+# [12] put extra weight only on the dependence between latents and keep the KL at weight 1; InfoGAN [8] has no KL. The data are dSprites [11]. The measure is the
+# mutual information gap (MIG) of [12]: per factor, by how much the best latent tells more of it than the second best, as a share of the factor's entropy, averaged.
 #
 # ## Hypothesis
 #
@@ -196,22 +196,20 @@ paper.text("{unseen} {like_kl} {loss_goes_with} {decided_early}")
 paper.figure(
     runs.scores(table.rename(columns={"mig_four": "mig"}), REPORTED),
     "scores",
-    """**Figure 4.** MIG (quadrature) and reconstruction loss of every run, hollow where its KL was still moving, means with 95% intervals, and the report's figures.""",
+    """**Figure 4.** MIG (quadrature) and reconstruction loss of every run, hollow where its KL was still moving{with_intervals}, and the report's figures.""",
 )
 
 # %%
 paper.table(
     paper_tables.contrasts(table),
-    """**Table 4.** Differences with 95% intervals, paired by seed. The first was fixed before the runs; the others are exploratory, and not
-corrected for their number. Where an interval contains zero, these runs do not decide.""",
+    "**Table 4.** {compared}",
 )
 paper.text("{told}")
 
 # %% [markdown]
 # ### How the MIG is computed exactly
 #
-# The MIG [12] is, per factor, by how much the best latent tells more of it than the second best, as a share of the factor's entropy, averaged over the factors. It
-# needs, for every latent $z_j$ and factor $v_k$,
+# The gap [12] needs, for every latent $z_j$ and factor $v_k$,
 #
 # $$ I(z_j; v_k) = H(z_j) - \frac{1}{|v_k|} \sum_v H(z_j \mid v_k = v), \tag{6} $$
 #
@@ -341,7 +339,7 @@ paper.table(
 # %% [markdown]
 # ### The controls
 #
-# With a fixed number of steps, a slow rise and little time at $C_{\max}$ are one factor; only *slow then held*, which trains longer, has the one without the other.
+# With a fixed number of steps, a slow rise and little time at $C_{\max}$ are one factor, "lateness"; only *slow then held*, which trains longer, has the one without the other.
 # And where the noise of batches decides whether β rises, the rule is a clock that ticks with a certain probability: *random hold* is that clock.
 
 # %%

@@ -2,7 +2,7 @@
 
 Two figures, both in nats per image: how far the KL of all images under the final weights lies from the mean KL of the
 last 1% of steps, and how much the KL of single batches moved over the last 10%, beside what it would have moved by the
-choice of images alone. A KL above that mean by no more than C itself still rose there followed C, and did not swing.
+choice of images alone.
 """
 
 from typing import Any, NamedTuple
@@ -23,7 +23,6 @@ class Stability(NamedTuple):
     kl_off: float  # KL of all images - mean KL of the last 1% of steps
     kl_spread: float  # `kl_spread_last_tenth` of the run's summary (lib/training/trace.py)
     kl_spread_at_rest: float  # the same between batches at fixed weights: that of one image / sqrt(B)
-    capacity_rise: float = 0.0  # C at the last step - mean C of the last 1% of steps
 
     @property
     def swing(self) -> float:
@@ -31,32 +30,37 @@ class Stability(NamedTuple):
 
     @property
     def damped(self) -> bool:
-        """Whether both figures are within their limits, but for what C's rise explains; False where one is missing."""
-        beyond = self.kl_off - np.clip(self.kl_off, 0, self.capacity_rise)
-        return bool(abs(beyond) < MOST_OFF and self.swing <= MOST_SWING)
+        """Whether both figures are within their limits; False where one is missing."""
+        return abs(self.kl_off) < MOST_OFF and self.swing <= MOST_SWING
 
 
-def stability(
-    summary: dict[str, Any], kl: float, kl_image_spread: float, batch: int, capacity_rise: float = 0.0
-) -> Stability:
+def stability(summary: dict[str, Any], kl: float, kl_image_spread: float, batch: int) -> Stability:
     """From the summary in run.json, and the KL of all images under the final weights.
 
-    kl, kl_image_spread: mean and standard deviation over images, nats; batch: B; capacity_rise: as `capacity_rise`
-    gives it. Runs of older code, or of few steps, have no spread.
+    kl, kl_image_spread: mean and standard deviation over images, nats; batch: B. Runs of older code, or of few
+    steps, have no spread.
     """
     spread = summary.get("kl_spread_last_tenth")
     known = np.nan if spread is None else spread
-    return Stability(kl - summary["kl_last_percent"], known, kl_image_spread / np.sqrt(batch), capacity_rise)
+    return Stability(kl - summary["kl_last_percent"], known, kl_image_spread / np.sqrt(batch))
 
 
-def capacity_rise(run: Run) -> float:
-    """How far C of a complete run still rose over the last 1% of steps: C at the end less its mean there, nats.
+def capacity_path(run: Run) -> np.ndarray | None:
+    """C(1..T) [T] of a complete run, nats, replayed from whether C advanced at each step.
 
-    From whether C advanced at each step, so that a published run gives the same; 0 without a C of a schedule.
+    None where that is not known, where there is no C, and where C follows more than these bits.
     """
     config, advanced = run.config(), run.advanced()
     if advanced is None or not len(advanced) or ARMS[config.arm].schedule is None:
-        return 0.0
+        return None
     schedule = schedule_of(config.arm, config.c_start, config.c_max, config.steps, torch.from_numpy(advanced))
-    last = schedule.curve(advanced)[-max(1, len(advanced) // 100) :]
-    return float(last[-1] - last.mean())
+    return schedule.curve(advanced)
+
+
+def capacity_rise(run: Run) -> float:
+    """C at the last step less its mean over the last 1% of steps, nats: by so much a KL that follows C is off, too.
+
+    NaN where `capacity_path` is None.
+    """
+    path = capacity_path(run)
+    return np.nan if path is None else float(path[-1] - path[-max(1, len(path) // 100) :].mean())

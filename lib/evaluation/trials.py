@@ -24,7 +24,7 @@ from torch import Tensor
 from lib.data import dataset
 from lib.data.dataset import Dataset
 from lib.evaluation.posteriors import check_measurable, encode_images, evaluation_grid
-from lib.evaluation.stability import capacity_rise, stability
+from lib.evaluation.stability import stability
 from lib.files import RESULTS
 from lib.model import kl_per_image
 from lib.progress import Progress
@@ -54,7 +54,7 @@ def kl_of_images(run: Run, data: Dataset) -> Tensor:
 def trial(run: Run, kl: Tensor) -> dict[str, Any]:
     """A complete run's row; kl: of every image [N], nats."""
     config, trace, summary = run.config(), run.trace(), run.record()["summary"]
-    found = stability(summary, kl.mean().item(), kl.std().item(), config.batch_size, capacity_rise(run))
+    found = stability(summary, kl.mean().item(), kl.std().item(), config.batch_size)
     windows = (trace["kl_mean"] - trace["capacity_mean"]).groupby((trace["step"] - 1) * 100 // config.steps).mean()
     halfway = trace.loc[trace["step"] <= config.steps / 2, "capacity"].iloc[-1]
     lag, share = windows.abs().mean(), 1 - summary["share_at_beta_min"]

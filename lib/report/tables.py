@@ -34,7 +34,7 @@ def _row(run: Run) -> dict[str, object]:
     measured, scored = read_json(run.path / "evaluation.json"), read_json(run.path / "scores.json")
     summary, origin = record["summary"], record["provenance"]
     spread = measured.get("kl_standard_deviation", np.nan)
-    rest = stability(summary, measured["kl"], spread, config.batch_size, capacity_rise(run))
+    rest = stability(summary, measured["kl"], spread, config.batch_size)
     return {
         "run": run.name,
         "arm": config.arm,
@@ -60,7 +60,7 @@ def _row(run: Run) -> dict[str, object]:
         "decomposition_standard_error": measured["decomposition"]["standard_error"],
         "kl_last_percent": summary["kl_last_percent"],
         "kl_off": rest.kl_off,
-        "capacity_rise": rest.capacity_rise,
+        "capacity_rise": capacity_rise(run),
         "kl_swing": rest.swing,
         "at_rest": rest.damped if np.isfinite(rest.swing) else None,
         "final_capacity": summary["final_capacity"],

@@ -61,18 +61,23 @@ def progress(run: Run) -> dict[str, Any]:
 
 
 def progress_at(run: Run, step: int) -> dict[str, Any]:
-    """The same of a complete run as it was at a step, from its trace and its segments; `hours_left` are those it took.
+    """The same of a complete run as it was at a step, from its trace and its segments, and without a forecast.
 
-    Raises Refusal where the run is not complete, or had no such step.
+    Raises Refusal where the run is not complete, or its trace has no such step.
     """
     if not run.complete:
         raise Refusal(f"{run.path} holds no complete run; leave --at away, and its checkpoint is looked at.")
     trace, segments, locked_at = run.trace(), run.segments(), run.record()["summary"].get("locked_at")
     past = trace[trace["step"] <= step]
-    if past.empty or step > trace["step"].iloc[-1]:
-        raise Refusal(f"{run.path} has no step {step}; its trace is of {trace['step'].iloc[-1]:,} steps.")
-    seconds = [(each["seconds"], each["first_step"], each["last_step"]) for each in segments]
-    done = sum(cost * np.clip((step - first + 1) / (last - first + 1), 0, 1) for cost, first, last in seconds)
+    if past.empty or past["step"].iloc[-1] != step:
+        every = trace["step"].iloc[0]
+        raise Refusal(
+            f"The trace of {run.path} has no step {step}; give a multiple of {every} up to {len(trace) * every}."
+        )
+    seconds = sum(
+        each["seconds"] * np.clip((step - each["first_step"] + 1) / (each["last_step"] - each["first_step"] + 1), 0, 1)
+        for each in segments
+    )
     return {
         "run": run.name,
         "step": step,
@@ -80,8 +85,8 @@ def progress_at(run: Run, step: int) -> dict[str, Any]:
         **means_of(past.iloc[-1]),
         "share_frozen": past["frozen_mean"].mean(),
         "locked_at": locked_at if locked_at is not None and locked_at <= step else None,
-        "hours": done / 3600,
-        "hours_left": (sum(cost for cost, *_ in seconds) - done) / 3600,
+        "hours": seconds / 3600,
+        "hours_left": None,
     }
 
 
@@ -90,11 +95,15 @@ def means_of(window: pd.Series) -> dict[str, float | None]:
     return {name: window.get(f"{name}_mean") for name in MEANS}
 
 
-def add_progress(path: Path, rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Add rows to the table at `path`, in place of those of the same run and step; returns the table."""
+def add_progress(path: Path, rows: list[dict[str, Any]], replace: bool = True) -> pd.DataFrame:
+    """Add rows to the table at `path`, in place of those of the same run and step or, without `replace`, beside them.
+
+    Returns the table.
+    """
     table = pd.DataFrame(rows)
     if path.exists():
-        table = pd.concat([read_recorded(path)[0], table]).drop_duplicates(["run", "step"], keep="last")
+        keep = "last" if replace else "first"
+        table = pd.concat([read_recorded(path)[0], table]).drop_duplicates(["run", "step"], keep=keep)
     table = table.sort_values(["step", "run"], ignore_index=True)
     write_recorded(path, table, {}, "%.6g")
     return table
@@ -106,6 +115,7 @@ def main() -> None:
     parser.add_argument("--at", nargs="+", type=int, metavar="STEP", help="steps of complete runs")
     arguments = parser.parse_args()
     runs = [Run(path.resolve()) for path in arguments.runs]
+    table = RESULTS / "published" / runs[0].path.parent.name / "progress.csv"
     try:
         if arguments.at:
             rows = [progress_at(run, step) for run in runs for step in arguments.at]
@@ -113,7 +123,7 @@ def main() -> None:
             rows = [progress(run) for run in runs]
     except ValueError as error:
         sys.exit(str(error))
-    print(add_progress(RESULTS / "published" / runs[0].path.parent.name / "progress.csv", rows).to_string(index=False))
+    print(add_progress(table, rows, replace=not arguments.at).to_string(index=False))  # what was noted then stays
 
 
 if __name__ == "__main__":

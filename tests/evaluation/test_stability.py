@@ -50,22 +50,6 @@ def test_a_swing_and_a_distance_are_seen():
     assert kl_spread_last_tenth(trace_with(0.3, steps=5)) is None  # one row
 
 
-@pytest.mark.parametrize(
-    ("off", "rise", "rests"),
-    [(0.7, 0.9, True), (0.7, 0.65, True), (0.7, 0.5, False), (0.7, 0.0, False), (-0.2, 0.9, False), (0.05, 0.0, True)],
-)
-def test_a_kl_that_followed_c_is_at_rest_and_one_that_fell_is_not(off, rise, rests):
-    assert stability(summary_of(trace_with(0.3)), 16 + off, IMAGE_SPREAD, BATCH, rise).damped is rests
-
-
-def test_the_rise_of_c_at_the_end_is_that_of_the_trace(tiny_config, few_images, tmp_path):
-    for arm, rises in (("linear", False), ("adaptive", True), ("vae", False)):
-        run = train(tiny_config(arm, steps=300, c_max=16.0), Run(tmp_path / arm), few_images, progress=False)
-        last = run.trace()["capacity"].iloc[-3:]
-        assert capacity_rise(run) == (pytest.approx(last.iloc[-1] - last.mean()) if rises else 0), arm
-    assert capacity_rise(Run(tmp_path / "adaptive")) > 0
-
-
 def test_a_trial_is_held_against_the_rule(tiny_config, few_images, tmp_path, monkeypatch):
     """Every point of the rule from a real run, and each alone fails it."""
     run = train(tiny_config("linear", steps=100, c_max=16.0), Run(tmp_path / "t-linear-seed1"), few_images, False)
@@ -90,3 +74,13 @@ def test_a_trial_is_held_against_the_rule(tiny_config, few_images, tmp_path, mon
         with monkeypatch.context() as patch:
             patch.setattr(trials, name, value)
             assert not trials.trial(run, kl)["passes"]
+
+
+def test_the_rise_of_c_at_the_end_is_that_of_the_trace(tiny_config, few_images, tmp_path):
+    for arm in ("linear", "adaptive", "random_hold"):
+        run = train(tiny_config(arm, steps=300, c_max=16.0), Run(tmp_path / f"{arm}-seed1"), few_images, False)
+        last = run.trace()["capacity"].iloc[-3:]
+        assert capacity_rise(run) == pytest.approx(last.iloc[-1] - last.mean(), abs=1e-12), arm
+    assert capacity_rise(Run(tmp_path / "adaptive-seed1")) > 0
+    vae = train(tiny_config("vae", steps=20), Run(tmp_path / "vae-seed1"), few_images, progress=False)
+    assert np.isnan(capacity_rise(vae))

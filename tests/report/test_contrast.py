@@ -62,11 +62,14 @@ def test_the_sentences_follow_the_verdict():
 
 def test_runs_of_the_reports_size_are_held_against_its_figures():
     pair = runs({"linear": [0.1], "adaptive": [0.5]}).assign(reconstruction=[20.0, 36.0])
-    assert contrast.beside_the_report(pair) == "" and "Less the report's" not in contrast.evidence(pair)["differences"]
+    assert (
+        contrast.beside_the_report(pair) == ""
+        and "Ours minus the report's" not in contrast.evidence(pair)["differences"]
+    )
     whole = pair.assign(steps=1_500_000)
     said = contrast.beside_the_report(whole)
     assert said == (
-        "Less the report's figures: MIG −0.428 in linear and −0.027 in adaptive, not within the margin of 0.05; "
+        "Ours minus the report's: MIG −0.428 in linear and −0.027 in adaptive, not within the margin of 0.05; "
         "reconstruction loss +1.8 nats in linear and −1.1 nats in adaptive, within the margin of 2 nats."
     )
     assert contrast.evidence(whole)["differences"].endswith(said)
@@ -119,8 +122,7 @@ def test_exploratory_comparisons_are_told_from_chance_one_by_one():
     text = contrast.told(runs(arms))
     assert text.endswith("are in the MIG “lateness, by the clock”; in the reconstruction loss none.")
     assert contrast.told(runs({name: arms[name] for name in ("linear", "adaptive")})) == ""
-    one = contrast.told(runs({name: migs[:1] for name, migs in arms.items()}))
-    assert one == "One seed per arm cannot tell effect from chance."
+    assert contrast.told(runs({name: migs[:1] for name, migs in arms.items()})) == ""
 
 
 def test_a_reduced_run_is_called_so():

@@ -171,11 +171,14 @@ def test_how_far_a_control_was_from_its_arm():
 
 
 def test_which_runs_were_at_rest():
-    table = runs(2, kl_off=[0.01, -0.2, 0.0, 0.09], kl_swing=[1.0, 1.1, 1.9, 1.2], at_rest=[True, False, False, True])
+    columns = {"kl_off": [0.01, -0.2, 0.0, 0.09], "kl_swing": [1.0, 1.1, 1.9, 1.2], "capacity_rise": [0, 0.02, 0, 0.9]}
+    table = runs(2, **columns, at_rest=[True, False, False, True])
     text = controller.at_rest(table)
     assert text.startswith("At the end the KL was at rest in 2 of 4 runs: within 0.1 nats")
     assert text.endswith("were up to 0.20 nats off, and moved up to 1.9 times as much as batches.")
-    assert controller.at_rest(table.assign(at_rest=True)).endswith("as batches do.")
+    rising = controller.at_rest(table.assign(capacity_rise=[0, 0.34, 0, 0]))
+    assert "up to 0.20 nats off (where C itself rose there, by up to 0.34 nats, that is no swing), and moved" in rising
+    assert controller.at_rest(table.assign(at_rest=True)).endswith("as batches alone do.")
     assert controller.at_rest(table.assign(at_rest=None)) == ""
 
 

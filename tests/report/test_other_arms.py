@@ -386,10 +386,10 @@ def test_an_estimate_is_held_against_the_exact_value_at_its_snapshot():
     assert pairs["step"].tolist() == [100, 200] and pairs["bias"].tolist() == [-0.25, 1.0]  # none yet at step 50
     text = bottleneck.bias({"information": pairs}, 2880)
     assert "last two thirds of training: information is free +0.38 on average (−0.25 to +1.00). It is of" in text
-    assert "of N = 2,880 images (standard error 0.020), in nats" in text
+    assert "of N = 2,880 images (standard error at most 0.020), in nats" in text
     early = pd.concat([pairs, pairs.iloc[:1].assign(step=30, bias=-9.0)], ignore_index=True)
     text = bottleneck.bias({"information": early}, 2880)
-    assert "+0.38 on average (−0.25 to +1.00), before it −9.00 at its worst. It is" in text
+    assert "+0.38 on average (−0.25 to +1.00), earlier at worst −9.00. It is" in text
     assert bottleneck.bias({}, 2880).startswith("No arm that steers")
 
 
@@ -435,7 +435,7 @@ def test_the_notebook_ends_in_all_arms(arms, smoke, grid_images, shown):
         "Figure 4.",
     ]  # fmt: skip
     assert ("weights were not kept: linear, VAE and capacity (linear rule)." in text) == (len(arms) > 1)
-    assert all("**Reduced**, n = 1 (Table 2)" in caption for caption in captions[2:])
+    assert all("**Reduced runs**, n = 1 each (settings: Table 2)" in caption for caption in captions[2:])
     assert "Settings: Table 2." in captions[1]
     assert "means over n runs: 200 steps of 32 images (a reduced run" in captions[0]
     for cell in ("0.30 (z0)", "0.02 (–)", "1.25 (z1*)", "0.40 (z1*)"):

@@ -32,7 +32,7 @@ def test_the_report_stands_beside_our_runs(table):
     assert shown.index.tolist() == ["a", "b", "linear, the report", "adaptive, the report"]
     assert shown["MIG, four factors"].tolist() == ["0.250", "0.500", "0.5279", "0.5273"]
     assert shown["steps"].tolist() == ["100", "100", f"{paper_steps():,}", f"{paper_steps():,}"]
-    assert shown["training (hours)"].tolist() == ["2.5", "2.5", "", ""]
+    assert shown["training (hours)"].tolist() == ["2.50", "2.50", "", ""]
 
 
 def test_what_an_arm_does_not_record_is_blank(table):

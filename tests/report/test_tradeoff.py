@@ -153,18 +153,18 @@ def test_a_snapshots_reconstruction_is_the_traces_just_before():
 
 def test_whether_the_mig_hangs_on_where_a_run_stops():
     def run(before: float, last: float, step: int = 750) -> pd.DataFrame:
-        return pd.DataFrame({"step": [10, step, 990, 1000], "mig_four": [0.9, before, 0.0, last]})
+        return pd.DataFrame({"step": [10, step, 990, 1000], "kl": [0, 7.5, 8, 9], "mig_four": [0.9, before, 0.0, last]})
 
-    arms = pd.Series({"a1": "linear", "a2": "linear", "b1": "adaptive"})
     close = {"a1": run(0.20, 0.21), "a2": run(0.30, 0.31), "b1": run(0.50, 0.46, 900)}
-    assert tradeoff_findings.where_it_stopped(close, arms) == (
-        "Where a run stops hardly moves its MIG: at a snapshot 10% to 25% of training before the end it was within "
-        "0.040 of the last in 3 runs, 0.010 in the median (seeds of an arm differ by a standard deviation of up to "
-        "0.071)."
+    table = pd.DataFrame({"arm": ["linear", "linear", "adaptive"], "mig_four": [0.2, 0.3, 0.46]}, close)
+    assert tradeoff_findings.where_it_stopped(close, table) == (
+        "Stopped 10% to 25% of training earlier, at a KL up to 1.5 nats away, a run would have had a MIG up to 0.040 "
+        "away (0.010 in the median of 3; snapshots), within the margin of 0.05, where seeds of an arm differ by a "
+        "standard deviation of up to 0.071."
     )
-    far = tradeoff_findings.where_it_stopped({"b1": run(0.50, 0.44)}, arms)
-    assert far.startswith("Where a run stops moves its MIG") and far.endswith("1 runs, 0.060 in the median.")
-    assert tradeoff_findings.where_it_stopped({"a1": close["a1"].iloc[-1:]}, arms) == ""
+    far = tradeoff_findings.where_it_stopped({"b1": run(0.50, 0.44)}, table.loc[["b1"]])
+    assert "up to 0.060 away" in far and far.endswith("beyond the margin of 0.05.")
+    assert tradeoff_findings.where_it_stopped({"a1": close["a1"].iloc[-1:]}, table) == ""
 
 
 def test_whether_the_mig_is_decided_early():

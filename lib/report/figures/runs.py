@@ -118,7 +118,7 @@ def scores(table: pd.DataFrame, reported: pd.DataFrame) -> Figure:
     kinds = {
         "a run": ("o", REFERENCE_COLOUR),
         "not at rest": ("o", "white"),
-        "mean, 95% interval": ("|", REFERENCE_COLOUR),
+        **({"mean, 95% interval": ("|", REFERENCE_COLOUR)} if table["arm"].duplicated().any() else {}),
         "the report": ("D", "none"),
     }
     handles = [

@@ -69,17 +69,17 @@ def bias(estimates: Mapping[str, pd.DataFrame], images: int) -> str:
     for arm, frame in known.items():
         late = frame["step"] > frame["step"].max() / 3
         worst = frame.loc[frame["bias"].abs().idxmax()]
-        early = f", before it {number('+.2f')(worst['bias'])} at its worst" if not late[worst.name] else ""
+        early = "" if late[worst.name] else f", earlier at worst {number('+.2f')(worst['bias'])}"
         parts.append(
             f"{ARMS[arm].label} {number('+.2f')(frame.loc[late, 'bias'].mean())} on average "
             f"({_range(frame.loc[late, 'bias'])}){early}"
         )
     error = max(frame["standard_error"].max() for frame in known.values())
     return (
-        f"The estimate less the exact $I_q(x; z)$ of N = {images:,} images (standard error {error:.3f}), in nats, at "
-        f"the snapshots of the last two thirds of training: {'; '.join(parts)}. It is of all {N_IMAGES:,} images, from "
-        f"the posteriors of those seen last (${ENOUGH:.0f} \\exp \\hat I$ of them, {LEAST:,} at least), each as coded "
-        "then, and smoothed from 0 on."
+        f"The estimate less the exact $I_q(x; z)$ of N = {images:,} images (standard error at most {error:.3f}), in "
+        f"nats, at the snapshots of the last two thirds of training: {'; '.join(parts)}. It is of all {N_IMAGES:,} "
+        f"images, from the posteriors of those seen last (${ENOUGH:.0f} \\exp \\hat I$ of them, {LEAST:,} at least), "
+        "each as coded then, and smoothed from 0 on."
     )
 
 

@@ -28,7 +28,6 @@ from lib.runs.profiles import Profile, load_profile
 
 NO_DIFFERENCE, A_DIFFERENCE, UNINFORMATIVE = "no difference that matters", "a difference", "uninformative"
 ONE_PAIR = "one seed per arm cannot tell effect from chance"
-ONE_PAIR_SAID = f"{ONE_PAIR[:1].upper()}{ONE_PAIR[1:]}."
 MOST_SEEDS = 1_000  # beyond which the number of seeds that would be needed is not worth a number
 
 
@@ -171,7 +170,7 @@ def own_size(table: pd.DataFrame) -> str:
         f"At the report's own size ({steps:,} steps; {n} seed{'s' if n > 1 else ''} per arm), adaptive − linear: "
         f"{_effects(table, DIFFERENCE)}; the report has {mig} and {loss} nats.",
         beside_the_report(table),
-        ONE_PAIR_SAID if n == 1 else "",
+        f"{ONE_PAIR[:1].upper()}{ONE_PAIR[1:]}." if n == 1 else "",
     )
 
 
@@ -188,7 +187,7 @@ def beside_the_report(table: pd.DataFrame) -> str:
             f"{number(f'+{what.form}')(value)}{what.unit} in {ARMS[arm].label}" for arm, value in apart.items()
         )
         parts.append(f"{what.label} {values}, {met} the margin of {what.margin:g}{what.unit}")
-    return f"Less the report's figures: {'; '.join(parts)}."
+    return f"Ours minus the report's: {'; '.join(parts)}."
 
 
 def controls(table: pd.DataFrame) -> str:
@@ -205,12 +204,20 @@ def controls(table: pd.DataFrame) -> str:
     return f"Of the difference in MIG there remain, exploratory, {joined(parts)}."
 
 
+def compared(table: pd.DataFrame) -> str:
+    """What the differences of the table are, and what they cannot say."""
+    if len(by_seed(table, MIG.column, DIFFERENCE)) < 2:
+        return f"The difference of one pair, without an interval: {ONE_PAIR}."
+    return (
+        "Differences with 95% intervals, paired by seed. The first was fixed before the runs; the others are "
+        "exploratory, and not corrected for their number. Where an interval contains zero, these runs do not decide."
+    )
+
+
 def told(table: pd.DataFrame) -> str:
     """Which exploratory comparisons are told from chance, each taken alone; empty where there are none."""
     compared = exploratory(table["arm"])
-    if len(by_seed(table, MIG.column, DIFFERENCE)) < 2:
-        return ONE_PAIR_SAID
-    if not compared:
+    if not compared or len(by_seed(table, MIG.column, DIFFERENCE)) < 2:
         return ""
     parts = []
     for what in PRIMARY:

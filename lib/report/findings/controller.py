@@ -87,14 +87,16 @@ def at_rest(table: pd.DataFrame) -> str:
     still = known["at_rest"].astype(bool)
     text = (
         f"At the end the KL was at rest in {still.sum()} of {len(still)} runs: within {MOST_OFF} nats of its mean over "
-        f"the last 1%, but for what C itself still rose, and moving at most {MOST_SWING} times as much as batches do"
+        f"the last 1%, and moving at most {MOST_SWING} times as much as batches alone do"
     )
     if still.all():
         return f"{text}."
     moving = known[~still]
+    rise = moving["capacity_rise"].max()
+    rising = f" (where C itself rose there, by up to {rise:.2f} nats, that is no swing)" if rise >= MOST_OFF else ""
     return (
-        f"{text}. The others, hollow among the scores, were up to {moving['kl_off'].abs().max():.2f} nats off, and "
-        f"moved up to {moving['kl_swing'].max():.1f} times as much as batches."
+        f"{text}. The others, hollow among the scores, were up to {moving['kl_off'].abs().max():.2f} nats off{rising}, "
+        f"and moved up to {moving['kl_swing'].max():.1f} times as much as batches."
     )
 
 

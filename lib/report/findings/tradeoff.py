@@ -179,33 +179,31 @@ def decided_early(snapshots: Mapping[str, pd.DataFrame]) -> str:
     )
 
 
-def where_it_stopped(snapshots: Mapping[str, pd.DataFrame], arms: pd.Series) -> str:
-    """Whether a snapshot from before the last STOPPED of training has the MIG of the last, beside what seeds differ by.
+def where_it_stopped(snapshots: Mapping[str, pd.DataFrame], table: pd.DataFrame) -> str:
+    """What a run that stopped STOPPED of training earlier, or at a snapshot before that, would have had as its MIG.
 
-    snapshots: run's name -> table; arms: each run's arm, by its name. A run without such a snapshot says nothing.
+    snapshots: run's name -> table; table: one row per run, with arm and mig_four. A run without such a snapshot says
+    nothing.
     """
-    ends = {name: (frame[frame["step"] <= (1 - STOPPED) * frame["step"].max()], frame.iloc[-1])
-            for name, frame in snapshots.items()}  # fmt: skip
-    pairs = pd.DataFrame(
-        {
-            name: {
-                "moved": abs(last["mig_four"] - before["mig_four"].iloc[-1]),
+    found = {}
+    for name, frame in snapshots.items():
+        last, before = frame.iloc[-1], frame[frame["step"] <= (1 - STOPPED) * frame["step"].max()]
+        if len(before):
+            found[name] = {
+                "mig": abs(last["mig_four"] - before["mig_four"].iloc[-1]),
+                "kl": abs(last["kl"] - before["kl"].iloc[-1]),
                 "earlier": 1 - before["step"].iloc[-1] / last["step"],
-                "last": last["mig_four"],
             }
-            for name, (before, last) in ends.items()
-            if len(before)
-        }
-    ).T
-    if pairs.empty:
+    if not found:
         return ""
-    moved, spread = pairs["moved"], pairs["last"].groupby(arms[pairs.index]).std().max()
-    seeds = "" if pd.isna(spread) else f" (seeds of an arm differ by a standard deviation of up to {spread:.3f})"
-    earlier = " to ".join(dict.fromkeys(f"{each:.0%}" for each in (pairs["earlier"].min(), pairs["earlier"].max())))
+    moved, spread = pd.DataFrame(found).T, table.groupby("arm")["mig_four"].std().max()
+    earlier = " to ".join(dict.fromkeys(f"{each:.0%}" for each in (moved["earlier"].min(), moved["earlier"].max())))
+    seeds = "" if pd.isna(spread) else f", where seeds of an arm differ by a standard deviation of up to {spread:.3f}"
+    side = "within" if moved["mig"].max() <= MIG.margin else "beyond"
     return (
-        f"Where a run stops {'hardly moves' if moved.max() <= MIG.margin else 'moves'} its MIG: at a snapshot "
-        f"{earlier} of training before the end it was within {moved.max():.3f} of the last in {len(moved)} runs, "
-        f"{moved.median():.3f} in the median{seeds}."
+        f"Stopped {earlier} of training earlier, at a KL up to {moved['kl'].max():.1f} nats away, a run would have had "
+        f"a MIG up to {moved['mig'].max():.3f} away ({moved['mig'].median():.3f} in the median of {len(moved)}; "
+        f"snapshots), {side} the margin of {MIG.margin:g}{seeds}."
     )
 
 

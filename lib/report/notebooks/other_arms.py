@@ -49,7 +49,8 @@ class Comparison:
     @property
     def size(self) -> str:
         """What is said of figures and tables that show one run of each; the first table names the settings."""
-        return f"**{'Reduced' if self.config.steps < paper_steps() else 'One run'}**, n = 1 (Table {self.table})"
+        reduced = "Reduced runs" if self.config.steps < paper_steps() else "Runs"
+        return f"**{reduced}**, n = 1 each (settings: Table {self.table})"
 
     @property
     def settings(self) -> str:

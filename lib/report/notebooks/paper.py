@@ -76,6 +76,7 @@ def named_values(a: Analysis) -> dict[str, str]:
         "grid_bound": joined(f"{math.log(count):.2f}" for count in sorted(images)),
         "every": EVERY[settings["snapshot_position_stride"]],
         "sampler_images": f"{settings['monte_carlo_samples']:,}",
+        "with_intervals": ", means with 95% intervals" if len(a.profile.seeds) > 1 else "",
         "dci_images": f"{dci:,}{fewer if dci < PUBLISHED_DCI else ''}",
     }
 

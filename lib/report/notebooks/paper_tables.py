@@ -21,7 +21,7 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
         "reconstruction (nats)": ("reconstruction", number(".1f")),
         "KL (nats)": ("kl", number(".2f")),
         "steps": ("steps", number(",.0f")),
-        "training (hours)": ("hours", number(".1f")),
+        "training (hours)": ("hours", number(".2f")),
     }
     shown = side_by_side(table.assign(hours=table["training_seconds"] / 3600), table["arm"], columns)
     for row in REPORTED.itertuples():
@@ -54,9 +54,9 @@ def controller(table: pd.DataFrame, done: pd.DataFrame) -> pd.DataFrame:
         "last 1% of steps: reconstruction (nats)": ("reconstruction_last_percent", number(".1f")),
         "last 1% of steps: β": ("beta_last_percent", number(".2f")),
         "last 1% of steps: KL (nats)": ("kl_last_percent", number(".2f")),
+        "KL of the last weights − that mean (nats)": ("kl_off", number("+.2f")),
         "C at the end (nats)": ("final_capacity", number(".2f")),
-        "KL of the last weights − its mean (nats)": ("kl_off", number("+.2f")),
-        "C at the end − its mean (nats)": ("capacity_rise", number(".2f")),
+        "C at the end − its mean over the last 1% (nats)": ("capacity_rise", number(".2f")),
         "swing of the KL over the last 10% (1: batches alone)": ("kl_swing", number(".2f")),
         "controller locked at step": ("locked_at", step_or_never),
         "steps below the maximum of C at which C advanced": ("advanced", number(".1%")),

@@ -55,10 +55,7 @@ To see the rule without a network, let the KL follow $\beta$ as a linear VAE's w
 towards $\sum_i \max(0, \log(\lambda_i / \beta)) / 2$, the optimum by reverse water-filling, with a lag.
 """
 
-MEASURES = r"""
-The mutual information gap (MIG) is, per factor, by how much the best latent tells more of it than the second best, as
-a share of the factor's entropy, averaged. The reconstruction loss is that of one sample of $z$ per image.
-"""
+MEASURES = "Notebook 04 defines the MIG. The reconstruction loss is that of one sample of $z$ per image."
 
 
 def functions_of_the_rule(config: TrainingConfig) -> list[Callable]:
@@ -84,7 +81,7 @@ def show_rule(config: TrainingConfig) -> None:
     has_controller = isinstance(objective_of(config.arm, config), Controlled)
     if has_controller:
         display(Markdown(CONTROLLER))
-    display(Markdown("This computes it, in the order in which a step calls it:"))
+    display(Markdown("What computes the rule, in the order in which a step calls it:"))
     described = {""}
     for function in functions_of_the_rule(config):
         owner = function.__qualname__.rpartition(".")[0]

@@ -10,11 +10,11 @@ import pandas as pd
 import torch
 
 from lib import mig
-from lib.arms import ARMS, schedule_of
 from lib.disentanglement import concentration
 from lib.dsprites import FACTOR_NAMES
 from lib.evaluation.evaluate import ENTRIES
 from lib.evaluation.snapshots import read_snapshots
+from lib.evaluation.stability import capacity_path
 from lib.files import read_json
 from lib.recorded_tables import read_recorded
 from lib.report.other_arms import PARTS
@@ -64,9 +64,7 @@ def check_record(run: Run) -> Iterator[str]:
         yield from differences(run.path / "run.json", run.record(), filled, "trace.csv.gz", THINNED)
     if advanced is not None and len(advanced):
         exact = {"share_advanced": advanced.mean()}
-        if ARMS[config.arm].schedule is not None:  # else C follows more than these bits
-            schedule = schedule_of(config.arm, config.c_start, config.c_max, config.steps, torch.from_numpy(advanced))
-            curve = schedule.curve(advanced)
+        if (curve := capacity_path(run)) is not None:
             exact["final_capacity"] = curve[-1]
             path, stated = run.path / "trace.csv.gz", trace.set_index("step")["capacity"]
             replayed = dict(zip(stated.index, curve[stated.index - 1], strict=True))
