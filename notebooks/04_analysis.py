@@ -88,7 +88,7 @@ paper.text("{conditions} {when_others_ended}")
 #
 # A variational autoencoder [1] learns to code images $x$ as latents $z$ and to draw them again. A *disentangled* code gives each factor of variation (shape,
 # scale, orientation, position) a latent of its own. β-VAE [4] weighs the KL, the price of the code, by $\beta > 1$: factors separate, pictures blur.
-# Annealing [2, 3] had changed that weight over time for text. [6] explains β by the information bottleneck [5] and lets a *capacity* $C$ grow, so that
+# Annealing [2, 3] changes that weight over time, for text. [6] explains β by the information bottleneck [5] and lets a *capacity* $C$ grow, so that
 # factors enter in the order of their effect on the pixels. In ControlVAE [9] a PI controller [10] moves β until the KL is $C$. FactorVAE [7] and β-TCVAE
 # [12] put extra weight only on the dependence between latents and keep the KL at weight 1; InfoGAN [8] has no KL. The data are dSprites [11]. The measure is the
 # mutual information gap (MIG) of [12]: per factor, by how much the best latent tells more of it than the second best, as a share of the factor's entropy, averaged.
@@ -101,8 +101,8 @@ paper.text("{conditions} {when_others_ended}")
 #
 # whose Lagrangian is $\mathbb{E}\log p(x|z) - \beta\,(\mathrm{KL} - C)$. So β is a *multiplier*: at the optimum, minus the slope $dD/d\mathrm{KL}$ of
 # the reconstruction loss $D$ over the KL. $\beta > 1$ gives up the evidence lower bound for a looser one. [6] expects latents to align with factors because the posterior is
-# diagonal: noise that is independent between latents does least harm where each carries a direction of its own. ControlVAE objects to a fixed β that
-# nobody knows beforehand which KL it gives.
+# diagonal: noise that is independent between latents does least harm where each carries a direction of its own. ControlVAE objects
+# that nobody knows beforehand which KL a fixed β gives.
 #
 # The KL falls into two parts [7, 14],
 #

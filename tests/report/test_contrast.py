@@ -82,8 +82,8 @@ def test_what_is_left_when_both_arrive_late():
     arms = {"linear": [0.1, 0.2], "adaptive": [0.4, 0.5]}
     assert contrast.same_arrival(runs(arms)) == "" and "was not run" in contrast.controls(runs(arms))
     both = contrast.controls(runs(arms | {"linear_full": [0.38, 0.49], "random_hold": [0.2, 0.7]}))
-    assert both.startswith("Of the difference in MIG there remain, exploratory, +0.015 [") and "\n" not in both
-    assert "when C arrives as late by the clock (not told from chance) and +0.000 [" in both
+    assert both.startswith("Left of the difference in MIG, exploratory: +0.015 [") and "\n" not in both
+    assert "against a C that arrives as late by the clock (not told from chance) and +0.000 [" in both
     gone = contrast.same_arrival(runs(arms | {"linear_full": [0.38, 0.49]}))
     assert "MIG +0.015" in gone and gone.endswith("comes with the late arrival, which chance alone hardly explains.")
     unsure = contrast.same_arrival(runs(arms | {"linear_full": [0.2, 0.7]}))
@@ -99,7 +99,7 @@ def test_what_is_left_without_seeing_beta():
     same = runs(arms | {"random_hold": [0.5, 0.41]})
     assert contrast.seeing_beta(same).endswith("nats; that seeing β adds anything is not shown.")
     assert "random (adaptive − random hold, exploratory): MIG −0.005 [" in contrast.seeing_beta(same)
-    assert "remain, exploratory, −0.005 [" in contrast.evidence(same)["controls"]
+    assert "exploratory: −0.005 [" in contrast.evidence(same)["controls"]
     less = contrast.seeing_beta(runs(arms | {"random_hold": [0.1, 0.201]}))
     assert less.endswith("that seeing β adds something is told from chance.")
 
@@ -120,7 +120,7 @@ def test_what_a_slow_rise_by_the_clock_does():
 def test_exploratory_comparisons_are_told_from_chance_one_by_one():
     arms = {"linear": [0.1, 0.2, 0.3], "adaptive": [0.4, 0.51, 0.6], "linear_full": [0.38, 0.5, 0.61]}
     text = contrast.told(runs(arms))
-    assert text.endswith("are in the MIG “lateness, by the clock”; in the reconstruction loss none.")
+    assert text.endswith("alone: MIG: “lateness, by the clock”; reconstruction loss: none.")
     assert contrast.told(runs({name: arms[name] for name in ("linear", "adaptive")})) == ""
     assert contrast.told(runs({name: migs[:1] for name, migs in arms.items()})) == ""
 

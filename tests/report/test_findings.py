@@ -94,7 +94,7 @@ def test_what_bfloat16_rounds_is_said_where_it_is_used():
         (1_500_000, 15.9, 20.2, "long as the report's, has 20.2 nats at a KL of 15.90: no lock is needed."),
         (1_500_000, 15.9, 33.0, "has 33.0 nats at a KL of 15.90, which leaves that open."),
         (1_500_000, 12.0, 20.2, "has 20.2 nats at a KL of 12.00, which leaves that open."),
-        (12_000, 15.9, 20.2, "the profile `paper` tests it."),
+        (12_000, 15.9, 20.2, "size, tests it."),
     ],
 )
 def test_other_peoples_logs_are_held_against_runs_of_the_reports_size(steps, kl, loss, end):
@@ -177,7 +177,7 @@ def test_which_runs_were_at_rest():
     assert text.startswith("At the end the KL was at rest in 2 of 4 runs: within 0.1 nats")
     assert text.endswith("were up to 0.20 nats off, and moved up to 1.9 times as much as batches.")
     rising = controller.at_rest(table.assign(capacity_rise=[0, 0.34, 0, 0]))
-    assert "up to 0.20 nats off (where C itself rose there, by up to 0.34 nats, that is no swing), and moved" in rising
+    assert "up to 0.20 nats off (in part because C itself rose, by up to 0.34), and moved" in rising
     assert controller.at_rest(table.assign(at_rest=True)).endswith("as batches alone do.")
     assert controller.at_rest(table.assign(at_rest=None)) == ""
 

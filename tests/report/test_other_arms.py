@@ -247,9 +247,10 @@ def test_a_curve_without_feedback_is_held_against_the_runs_that_had_it(smoke):
     results = pd.DataFrame({"mig_four": [0.3], "reconstruction": [42.0]}, index=["matched_curve"])
     assert findings.curve_alone(run, results, table) == (
         "Matched curve follows the C(t) of adaptive-seed2, with seed 1, and never looks at β: MIG 0.300 and "
-        "reconstruction loss 42.0 nats; −0.010 and +2.0 nats less adaptive-seed1 and +0.020 and −2.0 nats less "
-        "adaptive-seed2. All of it is within the margins: in this run the curve did without feedback what it does with "
-        "it. One run is no proof: those of adaptive lie up to 0.030 and 4.0 nats apart."
+        "reconstruction loss 42.0 nats; from adaptive-seed1 MIG −0.010 and reconstruction loss +2.0 nats; from "
+        "adaptive-seed2 MIG +0.020 and reconstruction loss −2.0 nats. All of it is within the margins: in this run the "
+        "curve did without feedback what it does with it. One run is no proof: those of adaptive lie up to 0.030 and "
+        "4.0 nats apart."
     )
     assert "Not all of it is within the margins. One run" in findings.curve_alone(run, results + 0.1, table)
 
@@ -437,13 +438,13 @@ def test_the_notebook_ends_in_all_arms(arms, smoke, grid_images, shown):
     assert ("weights were not kept: linear, VAE and capacity (linear rule)." in text) == (len(arms) > 1)
     assert all("**Reduced runs**, n = 1 each (settings: Table 2)" in caption for caption in captions[2:])
     assert "Settings: Table 2." in captions[1]
-    assert "means over n runs: 200 steps of 32 images (a reduced run" in captions[0]
+    assert "means over n runs (seeds from 1 on): 200 steps of 32 images (a reduced run" in captions[0]
     for cell in ("0.30 (z0)", "0.02 (–)", "1.25 (z1*)", "0.40 (z1*)"):
         assert text.count(cell) == len(arms)
     assert f"In all {len(arms)} arms whose KL is to follow a C, with seed 1, it ended within 1 nat of it." in text
     n = len(arms)
-    alone = f"shape in 0, scale in {n}, orientation in 0, position x in 0 and position y in 0."
-    assert f"Of {n} runs a factor has a latent that leads for it alone: {alone}" in text
+    alone = f"shape 0, scale {n}, orientation 0, position x 0 and position y 0."
+    assert f"Of {n} runs, those in which a factor has a latent that leads for it alone: {alone}" in text
     assert ("information is free +0.50 on average" in text) == ("information" in arms)
     assert len(list((run.path / "figures").glob("all_arms_*.png"))) == len(captions) - 3
 

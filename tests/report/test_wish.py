@@ -16,18 +16,23 @@ def measured(**information) -> dict:
     return {arm: {"kl": 12.0, "decomposition": {"mutual_information": value}} for arm, value in information.items()}
 
 
+NOT_MET = "not met: {} less than linear by more than 0.25 nats{} (n = 1)."
+
+
 @pytest.mark.parametrize(
-    ("information", "verdict"),
+    ("information", "total_correlation", "verdict"),
     [
-        ({"linear": 10.0, "information": 10.2, "total_correlation": 9.0}, "So neither spends less than linear by more"),
-        ({"linear": 10.0, "information": 10.3, "total_correlation": 9.0}, "met by information is free alone (n = 1)."),
-        ({"linear": 10.0, "information": 10.3, "total_correlation": 11.0}, "So the wish is met (n = 1)."),
-        ({"linear": 10.0, "information": 10.2}, "So it does not spend less than linear by more than 0.25 nats"),
+        (10.2, 9.0, NOT_MET.format("neither spends", "; I held + TC pressed spends 1.00 more")),
+        (10.2, 9.9, NOT_MET.format("neither spends", "")),
+        (10.3, 9.0, "met by information is free alone (n = 1)."),
+        (10.3, 11.0, "So the wish is met (n = 1)."),
+        (10.2, None, NOT_MET.format("it does not spend", "")),
     ],
 )
-def test_the_wish_is_met_where_less_is_spent_beside_the_information(information, verdict):
-    text = wish.beside_information(measured(**information))
-    assert "information is free 1." in text and "linear 2.00" in text and verdict in text
+def test_the_wish_is_met_where_less_is_spent_beside_the_information(information, total_correlation, verdict):
+    both = {} if total_correlation is None else {"total_correlation": total_correlation}
+    text = wish.beside_information(measured(linear=10.0, information=information, **both))
+    assert "information is free 1." in text and "linear 2.00" in text and text.endswith(verdict)
 
 
 def test_without_either_nothing_is_said():

@@ -152,7 +152,10 @@ def public_logs(table: pd.DataFrame) -> str:
     whole = table[(table["arm"] == "linear") & (table["steps"] >= report["steps"])]
     loss, kl = whole["reconstruction"].mean(), whole["kl"].mean()
     if whole.empty:
-        return f"{text} One run each of another network is a hint, and no proof; the profile `paper` tests it."
+        return (
+            f"{text} One run each of another network is a hint, and no proof; the profile `paper`, of the report's "
+            "size, tests it."
+        )
     here = f"Here linear, trained as long as the report's, has {loss:.1f} nats at a KL of {kl:.2f}"
     if abs(kl - report["c_max"]) <= NEAR and abs(loss - linear) < abs(loss - beta_vae.reconstruction):
         return f"{text} {here}: no lock is needed."

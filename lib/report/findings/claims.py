@@ -144,7 +144,7 @@ def compensation(gaps: pd.DataFrame) -> Claim:
     """gaps: `Analysis.gaps` with arm and seed."""
     decided, differences = judged(gaps, what := Primary("mean_distance", "|C − I|", 0.0, ".2f", " nats"))
     verdict, why = _larger(decided, -differences)
-    ours = f"mean distance {_difference(gaps, what)}"
+    ours = f"difference of the mean distances {_difference(gaps, what)}"
     return Claim(
         "Adaptive C stays closer to I(x; z)",
         ours,
@@ -175,7 +175,8 @@ def not_pressure(table: pd.DataFrame, of: pd.Series) -> Claim:
         return Claim(name, "", NOT_TESTABLE, "no KL was held by both arms")
     ours = f"β ratio at equal KL {known.min():.2f} to {known.max():.2f}"
     if (known > ALIKE).mean() < 0.5:
-        why = "at most KLs the adaptive arm presses no harder, so that its MIG says nothing of pressure"
+        which = "most" if (known > ALIKE).any() else "these"
+        why = f"at {which} KLs the adaptive arm presses no harder, so that its MIG says nothing of pressure"
         return Claim(name, ours, NOT_TESTABLE, why)
     mig = same_mig(table)
     return Claim(name, ours, mig.verdict, f"as for the MIG: {mig.why}")

@@ -192,7 +192,10 @@ def beside_the_report(table: pd.DataFrame) -> str:
 
 def controls(table: pd.DataFrame) -> str:
     """What the controls leave of the difference in MIG, in one sentence."""
-    known = {"when C arrives as late by the clock": LATE_DIFFERENCE, "when C advances as often at random": SEEING}
+    known = {
+        "against a C that arrives as late by the clock": LATE_DIFFERENCE,
+        "against a C that advances as often at random": SEEING,
+    }
     parts = []
     for name, weights in known.items():
         if set(weights) <= set(table["arm"]):
@@ -201,7 +204,7 @@ def controls(table: pd.DataFrame) -> str:
             parts.append(f"{left} {name} ({'told' if sure else 'not told'} from chance)")
     if not parts:
         return r"What is left when C reaches $C_{\max}$ at the same time in both arms was not run in this profile."
-    return f"Of the difference in MIG there remain, exploratory, {joined(parts)}."
+    return f"Left of the difference in MIG, exploratory: {joined(parts)}."
 
 
 def compared(table: pd.DataFrame) -> str:
@@ -223,8 +226,8 @@ def told(table: pd.DataFrame) -> str:
     for what in PRIMARY:
         sure = [name for name, weights in compared.items() if told_from_chance(*effect(table, what.column, weights))]
         named = joined((f"“{name.split(':')[0]}”" for name in sure), "none")
-        parts.append(f"in the {what.label} {named}")
-    return f"Of the exploratory comparisons, each taken alone, told from chance are {'; '.join(parts)}."
+        parts.append(f"{what.label}: {named}")
+    return f"Exploratory comparisons that are told from chance, each taken alone: {'; '.join(parts)}."
 
 
 def untested(profile: Profile, beside_own_size: bool = False) -> str:
@@ -235,7 +238,7 @@ def untested(profile: Profile, beside_own_size: bool = False) -> str:
         return f"Not tested: {without}other networks, data sets and seeds than these."
     seen, whole = (each["steps"] * each["batch_size"] for each in (training, paper))
     c_max = training["c_max"]
-    several, this = "", "this is a **reduced run**"
+    several, this = " (one seed per arm stands in `paper`)", "this is a **reduced run**"
     if beside_own_size:
         several, this = " over several seeds", f"those of `{profile.name}` are **reduced runs**"
     return (

@@ -93,7 +93,7 @@ def at_rest(table: pd.DataFrame) -> str:
         return f"{text}."
     moving = known[~still]
     rise = moving["capacity_rise"].max()
-    rising = f" (where C itself rose there, by up to {rise:.2f} nats, that is no swing)" if rise >= MOST_OFF else ""
+    rising = f" (in part because C itself rose, by up to {rise:.2f})" if rise >= MOST_OFF else ""
     return (
         f"{text}. The others, hollow among the scores, were up to {moving['kl_off'].abs().max():.2f} nats off{rising}, "
         f"and moved up to {moving['kl_swing'].max():.1f} times as much as batches."

@@ -85,8 +85,8 @@ def latents_of_their_own(measured: Mapping[str, Mapping[str, Any]]) -> str:
                     (frame.loc[factor, ["latent", "shared"]] for frame in frames))
         for factor in FACTOR_NAMES
     }  # fmt: skip
-    written = joined(f"{NAMES[factor]} in {count}" for factor, count in own.items())
-    return f"Of {len(frames)} runs a factor has a latent that leads for it alone: {written}."
+    written = joined(f"{NAMES[factor]} {count}" for factor, count in own.items())
+    return f"Of {len(frames)} runs, those in which a factor has a latent that leads for it alone: {written}."
 
 
 def loss_goes_with(measured: Mapping[str, Mapping[str, Any]], reconstruction: pd.Series) -> str:

@@ -60,7 +60,6 @@ def followed(gaps: pd.DataFrame) -> str:
         f"On average over the steps, on the images of the snapshots, C and $I_q(x; z)$ were {apart} nats apart: C was "
         f"{'closer' if difference < 0 else 'no closer'} in the adaptive arm than in linear "
         f"({written}{sure and f'; {sure}'})."
-        + (" Linear full-length tells what a slow ramp alone does." if "linear_full" in set(gaps["arm"]) else "")
     )
 
 

@@ -92,12 +92,12 @@ def curve_alone(run: Run, results: pd.DataFrame, table: pd.DataFrame) -> str:
     for name in (same, curve_of):
         differences = {what: own[what.column] - table.loc[name, what.column] for what in PRIMARY}
         within &= all(abs(difference) <= what.margin for what, difference in differences.items())
-        written = (f"{number('+' + what.form)(value)}{what.unit}" for what, value in differences.items())
-        less.append(f"{joined(written)} less {name}")
+        written = (f"{what.label} {number('+' + what.form)(value)}{what.unit}" for what, value in differences.items())
+        less.append(f"from {name} {joined(written)}")
     apart = joined(f"{number(what.form)(np.ptp(seeds[what.column]))}{what.unit}" for what in PRIMARY)
     return (
         f"{arm.label.capitalize()} follows the C(t) of {curve_of}, with seed {seed}, and never looks at β: {reached}; "
-        f"{' and '.join(less)}. "
+        f"{'; '.join(less)}. "
         + ("All of it is within the margins" if within else "Not all of it is within the margins")
         + (": in this run the curve did without feedback what it does with it. " if within else ". ")
         + f"One run is no proof: those of {ARMS[arm.drawn_from].label} lie up to {apart} apart."

@@ -33,14 +33,18 @@ def beside_information(measured: Mapping[str, Mapping[str, Any]], base: str = "l
     if not wishes or base not in spent:
         return ""
     less = [arm for arm in wishes if spent[arm] < spent[base] - ALIKE]
+    more = "".join(
+        f"; {ARMS[arm].label} spends {number('.2f')(spent[arm] - spent[base])} more"
+        for arm in wishes
+        if spent[arm] > spent[base] + ALIKE
+    )
     verdict = (
         f"So the wish is met by {joined(ARMS[arm].label for arm in less)} alone"
         if less and len(less) < len(wishes)
         else "So the wish is met"
         if less
-        else f"So neither spends less than {base} by more than {ALIKE:g} nats: the wish made no difference that matters"
-        if len(wishes) > 1
-        else f"So it does not spend less than {base} by more than {ALIKE:g} nats"
+        else f"So the wish is not met: {'neither spends' if len(wishes) > 1 else 'it does not spend'} less than "
+        f"{base} by more than {ALIKE:g} nats{more}"
     )
     written = joined(f"{ARMS[arm].label} {number('.2f')(value)}" for arm, value in spent.items())
     return f"What the KL spends beside the information, KL − I at the end, in nats: {written}. {verdict} (n = 1)."

@@ -1,5 +1,6 @@
 """Arms side by side: what notebook 05 ends in, and the paper's last section."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,18 +96,21 @@ def show_arms(shown: Comparison) -> None:
     display(findings.table(shown.results))
     display(
         Markdown(
-            f"**Table {shown.table}.** Arms side by side, means over n runs: {shown.settings}. MIG by quadrature and "
+            f"**Table {shown.table}.** Arms side by side, means over n runs (seeds from {shown.config.seed} on): "
+            f"{shown.settings}. MIG by quadrature and "
             f"histogram; losses, KL and its parts in nats per image; in use: latents above {IN_USE:g} nats."
         )
     )
     differences = against_base(shown.results, of_seed)
+    seed = f"; {BASE} with seed {shown.config.seed}: MIG {of_seed['mig_four'].get(BASE, math.nan):.3f}"
+    base = seed if (differences["n"] == 1).any() else ""
     with pd.option_context("display.max_colwidth", None):  # else longer cells end in "..."
         display(what_each_does(shown.results.index, differences))
     display(
         Markdown(
             f"**Table {shown.table + 1}.** What each arm does, and how far it ended from {BASE} in runs of the "
-            f"same seeds (pairs; loss in nats); starred beyond the margins, {MIG.margin:g} in the MIG and "
-            f"{RECONSTRUCTION.margin:g} nats. Settings: Table {shown.table}."
+            f"same seeds (pairs; loss in nats{base}); starred where that is more than {MIG.margin:g} in the MIG or "
+            f"{RECONSTRUCTION.margin:g} nats, chance or not. Settings: Table {shown.table}."
         )
     )
     display(Markdown(beyond_margin(differences)))

@@ -85,7 +85,8 @@ def conditions(a: Analysis) -> str:
     """What holds for every figure and table, said once."""
     n, other = len(a.profile.seeds), a.table[a.table["steps"] != a.profile.training["steps"]]
     return (
-        f"Everywhere: n = {n} run{'s' if n > 1 else ''} per arm; {label(*a.runs)}"
+        f"Everywhere: n = {n} run{'s' if n > 1 else ''} per arm{' (other methods: 1)' if n > 1 and a.once else ''}; "
+        f"{label(*a.runs)}"
         + (f"; {pieces}" if (pieces := trained_in_pieces(*a.runs)) else "")
         + (f"; longer: {per_arm(other, 'steps', ',.0f')} steps" if len(other) else "")
         + (f"; tables show means ± standard deviations, pictures seed {a.profile.seeds[0]}" if n > 1 else "")
