@@ -140,7 +140,7 @@ def like_kl(pairs: pd.DataFrame) -> str:
     if not none:
         return sentences(start, few)
     nearest = per_arm(pairs[pairs["arm"].isin(none)].groupby("arm", sort=False).min().reset_index(), "distance", ".2f")
-    apart = nearest and f" (distance of the nearest, in nats: {nearest})"
+    apart = nearest and f" (the nearest, in nats: {nearest})"
     return sentences(start, f"For {joined(labels(none))} no snapshot is close enough{apart}.", few)
 
 
