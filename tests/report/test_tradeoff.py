@@ -117,9 +117,7 @@ def test_runs_are_compared_at_like_kl_or_not_at_all():
     text = tradeoff_findings.like_kl(pairs)
     assert text.startswith("Adaptive at equal KL (within 0.25 nats, at 8.1): against linear MIG +0.400")
     assert "reconstruction +2.0 nats (1 of 1 run)" in text
-    far = (
-        "For linear full-length no snapshot is close enough (the nearest, in nats: linear full-length 0.80)."
-    )
+    far = "For linear full-length no snapshot is close enough (the nearest, in nats: linear full-length 0.80)."
     assert text.endswith(f"{far} So few pairs of an arm decide nothing.")
     assert tradeoff_findings.like_kl(pairs.loc[["f"]]).startswith(far)
     assert "few pairs" not in tradeoff_findings.like_kl(pd.concat([pairs.loc[["l"]]] * 3))
