@@ -443,7 +443,7 @@ if others:
 $$ C(t) = \min\bigl(C_{\max},\ \hat I + C(0) + s\,(C_{\max} - \hat I - C(0))\bigr), \qquad s = \min(t / t_{\max}, 1), \tag{9} $$
 
 so that the controller holds $\mathrm{KL} - \hat I$ at a margin, which grows to all that is left of $C_{\max}$. An estimate $\hat I$ that is wrong by a nat moves $C$ by
-$1 - s$ nats: too low, it presses on the information itself. *I held + TC pressed* has the controller hold $\hat I$ itself at $C$, by its weight $\beta_I \ge 0$, with six
+$1 - s$ nats: too low, it presses on the information itself where that is more than the margin. *I held + TC pressed* has the controller hold $\hat I$ itself at $C$, by its weight $\beta_I \ge 0$, with six
 times the pressure on the total correlation alone. {wish}"""
     )
     show_estimates(others)

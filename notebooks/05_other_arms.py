@@ -22,7 +22,7 @@
 # what one of them adds to the loss, trains one run of it, measures it, and ends in the comparison of all arms trained so
 # far.
 
-# %% [markdown] tags=["hide"]
+# %% [markdown]
 # ## Parameters
 #
 # The next cell holds what papermill can change: `papermill notebooks/05_other_arms.ipynb out.ipynb -p arm beta_vae -p seed 2`.
