@@ -37,6 +37,7 @@ architecture: str = None  # conv, fc or burgess
 latents: int = None  # latent channels
 batch_size: int = None  # images per step
 learning_rate: float = None  # of Adam
+cooldown: float = None  # share of the steps, the last, over which it falls towards 0
 c_start: float = None  # C(0), nats per image
 c_max: float = None  # C_max, nats per image
 kp: float = None  # controller gain on 1 / (1 + exp(C - KL))

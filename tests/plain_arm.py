@@ -17,6 +17,11 @@ Pressure = Callable[
 ]  # (t, mean, logvar, z, kl) -> penalty, what is recorded
 
 
+def share_of_rate(config, t: int) -> float:
+    """What is left of the learning rate at step t = 1, 2, ...: over the last `cooldown` of the steps a line."""
+    return min(1.0, (1 - (t - 1) / config.steps) / config.cooldown) if config.cooldown else 1.0
+
+
 def plain_training(config, data, steps: int, pressure: Pressure, after=lambda t, model, z: None) -> np.ndarray:
     """Rows [steps, 2 + recorded]: reconstruction, KL and what `pressure` records; `after` runs at the end of a step."""
     model = VAE(config.architecture, config.latents)
@@ -34,6 +39,7 @@ def plain_training(config, data, steps: int, pressure: Pressure, after=lambda t,
         kl = -0.5 * (1 + logvar - mean**2 - logvar.exp()).sum() / len(images)
         penalty, recorded = pressure(t, mean, logvar, z, kl)
         rows.append((reconstruction.item(), kl.item(), *recorded))
+        optimizer.param_groups[0]["lr"] = config.learning_rate * share_of_rate(config, t)
         optimizer.zero_grad()
         (reconstruction + penalty).backward()
         optimizer.step()

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from lib.arms import schedule_of
 from lib.data.dataset import Dataset
 from lib.evaluation.evaluate import evaluate
 from lib.evaluation.posteriors import check_measurable
@@ -18,7 +17,7 @@ from lib.evaluation.snapshots import measure_snapshots, read_snapshots
 from lib.files import read_json
 from lib.model import VAE
 from lib.refusal import Refusal
-from lib.report.controller_tables import information_gaps, rule_counts
+from lib.report.controller_tables import information_gaps
 from lib.report.effects import COMPARED
 from lib.report.other_arms import results
 from lib.report.tables import run_table
@@ -26,7 +25,7 @@ from lib.report.tradeoff import at_like_kl, pressures, settled_windows, squeeze,
 from lib.runs.profiles import Profile, published_profiles
 from lib.runs.published import check_published
 from lib.runs.run import Run
-from lib.schedules import AdaptiveCapacity
+from lib.training.trace import decisions
 
 T = TypeVar("T")
 
@@ -81,9 +80,14 @@ class Analysis:
         return {run.name: run.trace() for run in self.runs}
 
     @property
-    def thinned(self) -> bool:
-        """Whether single steps are a sample here: the traces were published thinner than they were written."""
-        return any(len(self.traces[run.name]) < run.config().steps // run.config().trace_every for run in self.runs)
+    def sampled(self) -> bool:
+        """Whether what counts single steps is a sample here: of traces published thinner than they were written, of
+        runs that did not keep the counts."""
+        return any(
+            "decisions" not in run.record()["summary"]
+            and len(self.traces[run.name]) < run.config().steps // run.config().trace_every
+            for run in self.runs
+        )
 
     @cached_property
     def windows(self) -> dict[str, pd.DataFrame]:
@@ -124,15 +128,17 @@ class Analysis:
 
     @cached_property
     def done(self) -> pd.DataFrame:
-        """`rule_counts` and arm, one row per run whose rule looks at β, or draws the steps at which it advances."""
-        configs = {run.name: run.config() for run in self.runs}
-        return pd.DataFrame(
-            {
-                name: rule_counts(self.traces[name], config.c_max, config.beta_min)
-                for name, config in configs.items()
-                if isinstance(schedule_of(config.arm, config.c_start, config.c_max, config.steps), AdaptiveCapacity)
-            }
-        ).T.assign(arm=self.table["arm"])
+        """`decisions` and arm, one row per run whose rule looks at β, or draws the steps at which it advances.
+
+        From the run's own count of its whole trace, where it has one; the first published runs do not.
+        """
+        counted = {}
+        for run in self.runs:
+            summary = run.record()["summary"]
+            kept = "decisions" in summary
+            counted[run.name] = summary["decisions"] if kept else decisions(run.config(), self.traces[run.name])
+        rows = {name: pd.Series(counts, dtype=float) for name, counts in counted.items() if counts is not None}
+        return pd.DataFrame(rows).T.assign(arm=self.table["arm"])
 
     def by_arm(self, of_run: Mapping[str, T]) -> dict[str, list[T]]:
         """Arm -> what a mapping by runs' names holds for each of its seeds."""

@@ -45,7 +45,7 @@ def _is_whole(run: Run, config: TrainingConfig, origin: dict[str, Any]) -> bool:
     try:
         record = run.record()
         return (
-            read_json(run.path / "config.json") == config.as_mapping()
+            config.completed(read_json(run.path / "config.json")) == config.as_mapping()
             and all(record["provenance"].get(name) == value for name, value in origin.items())
             and record.get("files") == run.hashes()
         )

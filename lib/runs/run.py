@@ -127,7 +127,7 @@ class Run:
         if not path.exists():
             write_json(path, config.as_mapping())
             return
-        held, wanted = read_json(self.checked("config.json")), config.as_mapping()
+        held, wanted = config.completed(read_json(self.checked("config.json"))), config.as_mapping()
         if held != wanted:
             differences = [
                 f"{name} {held.get(name)!r} instead of {wanted.get(name)!r}"

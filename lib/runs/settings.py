@@ -1,7 +1,7 @@
 """What a run is: frozen, typed settings that refuse what they do not know, with one clear sentence."""
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Self
 
 from lib.arms import ARMS
@@ -20,14 +20,19 @@ class _Settings:
     @classmethod
     def from_mapping(cls, values: dict[str, Any]) -> Self:
         """Settings from names and values; raises ValueError for unknown or missing names."""
-        known = [field.name for field in fields(cls)]
+        known = [each.name for each in fields(cls)]
         unknown = [name for name in values if name not in known]
         if unknown:
             raise Refusal(f"There is no setting {unknown[0]!r}; the settings are {', '.join(known)}.")
-        missing = [name for name in known if name not in values]
+        missing = [each.name for each in fields(cls) if each.default is MISSING and each.name not in values]
         if missing:
             raise Refusal(f"The setting {missing[0]!r} is missing; give it a value.")
         return cls(**values)
+
+    @classmethod
+    def completed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Names and values that an older version wrote, with what it did where settings came later."""
+        return {each.name: each.default for each in fields(cls) if each.default is not MISSING} | values
 
     def as_mapping(self) -> dict[str, Any]:
         """Names and values, as plain data for JSON."""
@@ -38,16 +43,16 @@ class _Settings:
         return {name: getattr(self, name) for name in names}
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type is float and type(value) is int:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.type is float and type(value) is int:
                 value = float(value) if abs(value) < 2**1023 else math.inf
-                object.__setattr__(self, field.name, value)  # the way to normalise a field of a frozen dataclass
-            if type(value) is not field.type:
+                object.__setattr__(self, each.name, value)  # the way to normalise a field of a frozen dataclass
+            if type(value) is not each.type:
                 kinds = {int: "an integer", float: "a number", str: "a name in quotes"}
-                raise Refusal(f"{field.name} is {value!r}; give {kinds[field.type]}.")
-            if field.type is float and not math.isfinite(value):
-                raise Refusal(f"{field.name} is {value!r}; give a finite number.")
+                raise Refusal(f"{each.name} is {value!r}; give {kinds[each.type]}.")
+            if each.type is float and not math.isfinite(value):
+                raise Refusal(f"{each.name} is {value!r}; give a finite number.")
         self._check()
 
     def _check(self) -> None:
@@ -80,6 +85,8 @@ class TrainingConfig(_Settings):
     latents: int  # J, latent channels
     batch_size: int  # B, images per step
     learning_rate: float  # Adam's, with betas 0.9 and 0.999
+    # Share of the steps, the last ones, over which it falls linearly towards 0; configs written before have none of it.
+    cooldown: float = field(default=0.0, kw_only=True)
     c_start: float  # C(0), nats per image
     c_max: float  # C_max, nats per image
     kp: float  # controller gain on 1 / (1 + exp(C - KL))
@@ -117,6 +124,8 @@ class TrainingConfig(_Settings):
             self._check_at_least(name, 0)
         if self.learning_rate <= 0:
             raise Refusal(f"learning_rate is {self.learning_rate}; give a number above 0.")
+        if not 0 <= self.cooldown <= 1:
+            raise Refusal(f"cooldown is {self.cooldown}; give a share of the steps from 0 to 1.")
         if self.c_max < self.c_start:
             raise Refusal(f"c_max is {self.c_max}, below c_start = {self.c_start}; give c_max >= c_start.")
         if self.steps % self.trace_every:

@@ -43,7 +43,7 @@ def status_of(run: Run, config: TrainingConfig, now: float) -> Status:
     """The run's status at the time `now`, in seconds since 1970, given what the profile wants of it."""
     if not (run.path / "config.json").exists():
         return Status(run, config.steps, "waiting", 0, None, None)
-    if read_json(run.path / "config.json") != config.as_mapping():
+    if config.completed(read_json(run.path / "config.json")) != config.as_mapping():
         return Status(run, config.steps, "refused", 0, None, None, "trained with other settings; remove its directory")
     if run.complete:
         state = "measured" if all((run.path / name).exists() for name in measured_files(config.arm)) else "complete"

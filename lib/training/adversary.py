@@ -18,8 +18,8 @@ class SecondNetwork:
     optimizer: torch.optim.Optimizer
     device: torch.device
 
-    def trained(self) -> list[Tensor]:
-        return list(self.network.parameters())
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        return [self.optimizer]
 
     def state_dict(self) -> dict[str, Any]:
         return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from lib.objectives import Adversarial, Encoded, Informed, Objective
 from lib.runs.settings import TrainingConfig
@@ -28,8 +29,8 @@ class Companion(Protocol):
         """
         ...
 
-    def trained(self) -> list[Tensor]:
-        """Parameters of its own that a step trains, and whose gradients must be finite."""
+    def optimizers(self) -> list[Optimizer]:
+        """Of the parameters of its own that a step trains, and whose gradients must be finite."""
         ...
 
     def state_dict(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from lib.runs.settings import TrainingConfig
 from lib.training.companion import companion_of
 from lib.training.device import device_of
 from lib.training.layers import FAST
+from lib.training.rate import hold_rate_in_tensor, set_rate, share_of_rate
 from lib.training.streams import BLOCK, WEIGHTS, epoch_permutation, noise_block, stream_seed
 
 
@@ -40,6 +41,7 @@ class Engine:
         self.config = config
         self.data = data
         self.device = device = device_of(config)
+        self.cooldown = round(config.cooldown * config.steps)  # steps
         self.n_images = data.packed.shape[0]
         self.dtype = torch.float64 if config.precision == "float64" else torch.float32
         if config.batch_size > self.n_images:
@@ -53,6 +55,7 @@ class Engine:
         )
         self.objective = objective_of(config.arm, config, None if advances is None else advances.to(device))
         self.companion = companion_of(self.objective, config, self.n_images, device)
+        self.hold_rates()
         self.columns = trace_columns(config.latents, self.objective.columns)
 
         self.batches = self.n_images // config.batch_size  # of an epoch; a last, incomplete batch is left out
@@ -113,6 +116,7 @@ class Engine:
         self._trace.index_copy_(0, row, values[None])
         self.carried.copy_(carried)
 
+        self.set_rates()
         loss = reconstruction + self.objective.penalty(self.carried, encoded)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -144,13 +148,31 @@ class Engine:
         first = (self.t % self.batches) * self.config.batch_size
         return self._permutation.index_select(0, first + self._within_batch)
 
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """All that a step uses: of the network, and of what is trained beside it."""
+        return [self.optimizer, *([] if self.companion is None else self.companion.optimizers())]
+
+    def hold_rates(self) -> None:
+        """After an optimiser was made or loaded: its learning rate as a step can change it, if any is to."""
+        if self.cooldown:
+            for optimizer in self.optimizers():
+                hold_rate_in_tensor(optimizer, self.device)
+
+    def set_rates(self) -> None:
+        """In step t, before its updates: the learning rates that it has."""
+        if self.cooldown:
+            share = share_of_rate(self.t, self.config.steps, self.cooldown)
+            for optimizer in self.optimizers():
+                set_rate(optimizer, share)
+
     def note_gradients(self) -> None:
         """At the end of step t: remember the first step whose gradients, or their squares' sum, are not finite.
 
         Weights and Adam's moments are finite as long as none was.
         """
-        trained = [*self.model.parameters(), *([] if self.companion is None else self.companion.trained())]
-        norm = torch.nn.utils.get_total_norm([each.grad for each in trained if each.grad is not None])
+        groups = [group for optimizer in self.optimizers() for group in optimizer.param_groups]
+        gradients = [each.grad for group in groups for each in group["params"] if each.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
         self._broken.copy_(torch.where(norm.isfinite() | (self._broken > 0), self._broken, self.t))
 
     @property
@@ -182,3 +204,4 @@ class Engine:
         self.carried.copy_(state["controlled"])
         if self.companion is not None:
             self.companion.load_state_dict(state["companion"])
+        self.hold_rates()

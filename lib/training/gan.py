@@ -50,6 +50,7 @@ class GanEngine(Engine):
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), rate, BETAS, fused=True, capturable=self.device.type == "cuda"
         )
+        self.hold_rates()
         for parameter in self.model.to_posterior.parameters():  # mean 0 and logvar 0 of the noise, which has no loss
             for half in parameter.data.chunk(2):
                 half[self.objective.codes :] = 0
@@ -64,6 +65,8 @@ class GanEngine(Engine):
         row = (self.t % BLOCK).view(1)
         noise = self._noise.index_select(0, row)[0].to(self.dtype)  # [B, J]
         measured = self.measured(images, noise)
+        self.t += 1
+        self.set_rates()
         latents = objective.prior(noise)
         with self.autocast():
             samples = torch.sigmoid(self.model.decode(latents).to(self.dtype))  # [B, 1, 64, 64]
@@ -84,7 +87,6 @@ class GanEngine(Engine):
         (generator_loss - objective.weight * information).backward(inputs=list(self.model.parameters()))
         self.optimizer.step()
 
-        self.t += 1
         losses = torch.stack([discriminator_loss, generator_loss, information]).detach().double()
         self._trace.index_copy_(0, row, torch.cat([measured, losses])[None])
         self.note_gradients()

@@ -91,6 +91,9 @@ def reference_loop(config: TrainingConfig, packed: np.ndarray) -> Callable[[int]
         if config.arm == "adaptive" and not beta > beta_before:
             capacity += (config.c_max - capacity) / (config.steps - (t - 1))
         loss = reconstruction + beta * kl
+        if config.cooldown:
+            left = (config.steps - t + 1) / round(config.cooldown * config.steps)
+            optimizer.param_groups[0]["lr"] = config.learning_rate * min(1.0, left)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -56,7 +56,7 @@ class PosteriorTable:
         self.steps += 1
         self.written.index_copy_(0, indices, self.steps.expand(len(indices)))
 
-    def trained(self) -> list[Tensor]:
+    def optimizers(self) -> list[torch.optim.Optimizer]:
         return []
 
     def state_dict(self) -> dict[str, Any]:

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib.arms import ARMS, objective_of
+from lib.arms import ARMS, objective_of, schedule_of
 from lib.objectives import FLAGS
 from lib.runs.settings import TrainingConfig
+from lib.schedules import AdaptiveCapacity
+from lib.training.decisions import rule_counts
 
 
 def kl_spread_last_tenth(frame: pd.DataFrame) -> float | None:
@@ -21,6 +23,19 @@ def kl_spread_last_tenth(frame: pd.DataFrame) -> float | None:
     about = frame["kl"] - frame["kl_mean"].rolling(window, center=True, min_periods=1).mean()
     spread = about[frame["step"] > 0.9 * frame["step"].max()].std()
     return None if pd.isna(spread) else float(spread)
+
+
+def decisions(config: TrainingConfig, frame: pd.DataFrame) -> dict[str, float | None] | None:
+    """`rule_counts` of a run whose rule looks at beta, or draws the steps at which it advances; None of any other.
+
+    frame: a whole run's `Trace.frame`. A share of no steps is None.
+    """
+    if ARMS[config.arm].schedule is None:
+        return None
+    if not isinstance(schedule_of(config.arm, config.c_start, config.c_max, config.steps), AdaptiveCapacity):
+        return None
+    counts = rule_counts(frame, config.c_max, config.beta_min)
+    return {name: None if pd.isna(value) else value for name, value in counts.to_dict().items()}
 
 
 class Trace:
@@ -115,6 +130,7 @@ class Trace:
             "kl_last_percent": over_the_last("kl"),
             "beta_last_percent": over_the_last("beta"),
             "kl_spread_last_tenth": kl_spread_last_tenth(frame),
+            "decisions": decisions(self.config, frame),
         }
 
     def state_dict(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from plain_arm import CPU, engine_training, plain_training
+from plain_arm import CPU, engine_training, plain_training, share_of_rate
 
 from lib.arms import objective_of
 from lib.objectives import Encoded
@@ -104,8 +104,9 @@ def test_without_gamma_it_is_the_vae_bit_for_bit(small, tiny_config, few_images,
             assert torch.equal(mine, other)
 
 
-def test_the_engine_trains_both_networks(small, tiny_config, few_images):
-    config = tiny_config("factor_vae", precision="float64", batch_size=8)
+@pytest.mark.parametrize("cooldown", [0.0, 1.0])
+def test_the_engine_trains_both_networks(cooldown, small, tiny_config, few_images):
+    config = tiny_config("factor_vae", precision="float64", batch_size=8, steps=6, snapshots=0, cooldown=cooldown)
     objective = objective_of("factor_vae", config)
     objective.initialise_adversary(torch.Generator().manual_seed(stream_seed(config.seed, ADVERSARY_WEIGHTS)))
     discriminator = objective.adversary.double()
@@ -121,6 +122,7 @@ def test_the_engine_trains_both_networks(small, tiny_config, few_images):
         others = (mean + (logvar / 2).exp() * block.noise[t - 1].double()).detach()
         mixed = torch.stack([others[block.keys[t - 1, :, j].argsort(), j] for j in range(config.latents)], 1)
         losses = [-discriminator(batch).softmax(1)[:, c].log().mean() for batch, c in ((z.detach(), 0), (mixed, 1))]
+        optimizer.param_groups[0]["lr"] = config.learning_rate * share_of_rate(config, t)
         optimizer.zero_grad()
         (sum(losses) / 2).backward()
         optimizer.step()

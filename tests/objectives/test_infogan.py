@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from plain_arm import CPU
+from plain_arm import CPU, share_of_rate
 
 from lib.arms import ARMS, objective_of
 from lib.data.dataset import Dataset
@@ -123,8 +123,10 @@ def test_noise_keeps_its_prior_as_posterior(engine):
     assert (mean[:, :codes].std(0) > 0).all() and (logvar[:, :codes].std(0) > 0).all()
 
 
-def test_its_first_steps_are_those_of_plain_code(tiny_config, few_images):
-    config = tiny_config("info_gan", precision="float64", batch_size=8, learning_rate=1e-3)
+@pytest.mark.parametrize("cooldown", [0.0, 1.0])
+def test_its_first_steps_are_those_of_plain_code(cooldown, tiny_config, few_images):
+    settings = {"precision": "float64", "batch_size": 8, "learning_rate": 1e-3, "steps": 4, "cooldown": cooldown}
+    config = tiny_config("info_gan", **settings)
     model = VAE(config.architecture, config.latents)
     initialise(model, stream_seed(config.seed, WEIGHTS))
     with torch.random.fork_rng():
@@ -139,6 +141,8 @@ def test_its_first_steps_are_those_of_plain_code(tiny_config, few_images):
     noise = noise_block(config.seed, 0, 8, config.latents, CPU).double()
     rows = []
     for step in range(4):
+        for optimizer in (d, gq):
+            optimizer.param_groups[0]["lr"] = 2e-4 * share_of_rate(config, step + 1)
         images = few_images.images(order[8 * step : 8 * step + 8], torch.float64)
         mean, logvar = model.encode(images)
         logits = model.decode(mean + (logvar / 2).exp() * noise[step])

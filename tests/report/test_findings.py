@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.report.controller_tables import rule_counts
 from lib.report.effects import number
 from lib.report.findings import all as findings
 from lib.report.findings import controller, information
 from lib.report.findings.wording import counts, fill, joined
 from lib.runs.profiles import load_profile
+from lib.training.decisions import rule_counts
 
 
 def runs(seeds: int = 3, arms: tuple[str, ...] = ("linear", "adaptive"), **columns) -> pd.DataFrame:

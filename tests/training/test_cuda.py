@@ -25,11 +25,12 @@ def images_there(few_images):
 
 
 @pytest.mark.parametrize("arm", ["linear", "adaptive"])
+@pytest.mark.parametrize("cooldown", [0.0, 0.95])  # of 200 steps: it begins at the 11th
 @pytest.mark.parametrize(("precision", "steps", "tolerance"), [("float64", 100, 1e-9), ("float32", 20, 1e-4)])
 def test_captured_steps_reproduce_the_reference_loop(
-    arm, precision, steps, tolerance, tiny_config, few_images, images_there
+    arm, precision, steps, tolerance, cooldown, tiny_config, few_images, images_there
 ):
-    config = tiny_config(arm, precision=precision, steps=200, device="cuda")
+    config = tiny_config(arm, precision=precision, steps=200, device="cuda", cooldown=cooldown)
     with reproducible(1):
         lockstep = Lockstep([Engine(config, images_there)])
         values = lockstep.run(steps)[0].cpu().numpy()

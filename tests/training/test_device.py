@@ -24,6 +24,7 @@ from lib.training.gan import engine_of
 from lib.training.streams import BLOCK, AdversaryBlock
 
 META = torch.device("meta")
+CHANGES = [{}, {"precision": "float64"}, {"kd": 0.1}, {"anti_windup": "published"}, {"cooldown": 0.5}]
 
 
 class NothingFromTheHost(TorchDispatchMode):
@@ -51,6 +52,8 @@ def meta_engine(tiny_config, monkeypatch):
     monkeypatch.setattr(engine, "noise_block", lambda seed, block, *shape: torch.zeros(BLOCK, *shape[:2]).to(shape[2]))
     monkeypatch.setattr(adversary, "adversary_block", no_draws)
     monkeypatch.setattr(torch, "autocast", lambda *args, **settings: contextlib.nullcontext())  # knows no such device
+    fused = torch._fused_adam_  # PyTorch knows its shapes only where the learning rate is a number
+    monkeypatch.setattr(torch, "_fused_adam_", lambda *args, lr, **settings: fused(*args, lr=1.0, **settings))
     monkeypatch.setattr(sys.modules[Optimizer.__module__], "_get_fused_kernels_supported_devices", lambda: ["meta"])
 
     def build(arm: str, **changes) -> Engine:
@@ -65,7 +68,7 @@ def meta_engine(tiny_config, monkeypatch):
 
 
 @pytest.mark.parametrize("arm", ARMS)
-@pytest.mark.parametrize("changes", [{}, {"precision": "float64"}, {"kd": 0.1}, {"anti_windup": "published"}], ids=str)
+@pytest.mark.parametrize("changes", CHANGES, ids=str)
 def test_a_step_asks_the_host_for_nothing(arm, changes, meta_engine):
     built = meta_engine(arm, **changes)
     built.train_step()  # the optimiser makes its state

@@ -36,16 +36,17 @@ def run_steps(engine: Engine, steps: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("arm", "precision", "steps", "tolerance"),
+    ("arm", "precision", "steps", "tolerance", "cooldown"),
     [
-        ("linear", "float64", 70, 1e-9),
-        ("adaptive", "float64", 200, 1e-9),  # crosses three epochs
-        ("linear", "float32", 20, 1e-4),
-        ("adaptive", "float32", 20, 1e-4),
+        ("linear", "float64", 70, 1e-9, 0.0),
+        ("adaptive", "float64", 200, 1e-9, 0.0),  # crosses three epochs
+        ("linear", "float64", 70, 1e-9, 0.9),  # of 200 steps: it begins at the 21st
+        ("linear", "float32", 20, 1e-4, 0.0),
+        ("adaptive", "float32", 20, 1e-4, 0.0),
     ],
 )
-def test_engine_reproduces_the_reference_loop(arm, precision, steps, tolerance, tiny_config, few_images):
-    config = tiny_config(arm, precision=precision, steps=200)
+def test_engine_reproduces_the_reference_loop(arm, precision, steps, tolerance, cooldown, tiny_config, few_images):
+    config = tiny_config(arm, precision=precision, steps=200, cooldown=cooldown)
     engine, columns = Engine(config, few_images), trace_columns(config.latents)
     values = run_steps(engine, steps)[:, [columns.index(name) for name in COLUMNS]]
     expected = torch.from_numpy(reference_loop(config, few_images.packed.numpy())(steps))
@@ -96,11 +97,11 @@ def files(run: Run) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("at", [17, 20, 40, 59])
+@pytest.mark.parametrize(("at", "cooldown"), [(17, 0.0), (20, 0.0), (40, 0.5), (59, 0.0)])
 def test_an_interrupted_run_resumes_with_the_same_bits(
-    at, precision, tiny_config, few_images, tmp_path, monkeypatch, capsys
+    at, cooldown, precision, tiny_config, few_images, tmp_path, monkeypatch, capsys
 ):
-    config = tiny_config(trace_every=4, precision=precision, steps=60)
+    config = tiny_config(trace_every=4, precision=precision, steps=60, cooldown=cooldown)
     monkeypatch.setattr("lib.training.train.LOOK", {"cpu": 10})
     monkeypatch.setattr("lib.training.train.LEAST_SECONDS", 0)
     whole = train(config, Run(tmp_path / "whole"), few_images, progress=False)
@@ -302,6 +303,12 @@ def test_summary_counts_every_step_and_finds_the_lock(tiny_config):
     assert summary["locked_at"] == 4
     assert summary["kl_last_percent"] == 5.5  # the mean over the last window
     assert summary["kl_spread_last_tenth"] is None  # one row is not enough
+    # Rows of steps 2, 4 and 6, all below C_max: C advanced at the last, where the KL was above it; both others held.
+    found = summary["decisions"]
+    assert [found[name] for name in ("rows", "every", "below", "above")] == [3, 2, 0, 0.5]
+    by_the_clock = Trace(tiny_config("linear", latents=2, steps=6), list(table))
+    by_the_clock.add(table.to_numpy())
+    assert by_the_clock.summary()["decisions"] is None
 
 
 def test_half_of_the_snapshots_lie_in_the_last_two_thirds(tiny_config):

@@ -83,6 +83,8 @@ def reasons(profile: Profile) -> str:
         "kp": f"$K_p$ is raised with it, to $K_p / K_i$ = {gain:.0f} nats, the published ratio;",
         "anti_windup": "at a larger error the published anti-windup would lock, in so short a run for good;",
         "learning_rate": "the learning rate lets the network follow;",
+        "cooldown": f"over the last {profile.training['cooldown']:.0%} of steps it falls towards 0, so that "
+        "the KL is at rest when weights are measured;",
         "c_max": "at 16 nats the adaptive arm's KL stayed nats below C in its trial (`results/trials.csv`), so what "
         f"the last {unseen:g} nats would encode is not seen;",
         "batch_size": "smaller batches buy more steps;",

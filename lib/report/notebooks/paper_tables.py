@@ -44,7 +44,7 @@ def settings(profile: Profile) -> pd.DataFrame:
 def controller(table: pd.DataFrame, done: pd.DataFrame) -> pd.DataFrame:
     """How the controller behaved and what a rule that looks at β did; blank where an arm has none.
 
-    done: `lib.report.controller_tables.rule_counts` of the runs with such a rule.
+    done: `lib.report.analysis.Analysis.done`.
     """
     locked = table["locked_at"].fillna(np.inf).where(table["share_frozen"].notna())
     rows = {

@@ -39,9 +39,9 @@ def rows_shown(page: str) -> Iterator[tuple[str, list[str]]]:
 def rows_derived(a: Analysis) -> dict[str, list[list[str]]]:
     """The rows of the paper's tables by their label, in the same form; a label may stand in several tables.
 
-    Those that count single steps are left out where the traces are thinned.
+    Those that count single steps are left out where these are a sample of another one than was shown.
     """
-    done = a.done.iloc[:0] if a.thinned else a.done
+    done = a.done.iloc[:0] if a.sampled else a.done
     of_first = {arm: a.measured[run.name] for arm, run in a.first.items()} | a.measured_once
     arms = list(of_first)
     tables = [

@@ -154,12 +154,12 @@ def _table(a: Analysis) -> Iterator[str]:
 def _findings(a: Analysis) -> Iterator[str]:
     """Numbers alone: the words may have changed since. Those in `BENCHMARKS` are no results of the runs.
 
-    What counts single steps, in `COUNTED`, does not follow from a thinned trace.
+    What counts single steps, in `COUNTED`, does not follow from a thinned trace of a run that did not count them.
     """
     path = a.profile.published / "findings.json"
     stated = read_json(path) if path.exists() else {}
     for name, sentence in findings(a).items():
-        elsewhere = name in BENCHMARKS or (a.thinned and name in COUNTED)
+        elsewhere = name in BENCHMARKS or (a.sampled and name in COUNTED)
         if name in stated and not elsewhere and shown.numbers(stated[name]) != shown.numbers(sentence):
             yield f"{path}: {name} is {stated[name]!r}, but the runs' files give {sentence!r}."
 
