@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.report.findings import contrast
+from lib.report.findings import answer, contrast, controls
 from lib.report.findings.contrast import A_DIFFERENCE, NO_DIFFERENCE, UNINFORMATIVE
 from lib.runs.profiles import load_profile
 
@@ -63,8 +63,7 @@ def test_the_sentences_follow_the_verdict():
 def test_runs_of_the_reports_size_are_held_against_its_figures():
     pair = runs({"linear": [0.1], "adaptive": [0.5]}).assign(reconstruction=[20.0, 36.0])
     assert (
-        contrast.beside_the_report(pair) == ""
-        and "Ours minus the report's" not in contrast.evidence(pair)["differences"]
+        contrast.beside_the_report(pair) == "" and "Ours minus the report's" not in answer.evidence(pair)["differences"]
     )
     whole = pair.assign(steps=1_500_000)
     said = contrast.beside_the_report(whole)
@@ -72,7 +71,7 @@ def test_runs_of_the_reports_size_are_held_against_its_figures():
         "Ours minus the report's: MIG −0.428 in linear and −0.027 in adaptive, not within the margin of 0.05; "
         "reconstruction loss +1.8 nats in linear and −1.1 nats in adaptive, within the margin of 2 nats."
     )
-    assert contrast.evidence(whole)["differences"].endswith(said)
+    assert answer.evidence(whole)["differences"].endswith(said)
     assert contrast.own_size(whole).endswith(f"{said} One seed per arm cannot tell effect from chance.")
     two = runs({"linear": [0.1, 0.1], "adaptive": [0.5, 0.5]}).assign(steps=1_500_000)
     assert "chance" not in contrast.own_size(two) and "2 seeds per arm" in contrast.own_size(two)
@@ -80,40 +79,40 @@ def test_runs_of_the_reports_size_are_held_against_its_figures():
 
 def test_what_is_left_when_both_arrive_late():
     arms = {"linear": [0.1, 0.2], "adaptive": [0.4, 0.5]}
-    assert contrast.same_arrival(runs(arms)) == "" and "was not run" in contrast.controls(runs(arms))
-    both = contrast.controls(runs(arms | {"linear_full": [0.38, 0.49], "random_hold": [0.2, 0.7]}))
+    assert controls.same_arrival(runs(arms)) == "" and "was not run" in controls.controls(runs(arms))
+    both = controls.controls(runs(arms | {"linear_full": [0.38, 0.49], "random_hold": [0.2, 0.7]}))
     assert both.startswith("Left of the difference in MIG, exploratory: +0.015 [") and "\n" not in both
     assert "against a C that arrives as late by the clock (not told from chance) and +0.000 [" in both
-    gone = contrast.same_arrival(runs(arms | {"linear_full": [0.38, 0.49]}))
+    gone = controls.same_arrival(runs(arms | {"linear_full": [0.38, 0.49]}))
     assert "MIG +0.015" in gone and gone.endswith("comes with the late arrival, which chance alone hardly explains.")
-    unsure = contrast.same_arrival(runs(arms | {"linear_full": [0.2, 0.7]}))
+    unsure = controls.same_arrival(runs(arms | {"linear_full": [0.2, 0.7]}))
     assert unsure.endswith("comes with the late arrival, which chance may explain.")
-    assert "at least half of the difference in MIG stays" in contrast.same_arrival(
+    assert "at least half of the difference in MIG stays" in controls.same_arrival(
         runs(arms | {"linear_full": [0.1, 0.2]})
     )
 
 
 def test_what_is_left_without_seeing_beta():
     arms = {"linear": [0.1, 0.2], "adaptive": [0.4, 0.5]}
-    assert contrast.seeing_beta(runs(arms)) == ""
+    assert controls.seeing_beta(runs(arms)) == ""
     same = runs(arms | {"random_hold": [0.5, 0.41]})
-    assert contrast.seeing_beta(same).endswith("nats; that seeing β adds anything is not shown.")
-    assert "random (adaptive − random hold, exploratory): MIG −0.005 [" in contrast.seeing_beta(same)
-    assert "exploratory: −0.005 [" in contrast.evidence(same)["controls"]
-    less = contrast.seeing_beta(runs(arms | {"random_hold": [0.1, 0.201]}))
+    assert controls.seeing_beta(same).endswith("nats; that seeing β adds anything is not shown.")
+    assert "random (adaptive − random hold, exploratory): MIG −0.005 [" in controls.seeing_beta(same)
+    assert "exploratory: −0.005 [" in answer.evidence(same)["controls"]
+    less = controls.seeing_beta(runs(arms | {"random_hold": [0.1, 0.201]}))
     assert less.endswith("that seeing β adds something is told from chance.")
 
 
 def test_what_a_slow_rise_by_the_clock_does():
     arms = {"linear": [0.1, 0.2], "adaptive": [0.4, 0.5]}
-    assert contrast.slow_clock(runs(arms)) == ""
+    assert controls.slow_clock(runs(arms)) == ""
     higher = runs(arms | {"slow_then_hold": [0.5, 0.61]}).assign(steps=[100] * 4 + [160] * 2)
-    text = contrast.slow_clock(higher)
+    text = controls.slow_clock(higher)
     assert "exploratory, 160 steps): MIG +0.405 [" in text
     assert text.endswith("without β a slow rise gives a higher MIG.")
-    lower = contrast.slow_clock(runs(arms | {"slow_then_hold": [0.05, 0.151]}).assign(steps=1))
+    lower = controls.slow_clock(runs(arms | {"slow_then_hold": [0.05, 0.151]}).assign(steps=1))
     assert lower.endswith("without β a slow rise gives a lower MIG.")
-    unsure = contrast.slow_clock(runs(arms | {"slow_then_hold": [0.1, 0.9]}).assign(steps=1))
+    unsure = controls.slow_clock(runs(arms | {"slow_then_hold": [0.1, 0.9]}).assign(steps=1))
     assert unsure.endswith("what a slow rise does is uncertain.")
 
 
@@ -126,13 +125,13 @@ def test_exploratory_comparisons_are_told_from_chance_one_by_one():
 
 
 def test_a_reduced_run_is_called_so():
-    text = contrast.untested(load_profile("seeds"))
+    text = answer.untested(load_profile("seeds"))
     steps = load_profile("seeds").training["steps"]
     assert f"**reduced run** of {steps:,} steps instead of 1,500,000" in text and "instead of 96,000,000" in text
     assert text.endswith(r"and $C_{\max}$ = 12 instead of 16 nats.")
-    assert contrast.untested(load_profile("hour")).endswith("a faster controller.")
-    assert "reduced" not in contrast.untested(load_profile("paper"))
-    assert list(contrast.answer(runs({"linear": [0.1], "adaptive": [0.2]}), load_profile("paper"))) == [
+    assert answer.untested(load_profile("hour")).endswith("a faster controller.")
+    assert "reduced" not in answer.untested(load_profile("paper"))
+    assert list(answer.answer(runs({"linear": [0.1], "adaptive": [0.2]}), load_profile("paper"))) == [
         "asked", "differences", "brackets", "controls", "untested",
     ]  # fmt: skip
 
@@ -141,9 +140,9 @@ def test_a_longer_arm_is_shown_as_it_was_when_the_others_ended():
     table = runs({"linear": [0.1, 0.2], "slow_then_hold": [0.5, 0.6]}).assign(steps=[100, 100, 160, 160])
     rows = {"step": [50, 100, 160], "mig_four": [0.1, 0.3, 0.5], "reconstruction": 40.0, "kl": 9.0, "images": 2_880}
     snapshots = dict.fromkeys(table.index, pd.DataFrame(rows))
-    text = contrast.when_others_ended(table, snapshots, 100)
+    text = controls.when_others_ended(table, snapshots, 100)
     assert text.startswith("After 100 steps, when the others ended, slow then held had MIG 0.300, reconstruction 40.0")
     assert text.endswith("(on 2,880 images).")
     last_only = {name: frame.iloc[-1:] for name, frame in snapshots.items()}
-    assert contrast.when_others_ended(table, last_only, 100) == ""
-    assert contrast.when_others_ended(table.assign(steps=100), snapshots, 100) == ""
+    assert controls.when_others_ended(table, last_only, 100) == ""
+    assert controls.when_others_ended(table.assign(steps=100), snapshots, 100) == ""

@@ -9,7 +9,18 @@ import pandas as pd
 from lib.arms import ARMS
 from lib.report.analysis import Analysis
 from lib.report.effects import DIFFERENCE, effect, number, told_from_chance
-from lib.report.findings import contrast, controller, encoding, factor_order, information, other_arms, tradeoff, wish
+from lib.report.findings import (
+    answer,
+    contrast,
+    controller,
+    controls,
+    encoding,
+    factor_order,
+    information,
+    other_arms,
+    tradeoff,
+    wish,
+)
 from lib.report.findings.wording import joined, sentences
 from lib.report.tables import PUBLIC_LOGS, REPORTED, departures, measured_rounding
 from lib.report.tradeoff import NEAR
@@ -29,11 +40,11 @@ def findings(a: Analysis) -> dict[str, str]:
     """All sentences about a profile's runs, by name."""
     c_start, c_max, steps = (a.profile.training[name] for name in ("c_start", "c_max", "steps"))
     return {
-        **contrast.answer(a.table, a.profile),
-        "same_arrival": contrast.same_arrival(a.table),
-        "seeing_beta": contrast.seeing_beta(a.table),
-        "slow_clock": contrast.slow_clock(a.table),
-        "when_others_ended": contrast.when_others_ended(a.table, a.snapshots, steps),
+        **answer.answer(a.table, a.profile),
+        "same_arrival": controls.same_arrival(a.table),
+        "seeing_beta": controls.seeing_beta(a.table),
+        "slow_clock": controls.slow_clock(a.table),
+        "when_others_ended": controls.when_others_ended(a.table, a.snapshots, steps),
         "settings": reasons(a.profile),
         "rounding": rounding(a.profile, measured_rounding()),
         "arrival": controller.linear_arrival(c_start, c_max, steps),

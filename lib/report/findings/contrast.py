@@ -1,18 +1,13 @@
-"""The primary contrast, adaptive - linear over the seeds, and the five sentences that answer the report's question."""
+"""The primary contrast, adaptive - linear over the seeds: what it is held to, and what it says."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from lib.arms import ARMS
 from lib.report.effects import (
-    ARRIVAL,
     COMPARED,
     DIFFERENCE,
-    LATE_DIFFERENCE,
-    SEEING,
-    SLOWNESS,
     by_seed,
     effect,
     effect_text,
@@ -20,11 +15,10 @@ from lib.report.effects import (
     half_width,
     number,
     told_from_chance,
-    with_spread,
 )
 from lib.report.findings.wording import joined, sentences
 from lib.report.tables import REPORTED
-from lib.runs.profiles import Profile, load_profile
+from lib.runs.profiles import load_profile
 
 NO_DIFFERENCE, A_DIFFERENCE, UNINFORMATIVE = "no difference that matters", "a difference", "uninformative"
 ONE_PAIR = "one seed per arm cannot tell effect from chance"
@@ -109,52 +103,9 @@ def how_sure_overall(table: pd.DataFrame) -> str:
     return f"How sure: in brackets 95% intervals over {n} paired seeds, against margins of {margins}{more}."
 
 
-def same_arrival(table: pd.DataFrame) -> str:
-    """What is left of the difference where both arms arrive at C_max at the same time; empty where that was not run."""
-    if not set(LATE_DIFFERENCE) <= set(table["arm"]):
-        return ""
-    return (
-        r"When C reaches $C_{\max}$ only at the last step in both arms (adaptive − linear full-length, exploratory): "
-        f"{_effects(table, LATE_DIFFERENCE)}; {_smaller(table)}."
-    )
-
-
-def _effects(table: pd.DataFrame, weights: dict[str, float]) -> str:
+def effects_text(table: pd.DataFrame, weights: dict[str, float]) -> str:
+    """A contrast between arms, in MIG and in reconstruction, with their intervals."""
     return joined(f"{what.label} {effect_text(table, what.column, weights, what.form)}{what.unit}" for what in PRIMARY)
-
-
-def _smaller(table: pd.DataFrame) -> str:
-    late, early = (by_seed(table, MIG.column, weights).mean() for weights in (LATE_DIFFERENCE, DIFFERENCE))
-    if abs(late) >= abs(early) / 2:
-        return "by the means at least half of the difference in MIG stays"
-    sure = told_from_chance(*effect(table, MIG.column, ARRIVAL))
-    how = "which chance alone hardly explains" if sure else "which chance may explain"
-    return f"by the means most of the difference in MIG comes with the late arrival, {how}"
-
-
-def seeing_beta(table: pd.DataFrame) -> str:
-    """What is left where C advances as often, but at random, blind to beta; empty where that was not run."""
-    if not set(SEEING) <= set(table["arm"]):
-        return ""
-    told = any(told_from_chance(*effect(table, what.column, SEEING)) for what in PRIMARY)
-    return (
-        f"When C advances as often, but at random (adaptive − random hold, exploratory): {_effects(table, SEEING)}; "
-        f"that seeing β {'adds something is told from chance' if told else 'adds anything is not shown'}."
-    )
-
-
-def slow_clock(table: pd.DataFrame) -> str:
-    """What a slower ramp by the clock does that is then held as long; empty where that was not run."""
-    if not set(SLOWNESS) <= set(table["arm"]):
-        return ""
-    steps = table.loc[table["arm"] == "slow_then_hold", "steps"].iloc[0]
-    mean, half = effect(table, MIG.column, SLOWNESS)
-    outcome = "gives a higher MIG" if mean > 0 else "gives a lower MIG"
-    shown = f"without β a slow rise {outcome}" if told_from_chance(mean, half) else "what a slow rise does is uncertain"
-    return (
-        "When C rises by the clock, but slowly, and is then held as long as in linear (slow then held − linear, "
-        f"exploratory, {steps:,} steps): {_effects(table, SLOWNESS)}; {shown}."
-    )
 
 
 def own_size(table: pd.DataFrame) -> str:
@@ -168,7 +119,7 @@ def own_size(table: pd.DataFrame) -> str:
     loss = number("+.1f")(adaptive.reconstruction - linear.reconstruction)
     return sentences(
         f"At the report's own size ({steps:,} steps; {n} seed{'s' if n > 1 else ''} per arm), adaptive − linear: "
-        f"{_effects(table, DIFFERENCE)}; the report has {mig} and {loss} nats.",
+        f"{effects_text(table, DIFFERENCE)}; the report has {mig} and {loss} nats.",
         beside_the_report(table),
         f"{ONE_PAIR[:1].upper()}{ONE_PAIR[1:]}." if n == 1 else "",
     )
@@ -188,23 +139,6 @@ def beside_the_report(table: pd.DataFrame) -> str:
         )
         parts.append(f"{what.label} {values}, {met} the margin of {what.margin:g}{what.unit}")
     return f"Ours minus the report's: {'; '.join(parts)}."
-
-
-def controls(table: pd.DataFrame) -> str:
-    """What the controls leave of the difference in MIG, in one sentence."""
-    known = {
-        "against a C that arrives as late by the clock": LATE_DIFFERENCE,
-        "against a C that advances as often at random": SEEING,
-    }
-    parts = []
-    for name, weights in known.items():
-        if set(weights) <= set(table["arm"]):
-            sure = told_from_chance(*effect(table, MIG.column, weights))
-            left = effect_text(table, MIG.column, weights, MIG.form)
-            parts.append(f"{left} {name} ({'told' if sure else 'not told'} from chance)")
-    if not parts:
-        return r"What is left when C reaches $C_{\max}$ at the same time in both arms was not run in this profile."
-    return f"Left of the difference in MIG, exploratory: {joined(parts)}."
 
 
 def compared(table: pd.DataFrame) -> str:
@@ -228,60 +162,3 @@ def told(table: pd.DataFrame) -> str:
         named = joined((f"“{name.split(':')[0]}”" for name in sure), "none")
         parts.append(f"{what.label}: {named}")
     return f"Exploratory comparisons that are told from chance, each taken alone: {'; '.join(parts)}."
-
-
-def untested(profile: Profile, beside_own_size: bool = False) -> str:
-    """What these runs do not test; beside_own_size: whether runs of the report's own size, of fewer seeds, stand by."""
-    training, paper = profile.training, load_profile("paper").training
-    if training["steps"] >= paper["steps"]:
-        without = "controls of this size, " if len(profile.arms) == len(COMPARED) else ""
-        return f"Not tested: {without}other networks, data sets and seeds than these."
-    seen, whole = (each["steps"] * each["batch_size"] for each in (training, paper))
-    c_max = training["c_max"]
-    several, this = " (see `paper`)", "this is a **reduced run**"
-    if beside_own_size:
-        several, this = " over several seeds", f"those of `{profile.name}` are **reduced runs**"
-    return (
-        f"Not tested: the report's own size{several}; {this} of {training['steps']:,} steps instead of "
-        f"{paper['steps']:,} ({seen:,} images instead of {whole:,}) with a faster controller"
-        + (f" and $C_{{\\max}}$ = {c_max:g} instead of {paper['c_max']:g} nats." if c_max != paper["c_max"] else ".")
-    )
-
-
-def when_others_ended(table: pd.DataFrame, snapshots: Mapping[str, pd.DataFrame], steps: int) -> str:
-    """What arms that train longer had reached after `steps` steps, the others' number; empty where none does.
-
-    snapshots: run's name -> its table; a run without a snapshot of that step is left out.
-    """
-    parts = []
-    for arm, runs in table[table["steps"] > steps].groupby("arm", sort=False):
-        rows = pd.concat([snapshots[name][snapshots[name]["step"] == steps] for name in runs.index])
-        if len(rows):
-            mig, loss, kl = (
-                with_spread(rows[column], number(form))
-                for column, form in (("mig_four", ".3f"), ("reconstruction", ".1f"), ("kl", ".2f"))
-            )
-            parts.append(
-                f"After {steps:,} steps, when the others ended, {ARMS[arm].label} had MIG {mig}, reconstruction {loss} "
-                f"and KL {kl} nats (on {rows['images'].iloc[0]:,} images)."
-            )
-    return " ".join(parts)
-
-
-def answer(table: pd.DataFrame, profile: Profile) -> dict[str, str]:
-    """The five sentences, in the order in which they are read."""
-    return {
-        "asked": "Asked: do the factors separate better when the capacity C grows only while the controller's weight β "
-        "does not rise (adaptive) than when it grows by the clock (linear)?",
-        **evidence(table),
-        "untested": untested(profile),
-    }
-
-
-def evidence(table: pd.DataFrame) -> dict[str, str]:
-    """Those of the five that the runs' table alone decides; README.md takes them too."""
-    return {
-        "differences": sentences(found(table), beside_the_report(table)),
-        "brackets": how_sure_overall(table),
-        "controls": controls(table),
-    }

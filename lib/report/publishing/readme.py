@@ -6,7 +6,8 @@ from lib.arms import ARMS
 from lib.files import ROOT, read_csv, read_json, write_text
 from lib.refusal import Refusal
 from lib.report.effects import number, side_by_side
-from lib.report.findings.contrast import answer, own_size, untested
+from lib.report.findings.answer import answer, untested
+from lib.report.findings.contrast import own_size
 from lib.report.findings.wording import joined
 from lib.report.tables import REPORTED
 from lib.runs.profiles import Profile, load_profile, published_profiles

@@ -1,0 +1,104 @@
+"""What the controls leave of the difference between the arms; all of it is exploratory."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from lib.arms import ARMS
+from lib.report.effects import (
+    ARRIVAL,
+    DIFFERENCE,
+    LATE_DIFFERENCE,
+    SEEING,
+    SLOWNESS,
+    by_seed,
+    effect,
+    effect_text,
+    number,
+    told_from_chance,
+    with_spread,
+)
+from lib.report.findings.contrast import MIG, PRIMARY, effects_text
+from lib.report.findings.wording import joined
+
+
+def same_arrival(table: pd.DataFrame) -> str:
+    """What is left of the difference where both arms arrive at C_max at the same time; empty where that was not run."""
+    if not set(LATE_DIFFERENCE) <= set(table["arm"]):
+        return ""
+    return (
+        r"When C reaches $C_{\max}$ only at the last step in both arms (adaptive − linear full-length, exploratory): "
+        f"{effects_text(table, LATE_DIFFERENCE)}; {_smaller(table)}."
+    )
+
+
+def _smaller(table: pd.DataFrame) -> str:
+    late, early = (by_seed(table, MIG.column, weights).mean() for weights in (LATE_DIFFERENCE, DIFFERENCE))
+    if abs(late) >= abs(early) / 2:
+        return "by the means at least half of the difference in MIG stays"
+    sure = told_from_chance(*effect(table, MIG.column, ARRIVAL))
+    how = "which chance alone hardly explains" if sure else "which chance may explain"
+    return f"by the means most of the difference in MIG comes with the late arrival, {how}"
+
+
+def seeing_beta(table: pd.DataFrame) -> str:
+    """What is left where C advances as often, but at random, blind to beta; empty where that was not run."""
+    if not set(SEEING) <= set(table["arm"]):
+        return ""
+    told = any(told_from_chance(*effect(table, what.column, SEEING)) for what in PRIMARY)
+    return (
+        "When C advances as often, but at random (adaptive − random hold, exploratory): "
+        f"{effects_text(table, SEEING)}; "
+        f"that seeing β {'adds something is told from chance' if told else 'adds anything is not shown'}."
+    )
+
+
+def slow_clock(table: pd.DataFrame) -> str:
+    """What a slower ramp by the clock does that is then held as long; empty where that was not run."""
+    if not set(SLOWNESS) <= set(table["arm"]):
+        return ""
+    steps = table.loc[table["arm"] == "slow_then_hold", "steps"].iloc[0]
+    mean, half = effect(table, MIG.column, SLOWNESS)
+    outcome = "gives a higher MIG" if mean > 0 else "gives a lower MIG"
+    shown = f"without β a slow rise {outcome}" if told_from_chance(mean, half) else "what a slow rise does is uncertain"
+    return (
+        "When C rises by the clock, but slowly, and is then held as long as in linear (slow then held − linear, "
+        f"exploratory, {steps:,} steps): {effects_text(table, SLOWNESS)}; {shown}."
+    )
+
+
+def controls(table: pd.DataFrame) -> str:
+    """What the controls leave of the difference in MIG, in one sentence."""
+    known = {
+        "against a C that arrives as late by the clock": LATE_DIFFERENCE,
+        "against a C that advances as often at random": SEEING,
+    }
+    parts = []
+    for name, weights in known.items():
+        if set(weights) <= set(table["arm"]):
+            sure = told_from_chance(*effect(table, MIG.column, weights))
+            left = effect_text(table, MIG.column, weights, MIG.form)
+            parts.append(f"{left} {name} ({'told' if sure else 'not told'} from chance)")
+    if not parts:
+        return r"What is left when C reaches $C_{\max}$ at the same time in both arms was not run in this profile."
+    return f"Left of the difference in MIG, exploratory: {joined(parts)}."
+
+
+def when_others_ended(table: pd.DataFrame, snapshots: Mapping[str, pd.DataFrame], steps: int) -> str:
+    """What arms that train longer had reached after `steps` steps, the others' number; empty where none does.
+
+    snapshots: run's name -> its table; a run without a snapshot of that step is left out.
+    """
+    parts = []
+    for arm, runs in table[table["steps"] > steps].groupby("arm", sort=False):
+        rows = pd.concat([snapshots[name][snapshots[name]["step"] == steps] for name in runs.index])
+        if len(rows):
+            mig, loss, kl = (
+                with_spread(rows[column], number(form))
+                for column, form in (("mig_four", ".3f"), ("reconstruction", ".1f"), ("kl", ".2f"))
+            )
+            parts.append(
+                f"After {steps:,} steps, when the others ended, {ARMS[arm].label} had MIG {mig}, reconstruction {loss} "
+                f"and KL {kl} nats (on {rows['images'].iloc[0]:,} images)."
+            )
+    return " ".join(parts)
