@@ -91,5 +91,5 @@ def test_a_section_that_is_none_and_a_file_that_is_missing(file):
 
 @pytest.mark.parametrize("name", [None, 3, ["smoke"], "", "Smoke", "smoke.training"])
 def test_a_profile_of_another_name_is_refused(name):
-    with pytest.raises(ValueError, match=r"profile is .*; choose one of paper, laptop, seeds, smoke, hour"):
+    with pytest.raises(ValueError, match=r"profile is .*; choose one of paper, laptop, seeds, cooled, smoke, hour"):
         load_profile(name)

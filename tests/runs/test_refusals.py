@@ -143,12 +143,12 @@ def in_terminal(*command: str) -> subprocess.CompletedProcess:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("lib", "desktop"), "profile is 'desktop'; choose one of paper, laptop, seeds, smoke, hour."),
+        (("lib", "desktop"), "profile is 'desktop'; choose one of paper, laptop, seeds, cooled, smoke, hour."),
         (("lib", "smoke", "--set", "steps=many"), "steps is 'many'; give an integer."),
         (("lib", "smoke", "--minutes", "nan"), "--minutes is nan; give a number of 0 or more."),
         (
             ("lib.report.publishing.publish", "desktop"),
-            "Nothing was published. profile is 'desktop'; choose one of paper, laptop, seeds, smoke, hour.",
+            "Nothing was published. profile is 'desktop'; choose one of paper, laptop, seeds, cooled, smoke, hour.",
         ),
     ],
 )

@@ -73,7 +73,7 @@ def test_refusals(change, sentence):
 def test_unknown_arm_profile_and_stride_are_refused():
     with pytest.raises(ValueError, match="arm is 'cyclic'; choose one of linear, adaptive, linear_full, adaptive_hold"):
         PAPER.training_config("cyclic", 1)
-    with pytest.raises(ValueError, match="profile is 'desktop'; choose one of paper, laptop, seeds, smoke"):
+    with pytest.raises(ValueError, match="profile is 'desktop'; choose one of paper, laptop, seeds, cooled, smoke"):
         load_profile("desktop")
     with pytest.raises(ValueError, match=r"^position_stride is 3; choose 1, 2, 4, 8 or 16"):
         PAPER.evaluation_config(position_stride=3)
