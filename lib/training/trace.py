@@ -28,7 +28,7 @@ def kl_spread_last_tenth(frame: pd.DataFrame) -> float | None:
 def decisions(config: TrainingConfig, frame: pd.DataFrame) -> dict[str, float | None] | None:
     """`rule_counts` of a run whose rule looks at beta, or draws the steps at which it advances; None of any other.
 
-    frame: a whole run's `Trace.frame`. A share of no steps is None.
+    frame: its `Trace.frame`, or what was published of it. A share of no steps is None.
     """
     if ARMS[config.arm].schedule is None:
         return None

@@ -150,7 +150,8 @@ class Training:
         if run.checkpoint.exists():
             state = run.load_checkpoint()
             with reading(run.checkpoint, CHECKPOINT_REMEDY):
-                if state.get("of", self._origin()) != self._origin():
+                of = state.get("of", self._origin())
+                if of | {"config": config.completed(of["config"])} != self._origin():
                     raise ValueError("it belongs to other settings or other data")
                 self.engine.load_state_dict(state["engine"])
                 self.trace.load_state_dict(state["trace"])

@@ -161,3 +161,12 @@ def test_cuda_is_refused_where_there_is_none(monkeypatch):
     }
     with pytest.raises(ValueError, match="PyTorch finds no CUDA device"):
         configure_training(namespace("profile: str = 'laptop'", CELL, **values), ("linear",))
+
+
+def test_what_an_older_version_wrote_means_what_it_did():
+    values = PAPER.training_config("linear", 1).as_mapping()
+    older = {name: value for name, value in values.items() if name != "cooldown"}
+    assert TrainingConfig.completed(older) == values and TrainingConfig.from_mapping(older).cooldown == 0
+    assert TrainingConfig.completed(values | {"cooldown": 0.2})["cooldown"] == 0.2
+    with pytest.raises(ValueError, match=r"cooldown is 1.5; give a share of the steps from 0 to 1"):
+        PAPER.training_config("linear", 1, cooldown=1.5)
