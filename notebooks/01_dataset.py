@@ -18,8 +18,7 @@
 # # The data set
 #
 # dSprites (Matthey et al. 2017) is 737,280 binary images of 64 × 64 pixels: one of three shapes, at one of 6 scales,
-# 40 orientations and 32 × 32 positions. They were drawn as vectors, so that this notebook can draw them again. It then
-# asks how many *different* images there are, because that bounds what a code can say about them.
+# 40 orientations and 32 × 32 positions, drawn again here. How many of them *differ* bounds what a code can say about them.
 
 # %% [markdown] tags=["hide"]
 # ## Parameters
@@ -60,10 +59,9 @@ from lib.report.figures.style import FACTOR_LABELS, show
 # %% [markdown]
 # ## The file
 #
-# A pixel is on where its centre lies inside the shape's outline. The constants of the outlines and the rule for a centre
-# on an edge were found from the data set's own animation, of which the drawing reproduces all 320 frames without a
-# wrong pixel (`lib/dsprites.py`; a test checks it). Constants a little different fit these frames too, so that single
-# pixels of other images may differ from the published ones: the last section counts them where that file is at hand.
+# A pixel is on where its centre lies inside the shape's outline. Outlines and the rule for edges were found from the data
+# set's own animation, of which a test redraws all 320 frames without a wrong pixel (`lib/dsprites.py`). Other constants fit
+# these frames, too, so that single pixels of other images may be wrong.
 
 # %%
 path = dataset.ensure(source)
@@ -84,8 +82,7 @@ display(Markdown("**Table 1.** The data file that training reads."))
 # %% [markdown]
 # ## The factors
 #
-# In the published order, `position_y` varies fastest. Orientation runs from 0 to $2\pi$ with both ends included: its first
-# and its last value are the same angle.
+# In the published order, `position_y` varies fastest. The first and the last orientation are the same angle.
 
 # %%
 factors = pd.DataFrame(
@@ -136,16 +133,16 @@ for shape, name in enumerate(SHAPE_NAMES):
 show(
     pixel_density(density),
     folder / "pixel_density",
-    "**Figure 3.** How often each pixel is on, over all images of a shape. On average "
+    "**Figure 3.** How often each pixel is on, over all images of a shape; on average "
     + ", ".join(f"{values.mean():.1%} ({name})" for name, values in density.items())
-    + " of an image is white.",
+    + ".",
 )
 
 # %% [markdown]
 # ## How many different images?
 #
-# Some factor combinations give the same picture, pixel for pixel: the two ends of the orientation, and turns of nearly a
-# quarter (square) or nearly a half (small ellipse), too small a difference to move a pixel.
+# Some combinations of factors give the same picture: the two ends of the orientation, and turns of nearly a quarter
+# (square) or half (small ellipse).
 
 # %%
 distinct = counts.distinct_images(images.packed)
@@ -163,16 +160,14 @@ kinds = kinds["images"].sum().sort_values(ascending=False).reset_index().set_ind
 display(kinds.rename(columns={"images": "images that repeat an earlier one"}))
 display(
     Markdown(
-        "**Table 4.** Which combinations coincide: shape, and the angle between the two equal images. Equal images always "
-        "share shape, scale and position."
+        "**Table 4.** Which images coincide: their shape, and the angle between them; scale and position are the same."
     )
 )
 
 # %% [markdown]
 # ## The bound
 #
-# A code $z$ sees nothing but the image, so that $I_q(x; z) \le H(x)$, the entropy of the image, which for $N$ equally
-# likely and all different images is $\log N$.
+# A code $z$ sees nothing but the image, so that $I_q(x; z) \le H(x)$, the entropy of the image: $\log N$ if all $N$ differed.
 
 # %%
 if own:
@@ -190,8 +185,7 @@ if own:
 display(
     Markdown(
         f"Here $\\log N$ = {np.log(N_IMAGES):.3f} nats and $H(x)$ = **{distinct.entropy:.3f} nats**, as "
-        f"{N_IMAGES - distinct.total:,} images repeat another. The KL of a VAE is "
-        "$I_q(x; z) + \\mathrm{KL}(q(z) \\,\\|\\, p(z))$; of a KL of 16 nats, the report's $C_{\\max}$, at least "
+        f"{N_IMAGES - distinct.total:,} images repeat another. Of a KL of 16 nats, the report's $C_{{\\max}}$, at least "
         f"{16 - distinct.entropy:.2f} nats are therefore *not* information about the image but mismatch "
         "between the aggregate posterior and the prior."
     )
@@ -204,7 +198,7 @@ display(
 if source == "rendered":
     display(
         Markdown(
-            "These images are the drawn ones. Where this notebook's parameter `data` is `download`, or the path of a published file, they are compared with it here."
+            "Not compared: it was not at hand. With this notebook's parameter `data` = `download`, or a path, it is."
         )
     )
 else:

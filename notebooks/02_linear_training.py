@@ -17,9 +17,8 @@
 # %% [markdown]
 # # Linear training
 #
-# ControlVAE with its published schedule: the KL capacity $C(t)$ grows by a fixed amount at fixed times, whatever the
-# network does. The same notebook trains two controls: `linear_full`, whose ramp takes all of training, and
-# `slow_then_hold`, which goes on from there, with $C_{\max}$ for as long as the linear arm has it.
+# ControlVAE with its published schedule: the capacity $C(t)$ grows by the clock, whatever the network does. The same
+# notebook trains two controls, `linear_full` and `slow_then_hold`.
 
 # %% [markdown] tags=["hide"]
 # ## Parameters
@@ -78,12 +77,11 @@ print(f"{config}\n-> {run.path.relative_to(ROOT)}")
 # %% [markdown]
 # ## The rule
 #
-# Shao et al. raise the capacity by 0.15 nats every 5,000 of 1.5 million steps. For $t_{\max}$ steps,
+# Shao et al. add 0.15 nats every 5,000 of 1.5 million steps. For $t_{\max}$ steps,
 #
 # $$ C(t) = \min\left( C_{\max},\; C(0) + 0.15 \left\lfloor \frac{300\, t}{t_{\max}} \right\rfloor \right), \tag{1} $$
 #
-# until $C_{\max}$ is reached and held; the controls of this notebook stretch $t_{\max}$. At each step the capacity moves first; the error that the controller gets is
-# then $e(t) = C(t) - \mathrm{KL}(t)$.
+# which the controls stretch. At each step the capacity moves first; the controller then gets $e(t) = C(t) - \mathrm{KL}(t)$.
 
 # %%
 show_rule(config)
@@ -92,8 +90,7 @@ show_rule(config)
 show_toy_plant(
     config,
     run,
-    "The capacity climbs in small stairs whatever happens. The KL overshoots it at the start, beta rises until the KL has come "
-    "down, and falls again as C lets more through.",
+    "The capacity climbs whatever happens; beta rises until the KL has come down to it, and falls as C lets more through.",
 )
 
 # %% [markdown]

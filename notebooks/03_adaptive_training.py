@@ -17,9 +17,8 @@
 # %% [markdown]
 # # Adaptive training
 #
-# The report's proposal: raise the KL capacity only when the controller signals that the pressure was enough. The same
-# notebook trains two controls: `adaptive_hold`, whose capacity arrives when the linear rule's does, and is held from
-# there; and `random_hold`, which advances as often as the adaptive run of the same seed, but at random steps.
+# The report's proposal: raise the capacity only when the controller signals that the pressure was enough. The same
+# notebook trains two controls, `adaptive_hold` and `random_hold`.
 
 # %% [markdown] tags=["hide"]
 # ## Parameters
@@ -82,10 +81,9 @@ print(f"{config}\n-> {run.path.relative_to(ROOT)}")
 #
 # $$ C(t) = \begin{cases} C(t-1) & \text{if } \beta(t) > \beta(t-1), \\ C(t-1) + \dfrac{C_{\max} - C(t-1)}{t_{\max} - (t-1)} & \text{otherwise.} \end{cases} \tag{1} $$
 #
-# A rising $\beta$ is read as a KL above the capacity, and the capacity waits (not always rightly: notebook 04 counts how
-# often); each step that does not wait takes an equal share of what is left to go. $\beta$ is the clipped value, so that a tie advances; $t$ counts from 1 and $\beta(0) = 1$; for $t > t_{\max}$ the capacity is
-# $C_{\max}$. If a share $p$ of the steps advances, evenly spread, what is left follows $(1 - t/t_{\max})^p$: the
-# arm arrives at $C_{\max}$ only at its very end, where the linear arm has long been.
+# A rising $\beta$ is read as a KL above the capacity, which waits; each step that does not wait takes an equal share of what
+# is left. $\beta$ is the clipped value, so that a tie advances; $t$ counts from 1, and $\beta(0) = 1$. If a share $p$ of the
+# steps advances, evenly spread, what is left follows $(1 - t/t_{\max})^p$: the arm arrives only at its very end.
 
 # %%
 show_rule(config)
@@ -94,8 +92,7 @@ show_rule(config)
 show_toy_plant(
     config,
     run,
-    "The adaptive rule keeps the capacity near its start until beta has pushed the KL down to it; then both climb together. "
-    "`random_hold` does not wait.",
+    "The capacity stays near its start until beta has pushed the KL down to it (`random_hold` does not wait); then both climb.",
 )
 
 # %% [markdown]

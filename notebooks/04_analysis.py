@@ -86,12 +86,12 @@ paper.text("{conditions} {when_others_ended}")
 # %% [markdown]
 # ## Introduction
 #
-# A variational autoencoder [1] learns to code images $x$ as latents $z$ and to draw them again. A *disentangled* code gives each factor of variation (shape,
+# A variational autoencoder [1] learns to code images $x$ as latents $z$ and to draw them again. A *disentangled* code gives each factor (shape,
 # scale, orientation, position) a latent of its own. β-VAE [4] weighs the KL, the price of the code, by $\beta > 1$: factors separate, pictures blur.
-# Annealing [2, 3] changes that weight over time, for text. [6] explains β by the information bottleneck [5] and lets a *capacity* $C$ grow, so that
+# Annealing [2, 3] changes that weight over time. [6] explains β by the information bottleneck [5] and lets a *capacity* $C$ grow, so that
 # factors enter in the order of their effect on the pixels. In ControlVAE [9] a PI controller [10] moves β until the KL is $C$. FactorVAE [7] and β-TCVAE
-# [12] put extra weight only on the dependence between latents and keep the KL at weight 1; InfoGAN [8] has no KL. The data are dSprites [11]. The measure is the
-# mutual information gap (MIG) of [12]: per factor, by how much the best latent tells more of it than the second best, as a share of the factor's entropy, averaged.
+# [12] keep the KL at weight 1 and press on the dependence between latents; InfoGAN [8] has no KL. The data are dSprites [11]. The
+# mutual information gap (MIG) [12] says, per factor, how much more the best latent tells of it than the second best, as a share of the factor's entropy; averaged.
 #
 # ## Hypothesis
 #
@@ -100,8 +100,8 @@ paper.text("{conditions} {when_others_ended}")
 # $$ \max\; \mathbb{E}\log p(x|z) \quad \text{subject to} \quad \mathbb{E}\,\mathrm{KL}(q(z|x)\,\|\,p(z)) \le C, \tag{1} $$
 #
 # whose Lagrangian is $\mathbb{E}\log p(x|z) - \beta\,(\mathrm{KL} - C)$. So β is a *multiplier*: at the optimum, minus the slope $dD/d\mathrm{KL}$ of
-# the reconstruction loss $D$ over the KL. $\beta > 1$ gives up the evidence lower bound for a looser one. [6] expects latents to align with factors because the posterior is
-# diagonal: noise that is independent between latents does least harm where each carries a direction of its own. ControlVAE objects
+# the reconstruction loss $D$. $\beta > 1$ gives up the evidence lower bound for a looser one. [6] expects latents to align with factors because the posterior is
+# diagonal: independent noise does least harm where each latent carries a direction of its own. ControlVAE objects
 # that nobody knows beforehand which KL a fixed β gives.
 #
 # The KL falls into two parts [7, 14],
@@ -121,11 +121,11 @@ paper.text("{conditions} {when_others_ended}")
 #
 # $$ \beta(t) = \max\left( \beta_{\min},\; \frac{K_p}{1 + \exp e(t)} - K_i \sum_{s \le t} e(s) + \beta_{\min} \right), \qquad e(t) = C - \mathrm{KL}(t), \tag{5} $$
 #
-# with an anti-windup rule that stops the sum while β is least; it can *lock*, and β then stays least for good. If pressure disentangles, the report expects
-# the adaptive arm to score the higher MIG. But in it C also arrives at
-# $C_{\max}$ only at the very end. So the profile `seeds` adds controls. In *linear full-length* (`linear_full`) the linear ramp takes all of training, and in
-# *adaptive then held* (`adaptive_hold`) C arrives when it does in the linear arm. *Random hold* (`random_hold`) advances C as
-# often as the adaptive run did, but at random; *slow then held* (`slow_then_hold`) takes the slow ramp and then as long at $C_{\max}$ as the linear arm.
+# with an anti-windup rule that stops the sum while β is least; it can *lock*, and β then stays least for good. If pressure disentangles, the adaptive
+# arm should score the higher MIG. But its C also arrives at $C_{\max}$ only at the very end. So `seeds` adds controls: in *linear full-length*
+# (`linear_full`) the linear ramp takes all of training; in *adaptive then held* (`adaptive_hold`) C arrives when it does in the linear arm; *random
+# hold* (`random_hold`) advances C as often as the adaptive run, but at random; *slow then held* (`slow_then_hold`) takes the slow ramp, then as
+# long at $C_{\max}$ as the linear arm.
 
 # %%
 paper.text("{arrival}")
@@ -135,13 +135,13 @@ paper.text("{arrival}")
 #
 # ### Setting
 #
-# The data are dSprites, drawn again (notebook 01; Appendix A on the page). The report's network is "the same as [4]": ControlVAE's code calls a convolutional one so (`conv`, ours), [4] has a fully
-# connected one (`fc`). The likelihood is Bernoulli, the optimiser Adam [13]. Arms of one seed share initial weights, batches and noise.
+# The data are dSprites, drawn again (notebook 01; Appendix A). The report's network is "the same as [4]", which has a fully connected one; ControlVAE's
+# code calls its convolutional one so, which is ours. The likelihood is Bernoulli, the optimiser Adam [13]. Arms of one seed share initial weights, batches and noise.
 
 # %%
 paper.table(
     paper_tables.settings(chosen),
-    """**Table 2.** Settings, the same for all arms. Those of `paper` are the report's or, where it is silent, ControlVAE's, but for the precision, which is ours.""",
+    """**Table 2.** Settings, the same for all arms. Those of `paper` are the report's or, where it is silent, ControlVAE's; the precision is ours.""",
 )
 paper.text("{settings} {rounding}")
 
@@ -172,8 +172,8 @@ paper.text("{rule} {ties} {at_rest} {where_it_stopped}")
 paper.figure(
     tradeoff.beta_against_kl(analysis.by_arm(analysis.windows), analysis.pressures),
     "pressure",
-    """**Figure 2.** Left: β against the KL, where the KL was within 0.5 nats of C; one line per run. Right: β against the measured slope of the trade-off; on
-the dashed line they are equal.""",
+    """**Figure 2.** Left: β against the KL, where that was within 0.5 nats of C; one line per run. Right: β against the measured slope of the trade-off, dashed
+where they are equal.""",
 )
 paper.text("{pressure_at_kl} {slopes}")
 
@@ -217,7 +217,7 @@ paper.text("{told}")
 #
 # $$ q(z_j \mid v) = \frac{1}{N_v} \sum_{n:\, v_k(x_n) = v} \mathcal{N}\left(z_j;\, \mu_{nj},\, \sigma_{nj}^2\right). \tag{7} $$
 #
-# Nothing is sampled: the Gaussians are counted on a grid and convolved by a Fourier transform (`lib/mixtures.py`).
+# The Gaussians are counted on a grid and convolved by a Fourier transform (`lib/mixtures.py`): nothing is sampled.
 
 # %%
 paper.table(
@@ -233,8 +233,7 @@ paper.text("{cost}")
 # %%
 paper.table(
     paper_tables.measures(table),
-    """**Table 6.** MIG, DCI [16], SAP [17] and FactorVAE score [7], larger is better; DCI, SAP and FactorVAE score as in [15], DCI from {dci_images}
-images. {measures}""",
+    """**Table 6.** MIG and, as in [15], DCI [16] (from {dci_images} images), SAP [17] and FactorVAE score [7]; larger is better. {measures}""",
 )
 
 # %% [markdown]
@@ -255,15 +254,14 @@ paper.figure(
 paper.table(
     encoding_table(analysis.measured, table),
     """**Table 7.** Nats that the best latent holds about each factor; in brackets that latent in the first seed, starred where it leads for
-another factor too; – where no latent holds 0.1 nats.""",
+another factor too, – below 0.1 nats.""",
 )
 paper.text("{encoded}")
 
 # %%
 paper.table(
     order_table(analysis.by_arm(analysis.snapshots), {arm: row.label for arm, row in ARMS.items()}),
-    """**Table 8.** Pixels changed by each factor alone, and the KL at which its information passes half of its final value, in the runs that encode it at
-the end.""",
+    """**Table 8.** Pixels changed by each factor alone, and the KL at which its information passes half of its final value.""",
 )
 paper.text("{order}")
 
@@ -277,7 +275,7 @@ paper.figure(
         inputs[:, 0].numpy(), {arm: pictures.reconstruct(model, inputs) for arm, model in analysis.models.items()}
     ),
     "reconstructions",
-    """**Figure 6.** Nine images picked at random (above) and their reconstructions from the posterior mean (below). Where orientation is not encoded (Table 7) they
+    """**Figure 6.** Nine images picked at random (above), and as reconstructed from the posterior mean. Without orientation in the code (Table 7) they
 are round blobs.""",
 )
 
@@ -293,7 +291,7 @@ paper.figure(
     ),
     "traversals",
     """**Figure 7.** Each latent from −2 to 2, the others at the posterior mean of the image above. Beside a row its latent, KL and the factor it knows most
-about; rows without a label carry nothing. Where the picture at 0 is not the start image, the code does not hold what differs.""",
+about; rows without a label carry nothing. What the picture at 0 lacks of the start image, the code does not hold.""",
 )
 
 # %%
@@ -305,20 +303,19 @@ save_traversals(
 )
 paper.html(
     explorer(pair),
-    """**Figure 8.** The same to be moved by hand: choose a start image, then move one latent of each arm at a time, largest KL first.""",
+    """**Figure 8.** The same, to be moved by hand.""",
 )
 
 # %% [markdown]
 # ### What the KL consists of
 #
-# Against the aggregate posterior of all images, the KL splits into $I_q(x; z)$, the total correlation of the latents, and the dimension-wise KL, the
-# mismatch of each latent alone with the prior [12, 14].
+# The KL splits into $I_q(x; z)$, the total correlation of the latents, and the dimension-wise KL, the mismatch of each latent alone with the prior
+# [12, 14].
 
 # %%
 paper.table(
     paper_tables.split(table, analysis.snapshots),
-    """**Table 9.** The KL, its parts and the MIG; the lower half, if any, at the last snapshot, on {every}: values over training
-compare with it alone.""",
+    """**Table 9.** The KL, its parts and the MIG; the lower half, if any, at the last snapshot, on {every}, as in Figure 9.""",
 )
 paper.text("{rest}")
 
@@ -339,8 +336,8 @@ paper.table(
 # %% [markdown]
 # ### The controls
 #
-# With a fixed number of steps, a slow rise and little time at $C_{\max}$ are one factor, "lateness"; only *slow then held*, which trains longer, has the one without the other.
-# And where the noise of batches decides whether β rises, the rule is a clock that ticks with a certain probability: *random hold* is that clock.
+# In a fixed number of steps, a slow rise and little time at $C_{\max}$ are one factor, "lateness"; only *slow then held*, which trains longer, parts them.
+# And where the noise of batches decides whether β rises, the rule is a clock that ticks at random: *random hold* is that clock.
 
 # %%
 controls = any(ARMS[arm].beside for arm in analysis.profile.arms)
@@ -348,7 +345,7 @@ if controls:
     paper.figure(
         runs.controls(analysis.by_arm(analysis.traces)),
         "controls",
-        """**Figure 10.** Capacity of every control (thin) over that of the arm it controls for (thick), one line per run.""",
+        """**Figure 10.** Capacity of every control (thin) over that of the arm it controls for (thick).""",
     )
 paper.text("{apart} {same_arrival} {seeing_beta} {slow_clock}")
 
@@ -369,23 +366,23 @@ paper.text("{public_logs}")
 
 # %%
 paper.text(
-    """{squeezed} Neither the report nor ControlVAE [9] speaks of it.
+    """{squeezed} Neither the report nor ControlVAE [9] speaks of that.
 
 ### Does C follow the information?
 
-{followed} Neither rule sees $I_q(x; z)$: one sees the clock, the other the KL, through the controller.
+{followed} Neither rule sees $I_q(x; z)$: one sees the clock, the other the KL.
 
 ### Where does KL above the entropy go?
 
-$I_q(x; z)$ cannot exceed the entropy of the images, {entropy} nats, {above} below the report's $C_{\\max}$. {beyond} Table 9 shows where the rest goes: into
-total correlation and dimension-wise KL."""
+$I_q(x; z)$ cannot exceed the entropy of the images, {entropy} nats, {above} below the report's $C_{\\max}$. {beyond} It goes into total correlation and
+dimension-wise KL (Table 9)."""
 )
 
 # %% [markdown]
 # ## Other methods
 #
-# The report argues with methods that it did not run. The same harness takes them, one row of `lib/arms.py` each, with the images, network, initial weights,
-# batches and noise of the first seed; notebook 05 shows or trains one, with what it adds to the loss, its source and where it departs from that.
+# The report argues with methods that it did not run. Here they are, with the images, network, initial weights, batches and noise of the first seed;
+# notebook 05 says of each (`arm`) what it adds to the loss, its source and where it departs from that.
 
 # %%
 others = compare_profile(analysis, images, figure=11 if controls else 10, table=12)
@@ -393,10 +390,9 @@ others = compare_profile(analysis, images, figure=11 if controls else 10, table=
 # %%
 if others:
     paper.text(
-        r"""Three departures matter. DynamicVAE's gains are multiplied by how much shorter the training is than its own of 2 million steps, so that β swings before it
-locks; that the published gains can lock, too, a test proves, but not that they do. The total correlation of a batch is estimated by stratified sampling, for beta-TCVAE
-also by its authors' weighted sampling, about $(J - 1) \log N$ = 121.6 nats too high ($J$ = 10 latents, $N$ = 737,280 images). InfoGAN's generator is the decoder of all
-arms, without batch normalisation, its learning rate that of one trial: it says little of [8]."""
+        """Three departures matter. DynamicVAE's gains are multiplied by how much shorter the training is than its own, so that β swings before it locks. The total
+correlation of a batch is estimated by stratified sampling, for beta-TCVAE also by its authors' weighted sampling. InfoGAN's generator is the decoder of all arms, without
+batch normalisation, its learning rate that of one trial: it says little of [8]."""
     )
 
 # %%
@@ -428,8 +424,8 @@ if others:
 # %%
 if others:
     paper.text(
-        r"""The information bottleneck [5] asks how little of $x$ a code may keep for what it must tell. Here it must tell $x$ itself: the rate $R$ is what
-the code costs, the distortion $D$ what is still to be said. The images are binary, so $D$ is a code length, and
+        r"""The information bottleneck [5] asks how little of $x$ a code may keep for what it must tell. Here that is $x$ itself: the rate $R$ is what
+the code costs, the distortion $D$, a code length of binary images, what is still to be said, and
 
 $$ D + \mathrm{KL} \ge D + I_q(x; z) \ge H(x \mid z) + I_q(x; z) = H(x). \tag{8} $$"""
     )
@@ -442,9 +438,8 @@ if others:
 
 $$ C(t) = \min\bigl(C_{\max},\ \hat I + C(0) + s\,(C_{\max} - \hat I - C(0))\bigr), \qquad s = \min(t / t_{\max}, 1), \tag{9} $$
 
-so that the controller holds $\mathrm{KL} - \hat I$ at a margin, which grows to all that is left of $C_{\max}$. An estimate $\hat I$ that is wrong by a nat moves $C$ by
-$1 - s$ nats: too low, it presses on the information itself where that is more than the margin. *I held + TC pressed* has the controller hold $\hat I$ itself at $C$, by its weight $\beta_I \ge 0$, with six
-times the pressure on the total correlation alone. {wish}"""
+so that the controller holds $\mathrm{KL} - \hat I$ at a margin, which grows to all that is left of $C_{\max}$. *I held + TC pressed* has it hold $\hat I$ itself at $C$,
+by its weight $\beta_I \ge 0$, with six times the pressure on the total correlation alone. {wish}"""
     )
     show_estimates(others)
 

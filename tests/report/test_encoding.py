@@ -95,7 +95,7 @@ def test_the_order_of_the_factors_is_told():
     assert "Factors enter (−1.00) in the order" in factor_order.order({"a": snapshots(by_pixels)})
     assert "Factors do not enter (+1.00) in the order" in factor_order.order({"a": snapshots(by_pixels[::-1])})
     by_step = sorted(FACTOR_NAMES, key=factor_order.pixel_change(step=True).get, reverse=True)
-    assert "and enter (−1.00) in that of the pixels of one step" in factor_order.order({"a": snapshots(by_step)})
+    assert "and enter (−1.00) in that of one step" in factor_order.order({"a": snapshots(by_step)})
     assert "was not recorded" in factor_order.order({"a": pd.DataFrame({"kl": [1.0]})})
     table = factor_order.order_table({"linear": [snapshots(by_pixels)]}, {"linear": "linear"})
     assert table["KL at half, linear"].tolist() == ["1.0", "2.0", "3.0", "4.0", "5.0"]

@@ -159,7 +159,7 @@ def test_whether_the_mig_hangs_on_where_a_run_stops():
     table = pd.DataFrame({"arm": ["linear", "linear", "adaptive"], "mig_four": [0.2, 0.3, 0.46]}, close)
     assert tradeoff_findings.where_it_stopped(close, table) == (
         "Stopped 10% to 25% of training earlier, at a KL up to 1.5 nats away, a run would have had a MIG up to 0.040 "
-        "away (0.010 in the median of 3; snapshots), within the margin of 0.05, where seeds of an arm differ by a "
+        "away (median of 3: 0.010), within the margin of 0.05, where seeds of an arm differ by a "
         "standard deviation of up to 0.071."
     )
     far = tradeoff_findings.where_it_stopped({"b1": run(0.50, 0.44)}, table.loc[["b1"]])
@@ -179,7 +179,7 @@ def test_whether_the_mig_is_decided_early():
     assert (
         "after 60% to 60% of training" in text
         and "r = 1.00" in text
-        and text.endswith("hardly changes after that, which for the slowest is late in training.")
+        and text.endswith("hardly changes after that, for the slowest late in training.")
     )
     mixed = {str(i): run(*pair) for i, pair in enumerate(((0.1, 0.5), (0.2, 0.1), (0.3, 0.4), (0.5, 0.2)))}
     assert tradeoff_findings.decided_early(mixed).endswith("still changes after that.")

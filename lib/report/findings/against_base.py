@@ -8,7 +8,7 @@ import pandas as pd
 from lib.arms import ARMS
 from lib.report.effects import number
 from lib.report.findings.contrast import MIG, PRIMARY, RECONSTRUCTION, Primary
-from lib.report.findings.wording import joined, labels
+from lib.report.findings.wording import labels
 
 BASE = "linear"  # the arm that the others are compared with
 
@@ -52,13 +52,13 @@ def what_each_does(arms: Sequence[str], differences: pd.DataFrame) -> pd.DataFra
 
 
 def beyond_margin(differences: pd.DataFrame) -> str:
-    """Whose MIG is further than the margin from `BASE`'s; differences: `against_base`."""
+    """In how many arms the MIG is further than the margin from `BASE`'s; differences: `against_base`."""
     if differences.empty:
         return f"No arm can be compared with {BASE} here."
-    parts = []
-    for word, sign in (("above", 1), ("below", -1)):
-        n = differences.loc[sign * differences[MIG.column] > MIG.margin, "n"]
-        several = f"{joined(labels(n.index[n > 1]))} (means of {n.max():.0f} pairs)" if (n > 1).any() else ""
-        once = f"{joined(labels(n.index[n == 1]))} (one pair each, which chance may explain)" if (n == 1).any() else ""
-        parts.append(f"{word} that of {BASE} in {joined(filter(None, (several, once)))}")
-    return f"The MIG is by more than the margin {parts[0]}, and {parts[1]}."
+    above, below = (differences[sign * differences[MIG.column] > MIG.margin] for sign in (1, -1))
+    once = int((pd.concat([above, below])["n"] == 1).sum())
+    chance = f"; {once} of these are one pair each, which chance may explain" if once else ""
+    return (
+        f"By more than the margin the MIG is above that of {BASE} in {len(above)} of {len(differences)} arms, and "
+        f"below it in {len(below)}{chance}."
+    )

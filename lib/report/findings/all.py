@@ -92,12 +92,12 @@ def reasons(profile: Profile) -> str:
         "steps": "A shorter schedule alone is no miniature:",
         "ki": "with $K_i = 0.001$ β would rise too slowly for the adaptive arm ever to leave its start;",
         "kp": f"$K_p$ is raised with it, to $K_p / K_i$ = {gain:.0f} nats, the published ratio;",
-        "anti_windup": "at a larger error the published anti-windup would lock, in so short a run for good;",
+        "anti_windup": "at larger errors the published anti-windup would lock;",
         "learning_rate": "the learning rate lets the network follow;",
         "cooldown": f"over the last {profile.training['cooldown']:.0%} of steps it falls towards 0, so that "
         "the KL is at rest when weights are measured;",
-        "c_max": "at 16 nats the adaptive arm's KL stayed nats below C in its trial (`results/trials.csv`), so what "
-        f"the last {unseen:g} nats would encode is not seen;",
+        "c_max": "at 16 nats the adaptive arm's KL stayed nats below C (`results/trials.csv`), so what the last "
+        f"{unseen:g} nats would encode is not seen;",
         "batch_size": "smaller batches buy more steps;",
     }
     text = " ".join(reason for name, reason in why.items() if name in changed)
@@ -109,10 +109,10 @@ def rounding(profile: Profile, measured: pd.DataFrame) -> str:
     if profile.training["precision"] != "bfloat16":
         return ""
     return (
-        "Of the precision the report is silent: `bfloat16`, used here, rounds products alone. With the weights of "
+        "The precision, `bfloat16`, rounds products alone: with the weights of "
         f"{joined(f'`{name}`' for name in measured.index)} that moves z by at most {measured['z_moved'].max():.2f} of "
         f"its posterior's width (rms), the loss by {measured['reconstruction_difference'].abs().max():.2f} nats "
-        "(`rounding.csv` in `results/benchmarks`; of a training, `full_size_precision.csv`)."
+        "(`results/benchmarks/rounding.csv`)."
     )
 
 
@@ -156,19 +156,15 @@ def public_logs(table: pd.DataFrame) -> str:
     vae, beta_vae = PUBLIC_LOGS.itertuples()
     linear, adaptive = REPORTED["reconstruction"]
     text = (
-        f"In public logs (YannDubs/disentangling-vae, commit fe65e19, another network) a KL of {vae.kl:.2f} goes with "
-        f"a loss of {vae.reconstruction} nats (β = 1), one of {beta_vae.kl} with {beta_vae.reconstruction} (β = 4): "
-        f"the report's {adaptive:.1f} nats would fit a KL of 16, its {linear:.1f} one near 25, as with a controller "
-        "locked at β = 1."
+        f"In public logs of another network (YannDubs/disentangling-vae, commit fe65e19) a KL of {vae.kl:.2f} goes "
+        f"with a loss of {vae.reconstruction} nats, one of {beta_vae.kl} with {beta_vae.reconstruction}: the report's "
+        f"{adaptive:.1f} nats would fit a KL of 16, its {linear:.1f} one near 25, as with a locked controller."
     )
     report = load_profile("paper").training
     whole = table[(table["arm"] == "linear") & (table["steps"] >= report["steps"])]
     loss, kl = whole["reconstruction"].mean(), whole["kl"].mean()
     if whole.empty:
-        return (
-            f"{text} One run each of another network is a hint, and no proof; the profile `paper`, of the report's "
-            "size, tests it."
-        )
+        return f"{text} One run each is a hint, and no proof; the profile `paper`, of the report's size, tests it."
     here = f"Here linear, trained as long as the report's, has {loss:.1f} nats at a KL of {kl:.2f}"
     if abs(kl - report["c_max"]) <= NEAR and abs(loss - linear) < abs(loss - beta_vae.reconstruction):
         return f"{text} {here}: no lock is needed."

@@ -7,9 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lib.arms import ARMS
-from lib.dsprites import N_IMAGES
 from lib.evaluation.samples import TOLERANCE
-from lib.objectives.posterior_bank import ENOUGH, LEAST
 from lib.report.effects import number
 from lib.report.other_arms import above_bound
 
@@ -21,8 +19,8 @@ def sampled(measured: Mapping[str, Any]) -> str:
     share, count = measured["sprites"], len(measured["nearest"])
     return (
         f"{'A sampler of sprites' if share >= 0.5 else 'This is no sampler of sprites, at least not yet'}: {share:.0%} "
-        f"of {count} samples are one (at most {TOLERANCE:.0%} of the nearest image's pixels off), the median sample is "
-        f"{np.median(measured['pixels_off']):.0f} pixels off, and {measured['distinct']} images are the nearest of "
+        f"of {count} samples are one (at most {TOLERANCE:.0%} of the nearest image's pixels off; in the median "
+        f"{np.median(measured['pixels_off']):.0f} pixels are), and {measured['distinct']} images are the nearest of "
         "some sample."
     )
 
@@ -38,10 +36,9 @@ def bound(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> str:
         least = {arm: above_bound(frame, column, entropy) for arm, frame in snapshots.items()}
         nearest, farthest = min(least, key=least.get), max(least, key=least.get)
         parts.append(
-            f"The least D + {rate} − H(x) over an arm's snapshots is {number('.2f')(least[nearest][0])} nats in "
-            f"{ARMS[nearest].label}"
+            f"D + {rate} came as near to it as {number('.2f')(least[nearest][0])} nats in {ARMS[nearest].label}"
             + (
-                f" and up to {number('.2f')(least[farthest][0])} in {ARMS[farthest].label}."
+                f", {number('.2f')(least[farthest][0])} in {ARMS[farthest].label}."
                 if least[farthest][0] > least[nearest][0]
                 else "."
             )
@@ -77,9 +74,7 @@ def bias(estimates: Mapping[str, pd.DataFrame], images: int) -> str:
     error = max(frame["standard_error"].max() for frame in known.values())
     return (
         f"The estimate less the exact $I_q(x; z)$ of N = {images:,} images (standard error at most {error:.3f}), in "
-        f"nats, at the snapshots of the last two thirds of training: {'; '.join(parts)}. It is of all {N_IMAGES:,} "
-        f"images, from the posteriors of those seen last (${ENOUGH:.0f} \\exp \\hat I$ of them, {LEAST:,} at least), "
-        "each as coded then, and smoothed from 0 on."
+        f"nats, in the last two thirds of training: {'; '.join(parts)}."
     )
 
 

@@ -14,10 +14,7 @@ from lib.runs.settings import TrainingConfig
 from lib.schedules import INCREMENT, INCREMENTS, AdaptiveCapacity, linear_reaches_maximum
 
 MOSTLY = 0.9  # share from which on a rule is said to do something
-WAITS = (
-    "holds C while the KL is above it and raises C while the KL is below, "
-    "so that nothing in it keeps C from running ahead"
-)
+WAITS = "holds C while the KL is above it and raises C while the KL is below: nothing in it keeps C from running ahead"
 
 
 def linear_arrival(c_start: float, c_max: float, steps: int) -> str:
@@ -153,6 +150,6 @@ def ties(done: pd.DataFrame) -> str:
     if most == 0:
         return "No advance was made with β at its least value, where a tie advances."
     return (
-        f"At most {most:.1%} of a run's advances were made with β at its least value, where a tie advances, so that C "
-        "can run away from a KL that stands still."
+        f"At most {most:.1%} of a run's advances were ties, β at its least value, by which C can run away from a KL "
+        "that stands still."
     )

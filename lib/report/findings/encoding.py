@@ -71,9 +71,8 @@ def what_is_encoded(measured: Mapping[str, Mapping[str, Any]], arms: pd.Series) 
     )
     share = sum(bool(frame["shared"].any()) for frame in frames.values())
     return (
-        f"{nowhere}{blob} In {share} of {len(frames)} runs a latent leads for two factors: the MIG, which compares "
-        "latents for one factor, does not punish that; DCI's disentanglement, which compares factors for one latent, "
-        "does."
+        f"{nowhere}{blob} In {share} of {len(frames)} runs a latent leads for two factors: the MIG compares latents "
+        "for one factor and does not punish that; DCI's disentanglement compares factors for one latent, and does."
     )
 
 

@@ -100,9 +100,9 @@ def order(snapshots: Mapping[str, pd.DataFrame]) -> str:
         return "When each factor entered was not recorded."
     by_value, by_step = f"{meaning(value)} ({number('+.2f')(value)})", f"{meaning(step)} ({number('+.2f')(step)})"
     return (
-        f"Factors {by_value} in the order of the pixels that another value of theirs changes, and {by_step} in that of "
-        "the pixels of one step, which is 1/31 of the range of a position and a whole class of shape (in brackets rank "
-        f"correlations, −1: exactly; means over {runs} run{'s' if runs > 1 else ''})."
+        f"Factors {by_value} in the order of the pixels that another value changes, and {by_step} in that of one step, "
+        "1/31 of a position's range but a whole shape (in brackets rank correlations, −1: exactly; means over "
+        f"{runs} run{'s' if runs > 1 else ''})."
     )
 
 

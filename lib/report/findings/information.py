@@ -57,7 +57,7 @@ def followed(gaps: pd.DataFrame) -> str:
     apart = per_arm(gaps, "mean_distance", ".2f")
     written, sure = effect_text(gaps, "mean_distance", DIFFERENCE, ".2f"), how_sure(gaps, "mean_distance")
     return (
-        f"On average over the steps, on the images of the snapshots, C and $I_q(x; z)$ were {apart} nats apart: C was "
+        f"On average over the steps C and $I_q(x; z)$ were {apart} nats apart: C was "
         f"{'closer' if difference < 0 else 'no closer'} in the adaptive arm than in linear "
         f"({written}{sure and f'; {sure}'})."
     )

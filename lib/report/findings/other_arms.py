@@ -73,7 +73,7 @@ def beside_seeds(results: pd.DataFrame, table: pd.DataFrame) -> str:
         runs = f"{len(seeds)} {ARMS[arm].label} run{'s' if len(seeds) > 1 else ''}"
         parts.append(
             f"Of {runs} the MIG was {_range(seeds, '.3f')}; of {len(once)} arms that were run once, {len(above)} lie "
-            f"above that{named}, {len(below)} below, and {len(once) - len(above) - len(below)} within."
+            f"above that{named} and {len(below)} below."
         )
     return " ".join(parts)
 
@@ -93,14 +93,13 @@ def curve_alone(run: Run, results: pd.DataFrame, table: pd.DataFrame) -> str:
         differences = {what: own[what.column] - table.loc[name, what.column] for what in PRIMARY}
         within &= all(abs(difference) <= what.margin for what, difference in differences.items())
         written = (f"{what.label} {number('+' + what.form)(value)}{what.unit}" for what, value in differences.items())
-        less.append(f"from {name} {joined(written)}")
+        less.append(f"less that of {name} {joined(written)}")
     apart = joined(f"{number(what.form)(np.ptp(seeds[what.column]))}{what.unit}" for what in PRIMARY)
     return (
-        f"{arm.label.capitalize()} follows the C(t) of {curve_of}, with seed {seed}, and never looks at β: {reached}; "
-        f"{'; '.join(less)}. "
-        + ("All of it is within the margins" if within else "Not all of it is within the margins")
-        + (": in this run the curve did without feedback what it does with it. " if within else ". ")
-        + f"One run is no proof: those of {ARMS[arm.drawn_from].label} lie up to {apart} apart."
+        f"{arm.label.capitalize()}, with seed {seed}, follows the C(t) of {curve_of}, blind to β: {reached}; "
+        f"{'; '.join(less)}: {'' if within else 'not '}all within the margins"
+        + (", so that the curve did without feedback what it does with it" if within else "")
+        + f". One run is no proof: those of {ARMS[arm.drawn_from].label} lie up to {apart} apart."
     )
 
 
@@ -119,8 +118,8 @@ def with_more_pressure(results: pd.DataFrame) -> str:
         f"{_range(bound['mig_four'], '.3f')} at a KL of {_range(bound['kl'], '.1f')} nats. Of {len(harder)} arms that "
         f"press harder, {len(above)} had a MIG higher than that by more than the margin of {MIG.margin:g}"
         + (f": {joined(labels(above))}." if len(above) else ".")
-        + (f" In neither count, as it presses harder first and then softer: {joined(labels(both))}." if both else "")
-        + (f" {once} of these {len(arms)} arms were run once, the others are means: a hint, no proof." if once else "")
+        + (f" In neither count, as it does both: {joined(labels(both))}." if both else "")
+        + (f" {once} of these {len(arms)} arms were run once: a hint, no proof." if once else "")
     )
 
 
@@ -133,11 +132,11 @@ def at_like_kl(results: pd.DataFrame) -> str:
     if len(alike) < 3:
         return ""
     apart = alike["mig_four"].max() - alike["mig_four"].min() > MIG.margin
+    verdict = "the KL alone does not decide the MIG" if apart else "their MIG differs by less than the margin"
     return (
-        f"{len(alike)} arms ended within {ALIKE:g} nat of the KL of {BASE}, {arms.loc[BASE, 'kl']:.2f} nats "
-        f"({joined(labels(alike.index))}): MIG {_range(alike['mig_four'], '.3f')}, reconstruction loss "
-        f"{_range(alike['reconstruction'], '.1f')} nats. "
-        + ("So the KL alone does not decide the MIG." if apart else "Their MIG differs by less than the margin.")
+        f"{len(alike)} arms ended within {ALIKE:g} nat of the KL of {BASE}, {arms.loc[BASE, 'kl']:.2f} nats, with a "
+        f"MIG of {_range(alike['mig_four'], '.3f')} and a reconstruction loss of "
+        f"{_range(alike['reconstruction'], '.1f')} nats: {verdict}."
     )
 
 
@@ -160,12 +159,12 @@ def goes_with(results: pd.DataFrame) -> str:
     strong = [
         f"a {'larger' if rank > 0 else 'smaller'} {name}" for name, rank in found.items() if abs(rank) >= GOES_WITH
     ]
-    written = joined(f"with the {name} {number('+.2f')(rank)}" for name, rank in found.items())
-    verdict = f"here a higher MIG goes with {joined(strong)}" if strong else "here the MIG goes with none of them"
+    written = joined(f"{name} {number('+.2f')(rank)}" for name, rank in found.items())
+    verdict = f"a higher MIG goes with {joined(strong)}" if strong else "it goes with none of them"
     once = " (twins counted once)" if twins else ""
     return (
-        f"Over the {len(ranks)} arms with a likelihood{once} the rank correlation of the MIG is {written}: {verdict} "
-        f"(from {GOES_WITH:g} on; exploratory, and arms of one family are not independent)."
+        f"Rank correlations of the MIG over {len(ranks)} arms with a likelihood{once}: {written}; {verdict} (from "
+        f"{GOES_WITH:g} on; exploratory, and arms of one family are not independent)."
     )
 
 

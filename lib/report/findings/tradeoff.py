@@ -105,11 +105,10 @@ def squeezed(squeezes: pd.DataFrame) -> str:
     )
     linear, adaptive = means.loc[[*COMPARED], "beta_then"]
     text = (
-        "The first nats save more of the loss than any later ones, and so take the largest β to hold back: at its peak "
-        f"it was {peaks}. The KL was below {ALMOST_EMPTY:g} nats, too few to tell more than about "
-        f"{np.exp(ALMOST_EMPTY):.0f} images apart, for this share of training: "
-        f"{per_arm(values, 'almost_empty', '.1%')}. To this time belongs {adaptive:.0%} of the sum of the adaptive "
-        f"arm's β, {linear:.0%} of the linear arm's."
+        "The first nats save most of the loss, and so take the largest β to hold back: at its peak it was "
+        f"{peaks}. The KL was below {ALMOST_EMPTY:g} nats, which tell about {np.exp(ALMOST_EMPTY):.0f} images apart, "
+        f"for this share of training: {per_arm(values, 'almost_empty', '.1%')}. To this time belongs {adaptive:.0%} of "
+        f"the sum of the adaptive arm's β, {linear:.0%} of the linear arm's."
     )
     least = max(LONG, LONGER * means.loc["linear", "almost_empty"])
     long = [arm for arm in squeezes["arm"].unique() if means.loc[arm, "almost_empty"] >= least]
@@ -168,7 +167,7 @@ def decided_early(snapshots: Mapping[str, pd.DataFrame]) -> str:
     if len(pairs) < 4:
         return ""
     correlation = np.corrcoef(np.array(pairs).T)[0, 1]
-    late = ", which for the slowest is late in training" if max(shares) > 0.5 else ""
+    late = ", for the slowest late in training" if max(shares) > 0.5 else ""
     means = f"which runs separate factors well hardly changes after that{late}"
     if correlation < 0.9:
         means = "which runs separate factors well still changes after that"
@@ -202,8 +201,8 @@ def where_it_stopped(snapshots: Mapping[str, pd.DataFrame], table: pd.DataFrame)
     side = "within" if moved["mig"].max() <= MIG.margin else "beyond"
     return (
         f"Stopped {earlier} of training earlier, at a KL up to {moved['kl'].max():.1f} nats away, a run would have had "
-        f"a MIG up to {moved['mig'].max():.3f} away ({moved['mig'].median():.3f} in the median of {len(moved)}; "
-        f"snapshots), {side} the margin of {MIG.margin:g}{seeds}."
+        f"a MIG up to {moved['mig'].max():.3f} away (median of {len(moved)}: {moved['mig'].median():.3f}), {side} the "
+        f"margin of {MIG.margin:g}{seeds}."
     )
 
 

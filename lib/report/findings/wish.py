@@ -47,7 +47,7 @@ def beside_information(measured: Mapping[str, Mapping[str, Any]], base: str = "l
         f"{base} by more than {ALIKE:g} nats{more}"
     )
     written = joined(f"{ARMS[arm].label} {number('.2f')(value)}" for arm, value in spent.items())
-    return f"What the KL spends beside the information, KL − I at the end, in nats: {written}. {verdict} (n = 1)."
+    return f"Beside the information the KL spent, KL − I at the end, in nats: {written}. {verdict} (n = 1)."
 
 
 @torch.inference_mode()
@@ -71,8 +71,7 @@ def batch_estimates(run: Run, data: Dataset, batch: int) -> dict[str, float]:
 def estimators_of_tc(found: Mapping[str, float], exact: float, arm: str, batch: int) -> str:
     """How far the estimates of `batch_estimates` are from the exact value; all in nats."""
     return (
-        f"How far the estimates of one batch are off: the code of {ARMS[arm].label} has a total correlation of "
-        f"{number('.2f')(exact)} nats; batches of {batch} give {number('.1f')(found['stratified'])} nats by stratified "
-        f"and {number('.1f')(found['weighted'])} by weighted sampling (means over {BATCHES} batches). Only their "
-        "gradients are used."
+        f"The code of {ARMS[arm].label} has a total correlation of {number('.2f')(exact)} nats; batches of {batch} "
+        f"give {number('.1f')(found['stratified'])} nats by stratified and {number('.1f')(found['weighted'])} by "
+        f"weighted sampling (means over {BATCHES} batches), of which only gradients are used."
     )

@@ -50,8 +50,8 @@ class Comparison:
     @property
     def size(self) -> str:
         """What is said of figures and tables that show one run of each; the first table names the settings."""
-        reduced = "Reduced runs" if self.config.steps < paper_steps() else "Runs"
-        return f"**{reduced}**, n = 1 each (settings: Table {self.table})"
+        reduced = "**Reduced runs**, " if self.config.steps < paper_steps() else ""
+        return f"{reduced}n = 1 each (Table {self.table})"
 
     @property
     def settings(self) -> str:
@@ -97,8 +97,7 @@ def show_arms(shown: Comparison) -> None:
     display(
         Markdown(
             f"**Table {shown.table}.** Arms side by side, means over n runs (seeds from {shown.config.seed} on): "
-            f"{shown.settings}. MIG by quadrature and "
-            f"histogram; losses, KL and its parts in nats per image; in use: latents above {IN_USE:g} nats."
+            f"{shown.settings}. MIG by quadrature and histogram; in use: latents above {IN_USE:g} nats."
         )
     )
     differences = against_base(shown.results, of_seed)
@@ -109,8 +108,8 @@ def show_arms(shown: Comparison) -> None:
     display(
         Markdown(
             f"**Table {shown.table + 1}.** What each arm does, and how far it ended from {BASE} in runs of the "
-            f"same seeds (pairs; loss in nats{base}); starred where that is more than {MIG.margin:g} in the MIG or "
-            f"{RECONSTRUCTION.margin:g} nats, chance or not. Settings: Table {shown.table}."
+            f"same seeds (pairs; loss in nats{base}); starred beyond the margins of {MIG.margin:g} and "
+            f"{RECONSTRUCTION.margin:g} nats. Settings: Table {shown.table}."
         )
     )
     display(Markdown(beyond_margin(differences)))
@@ -126,8 +125,8 @@ def show_encoded(shown: Comparison) -> None:
     display(
         Markdown(
             f"**Table {shown.table + 2}.** Nats that the best latent holds about each factor; in brackets that latent, "
-            f"starred where it leads for another factor too; – where no single latent holds {IN_USE:g} nats, though "
-            f"several together may. {shown.size}."
+            f"starred where it leads for another factor too, – below {IN_USE:g} nats (several together may hold more). "
+            f"{shown.size}."
         )
     )
     display(Markdown(latents_of_their_own(measured)))
@@ -148,9 +147,9 @@ def show_traversals_of_all(shown: Comparison, data: Dataset) -> None:
                 MOST,
             ),
             shown.folder / "all_arms_traversals",
-            f"**Figure {shown.figure}.** Latents in use of each arm from −2 to 2, largest KL first, {MOST} at most (in "
-            "the title how many there are), the others where a large heart is coded. Beside a row latent, KL in nats "
-            f"and the factor it knows most about. {shown.size}.",
+            f"**Figure {shown.figure}.** Latents in use of each arm from −2 to 2, {MOST} at most (of as many as the "
+            "title says), the others where a large heart is coded. Beside a row latent, KL in nats and the factor it "
+            f"knows most about. {shown.size}.",
         )
     display(Markdown(findings.not_drawn([arm for arm in found if arm not in used])))
 
@@ -167,7 +166,7 @@ def show_total_correlation(shown: Comparison, data: Dataset) -> None:
 def _off_scale(shown: Comparison) -> str:
     """Whose measured loss nothing made small, so that it is no point of a figure."""
     above = [arm for arm in shown.compared.snapshots if ARMS[arm].sampler]
-    return f" {joined(labels(above))}, which no likelihood trained, is far above the frame." if above else ""
+    return f" {joined(labels(above))}, trained by no likelihood, is far above." if above else ""
 
 
 def show_at_kl(shown: Comparison) -> None:
@@ -175,16 +174,16 @@ def show_at_kl(shown: Comparison) -> None:
     snapshots = {arm: [frame] for arm, frame in shown.compared.snapshots.items()}
     windows = {arm: [frame] for arm, frame in shown.compared.windows.items()}
     words = {
-        "mig_four": "MIG (quadrature) against the KL",
-        "reconstruction": "Reconstruction loss against the KL; lines are means over 1/200 of training",
+        "mig_four": "MIG (quadrature) against the KL; points are weight snapshots from where training had settled on "
+        "(all, where it never had), the last one larger.",
+        "reconstruction": "Reconstruction loss against the KL, points as before; lines are means over 1/200 of "
+        f"training.{_off_scale(shown)}",
     }
     for number, (measure, what) in enumerate(words.items(), start=shown.figure + 1):
         show(
             at_kl(snapshots, windows, [measure]),
             shown.folder / f"all_arms_{measure}",
-            f"**Figure {number}.** {what}; points are weight snapshots from where training had settled on (all, where "
-            f"it never had), the last one larger.{_off_scale(shown) if measure == 'reconstruction' else ''} "
-            f"{shown.size}.",
+            f"**Figure {number}.** {what} {shown.size}.",
         )
 
 
@@ -194,9 +193,9 @@ def show_bottleneck(shown: Comparison) -> None:
     show(
         figures.bottleneck(compared.snapshots, compared.entropy),
         shown.folder / "all_arms_bottleneck",
-        f"**Figure {shown.figure + 3}.** Distortion (of {RECONSTRUCTED:,} images at most) against rate, and "
-        "information against rate, of every measured snapshot, the last one larger. Nothing can lie where it is grey; "
-        f"the largest KLs are cut off.{_off_scale(shown)} {shown.size}.",
+        f"**Figure {shown.figure + 3}.** Distortion (of {RECONSTRUCTED:,} images at most) and information against "
+        "rate, at every measured snapshot, the last one larger. Nothing can lie where it is grey; the largest KLs are "
+        f"cut off.{_off_scale(shown)} {shown.size}.",
     )
     likely = {arm: frame for arm, frame in compared.snapshots.items() if not ARMS[arm].sampler}
     display(Markdown(bottleneck.bound(likely, compared.entropy)))
@@ -212,7 +211,7 @@ def show_estimates(shown: Comparison) -> None:
             figures.estimated_information(compared.traces, estimates, images),
             shown.folder / "all_arms_estimate",
             f"**Figure {shown.figure + 4}.** The smoothed estimate of $I_q(x; z)$ that the training steered by, and "
-            f"the exact value, of N = {images:,} images, at the weight snapshots. {shown.size}.",
+            f"the exact value, of N = {images:,} images. {shown.size}.",
         )
     display(Markdown(bottleneck.bias(estimates, images)))
 
@@ -225,7 +224,7 @@ def show_samples_of_all(shown: Comparison, data: Dataset) -> None:
             show_drawn(run, data, measured, shown.figure + 5, shown.folder / "all_arms_samples", shown.size)
             display(
                 Markdown(
-                    f"{ARMS[arm].label} has no likelihood, and without good samples its scores say little. The full "
-                    f"length of its source was not run: `{FULL_LENGTH}`."
+                    f"Without good samples the scores of {ARMS[arm].label} say little. The length of its source was "
+                    f"not run: `{FULL_LENGTH}`."
                 )
             )

@@ -41,18 +41,18 @@ from lib.training.streams import advances_of
 from lib.training.train import train
 
 CONTROLLER = r"""
-The controller turns the error $e(t)$, its set point less $\mathrm{KL}(t)$, into the KL's weight:
+The controller turns the error into the KL's weight:
 
 $$ \beta(t) = \max\left( \beta_{\min},\; \frac{K_p}{1 + \exp e(t)} - K_i \sum_{s \le t} e(s) + \beta_{\min} \right).
 \tag{2} $$
 
-An anti-windup rule holds the sum while $\beta$ is at its minimum. Under the `published` rule $\beta$ can then stay
-there for ever: the controller is *locked*; under `conditional` it cannot.
+The sum is held while $\beta$ is at its minimum. Under the `published` rule it can stay there for ever (*locked*); under
+`conditional` it cannot.
 """
 
 TOY_PLANT = r"""
-To see the rule without a network, let the KL follow $\beta$ as a linear VAE's would on ten Gaussian sources: it moves
-towards $\sum_i \max(0, \log(\lambda_i / \beta)) / 2$, the optimum by reverse water-filling, with a lag.
+To see the rule without a network, let the KL move as a linear VAE's would on ten Gaussian sources: with a lag,
+towards the optimum by reverse water-filling, $\sum_i \max(0, \log(\lambda_i / \beta)) / 2$.
 """
 
 MEASURES = "Notebook 04 defines the MIG. The reconstruction loss is that of one sample of $z$ per image."
