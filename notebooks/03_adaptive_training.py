@@ -97,11 +97,9 @@ show_toy_plant(
 
 # %% [markdown]
 # ## Training
-#
-# Initial weights, batches and noise are those of the linear arm with the same seed.
 
 # %% [markdown] tags=["hide"]
-# The data set is drawn if it is missing. A run that already stands complete with the same configuration is loaded, one
+# Initial weights, batches and noise are those of the linear arm with the same seed. The data set is drawn if it is missing. A run that already stands complete with the same configuration is loaded, one
 # that was interrupted continues from its last checkpoint.
 
 # %%

@@ -335,13 +335,14 @@ paper.table(
 
 # %% [markdown]
 # ### The controls
-#
-# In a fixed number of steps, a slow rise and little time at $C_{\max}$ are one factor, "lateness"; only *slow then held*, which trains longer, parts them.
-# And where the noise of batches decides whether β rises, the rule is a clock that ticks at random: *random hold* is that clock.
 
 # %%
 controls = any(ARMS[arm].beside for arm in analysis.profile.arms)
 if controls:
+    paper.text(
+        r"""In a fixed number of steps, a slow rise and little time at $C_{\max}$ are one factor, "lateness"; only *slow then held*, which trains longer, parts them. And
+where the noise of batches decides whether β rises, the rule is a clock that ticks at random: *random hold* is that clock."""
+    )
     paper.figure(
         runs.controls(analysis.by_arm(analysis.traces)),
         "controls",
@@ -380,9 +381,6 @@ dimension-wise KL (Table 9)."""
 
 # %% [markdown]
 # ## Other methods
-#
-# The report argues with methods that it did not run. Here they are, with the images, network, initial weights, batches and noise of the first seed;
-# notebook 05 says of each (`arm`) what it adds to the loss, its source and where it departs from that.
 
 # %%
 others = compare_profile(analysis, images, figure=11 if controls else 10, table=12)
@@ -390,7 +388,8 @@ others = compare_profile(analysis, images, figure=11 if controls else 10, table=
 # %%
 if others:
     paper.text(
-        """Three departures matter. DynamicVAE's gains are multiplied by how much shorter the training is than its own, so that β swings before it locks. The total
+        """The report argues with methods that it did not run. Here they are, with the images, network, initial weights, batches and noise of the first seed; notebook 05
+says of each (`arm`) what it adds to the loss, its source and where it departs from that. Three departures matter. DynamicVAE's gains are multiplied by how much shorter the training is than its own, so that β swings before it locks. The total
 correlation of a batch is estimated by stratified sampling, for beta-TCVAE also by its authors' weighted sampling. InfoGAN's generator is the decoder of all arms, without
 batch normalisation, its learning rate that of one trial: it says little of [8]."""
     )

@@ -21,7 +21,7 @@ from lib.report.figures.information import over_training
 from lib.report.figures.runs import traces
 from lib.report.tables import run_table
 from lib.runs.profiles import load_profile
-from lib.runs.run import Run, read_advanced, read_trace
+from lib.runs.run import Run
 from lib.training.engine import Engine, trace_columns
 from lib.training.lockstep import Lockstep
 from lib.training.streams import WEIGHTS, epoch_permutation, noise_block, stream_seed
@@ -99,11 +99,11 @@ def test_its_objective_is_what_the_loss_gets(made_up, tiny_config, few_images):
 def test_a_row_more_trains_is_measured_and_drawn(made_up, tiny_config, few_images, all_images, tmp_path):
     config = tiny_config(made_up, trace_every=10)
     run = train(config, Run(tmp_path / "made_up-seed1"), few_images, progress=False)
-    trace = read_trace(run.path / "trace.h5")
+    trace = run.trace()
     assert (trace["beta"] == 4).all() and (trace["beta_mean"] == 4).all()
     missing = [name for name in COLUMNS if name != "beta"]
     assert trace[missing].isna().all().all() and trace[[f"{name}_mean" for name in missing]].isna().all().all()
-    assert len(read_advanced(run.path / "trace.h5")) == 0
+    assert len(run.advanced()) == 0
     summary = run.record()["summary"]
     assert summary["mean_beta"] == 4 and summary["final_capacity"] is None and summary["share_advanced"] is None
 

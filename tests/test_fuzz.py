@@ -31,8 +31,9 @@ from lib.report.latents import latent_table
 from lib.runs import profiles
 from lib.runs.profiles import load_profile
 from lib.runs.published import HASHES, altered
-from lib.runs.run import Run, read_advanced, read_trace, write_trace
+from lib.runs.run import Run
 from lib.runs.status import status_of
+from lib.runs.trace_file import write_trace
 from lib.training.progress import progress
 
 SMOKE = load_profile("smoke")
@@ -147,7 +148,7 @@ READERS = {
     "failed.json": (lambda run: read_json(run.failure, ("error",))["error"], 200, None),
     "hashes.json": (lambda run: altered(run.path), 200, None),
     "samples.json": (lambda run: kept(run.path / "samples.json", {}, samples.ENTRIES), 300, None),
-    "trace.h5": (lambda run: (read_trace(run.path / "trace.h5"), read_advanced(run.path / "trace.h5")), 500, None),
+    "trace.h5": (lambda run: (run.trace(), run.advanced()), 500, None),
     "weights.safetensors": (Run.load_model, 150, 3_000),
     "checkpoint.pt": (Run.load_checkpoint, 500, None),
     "evaluation.json": (lambda run: (kept(run.path / "evaluation.json", {}, ("kl",)), latent_table(run)), 700, None),

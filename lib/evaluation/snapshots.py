@@ -29,8 +29,9 @@ from lib.progress import Progress
 from lib.recorded_tables import read_recorded, write_recorded
 from lib.refusal import Refusal
 from lib.runs.provenance import provenance
-from lib.runs.run import Run, read_trace, with_all_columns
+from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig
+from lib.runs.trace_file import with_all_columns
 from lib.training.device import choose_device, reproducible
 from lib.training.layers import FORWARD
 from lib.training.progress import checkpoint_and_trace
@@ -118,7 +119,7 @@ def measure_snapshots(run: Run, data: Dataset, config: EvaluationConfig, progres
     chosen = chosen_snapshots(run, config)
     if not set(chosen) <= set(rows["step"]):
         with only_one(run.path / ".lock"):
-            rows = _measure(run, data, config, chosen, read_trace(run.path / "trace.h5"), progress)
+            rows = _measure(run, data, config, chosen, run.trace(), progress)
     return rows[rows["step"].isin(chosen)].reset_index(drop=True)
 
 

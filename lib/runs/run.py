@@ -4,7 +4,7 @@ config.json           the TrainingConfig
 checkpoint.pt         state of an unfinished run; gone once the run is complete
 failed.json           why a training diverged; gone once it is tried again
 snapshots/step_*.safetensors   weights on the way
-trace.h5              one row every `trace_every` steps, see `read_trace`
+trace.h5              one row every `trace_every` steps, see lib/runs/trace_file.py
 weights.safetensors   the final weights
 run.json              provenance and summary; written last: where it stands, the run is complete
 posterior.h5, evaluation.json  what lib/evaluation/evaluate.py measured
@@ -18,24 +18,21 @@ trace.csv.gz, advanced.h5   of a published run, instead of trace.h5: the thinned
 import io
 import json
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 
-from lib.files import check_sizes, read_json, reading, sha256, write_bytes, write_hdf5, write_json
+from lib.files import read_json, reading, sha256, write_bytes, write_json
 from lib.model import PLAIN, VAE, Layers
-from lib.objectives import COLUMNS
 from lib.refusal import Refusal
 from lib.runs.settings import TrainingConfig
+from lib.runs.trace_file import read_advanced, read_trace
 
 CHECKPOINT_REMEDY = "delete it, and the run trains again from its first step"
 
@@ -152,14 +149,14 @@ class Run:
         return {int(path.stem[5:]): path for path in sorted((self.path / "snapshots").glob("step_*.safetensors"))}
 
     def trace(self) -> pd.DataFrame:
-        """The trace, of a published run the thinned one; see `read_trace`."""
-        own = self.path / "trace.h5"
-        return read_trace(own if own.exists() else self.path / "trace.csv.gz")
+        """The trace, of a published run the thinned one; see `lib.runs.trace_file.read_trace`."""
+        own = (self.path / "trace.h5").exists()
+        return read_trace(self.checked("trace.h5" if own else "trace.csv.gz"))
 
     def advanced(self) -> np.ndarray | None:
-        """Whether C changed at each step, see `read_advanced`; None where that was not published."""
-        there = [path for path in (self.path / "trace.h5", self.path / "advanced.h5") if path.exists()]
-        return read_advanced(there[0]) if there else None
+        """Whether C changed at each step (`lib.runs.trace_file.read_advanced`); None where that was not published."""
+        there = [name for name in ("trace.h5", "advanced.h5") if (self.path / name).exists()]
+        return read_advanced(self.checked(there[0])) if there else None
 
     def load_model(self, weights: Path | None = None, layers: Layers = PLAIN) -> VAE:
         """The network with its final weights, or with those of a snapshot file; in evaluation mode, on the CPU.
@@ -198,62 +195,3 @@ def weights_origin(path: Path) -> dict[str, Any]:
     """What a weights file says of itself: {"config", "step", "commit"}; empty for the first files, which do not."""
     with reading(path), safe_open(path, "pt") as file:
         return json.loads((file.metadata() or {}).get("origin", "{}"))
-
-
-def write_trace(path: Path, trace: pd.DataFrame, advanced: np.ndarray, attributes: dict[str, Any]) -> None:
-    """The trace's columns as HDF5 data sets, and `advanced` (bool [steps]) as packed bits, unless it is empty."""
-
-    def fill(file: h5py.File) -> None:
-        file.attrs.update(attributes)
-        columns = file.create_group("columns", track_order=True)
-        for name in trace.columns:
-            columns.create_dataset(name, data=trace[name].to_numpy(), compression="gzip", shuffle=True)
-        if len(advanced):
-            bits = file.create_dataset("advanced_bits", data=np.packbits(advanced), compression="gzip")
-            bits.attrs["steps"] = len(advanced)
-
-    write_hdf5(path, fill)
-
-
-def read_trace(path: Path) -> pd.DataFrame:
-    """The trace of a run from trace.h5, one row every `trace_every` steps, or from a published, thinned trace.csv.gz.
-
-    Every column is explained in results/README.md. Those that the run's objective does not fill are missing values, in
-    every row.
-    """
-    with _reading_run_file(path):
-        if path.suffix == ".h5":
-            with h5py.File(path) as file:
-                check_sizes(path, file["columns"].values())
-                trace = pd.DataFrame({name: values[...] for name, values in file["columns"].items()})
-        else:
-            trace = pd.read_csv(path)
-        if "step" not in trace or any(values.dtype.kind not in "bif" for _, values in trace.items()):
-            raise ValueError("its columns are not those of a trace")
-    return with_all_columns(trace)
-
-
-def with_all_columns(trace: pd.DataFrame) -> pd.DataFrame:
-    """The trace with the columns that its run's objective does not fill, of missing values."""
-    wanted = [f"{name}{suffix}" for suffix in ("", "_mean") for name in COLUMNS]
-    return trace.reindex(columns=[*trace.columns, *(name for name in wanted if name not in trace.columns)])
-
-
-def read_advanced(path: Path) -> np.ndarray:
-    """Whether C changed at each step, bool [steps], or [0] where there is no C; `curve` of its schedule gives C(t)."""
-    with _reading_run_file(path), h5py.File(path) as file:
-        if "advanced_bits" not in file:
-            return np.empty(0, dtype=bool)
-        bits = file["advanced_bits"]
-        check_sizes(path, [bits])
-        if not 0 < bits.attrs["steps"] <= 8 * len(bits):
-            raise ValueError("it states more steps than it has bits")
-        return np.unpackbits(bits[...], count=bits.attrs["steps"]).astype(bool)
-
-
-@contextmanager
-def _reading_run_file(path: Path) -> Iterator[None]:
-    """Check a file in a run's directory against the run's record, then turn whatever goes wrong into a Refusal."""
-    Run(path.parent).checked(path.name)
-    with reading(path):
-        yield

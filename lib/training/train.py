@@ -16,8 +16,9 @@ from lib.progress import Progress
 from lib.refusal import Divergence, Refusal
 from lib.runs.provenance import provenance
 from lib.runs.recorded import recorded
-from lib.runs.run import CHECKPOINT_REMEDY, Run, segments_of, write_trace
+from lib.runs.run import CHECKPOINT_REMEDY, Run, segments_of
 from lib.runs.settings import TrainingConfig
+from lib.runs.trace_file import write_trace
 from lib.training.device import device_of, reproducible
 from lib.training.gan import engine_of
 from lib.training.layers import products

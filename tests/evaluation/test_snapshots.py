@@ -25,7 +25,7 @@ from lib.recorded_tables import write_recorded
 from lib.report.controller_tables import information_gaps
 from lib.report.figures.information import over_training
 from lib.runs.profiles import load_profile
-from lib.runs.run import Run, read_trace
+from lib.runs.run import Run
 from lib.training.train import train
 
 SIZES = (3, 6, 40, 2, 2)  # of the grid of every 16th x and y
@@ -85,7 +85,7 @@ def test_rows_agree_with_direct_computation(run, all_images):
     factors = indices_to_factors(np.arange(N_IMAGES))
     grid = np.flatnonzero((factors[:, 3] % 16 == 0) & (factors[:, 4] % 16 == 0))
     images = torch.from_numpy(render(grid)).float()[:, None]
-    trace = read_trace(run.path / "trace.h5")
+    trace = run.trace()
     noise = torch.randn(len(grid), 10, generator=torch.Generator().manual_seed(0))
     for row in rows.itertuples():
         model = VAE("fc", 10).eval()

@@ -11,7 +11,7 @@ from plain_arm import CPU, engine_training, plain_training, share_of_rate
 from lib.arms import objective_of
 from lib.objectives import Encoded
 from lib.objectives.factor import Discriminator, FactorKL, permuted
-from lib.runs.run import Run, read_trace
+from lib.runs.run import Run
 from lib.training.engine import Engine
 from lib.training.lockstep import Lockstep
 from lib.training.streams import ADVERSARY_WEIGHTS, adversary_block, stream_seed
@@ -151,7 +151,7 @@ def test_checkpoints_hold_both_networks(small, tiny_config, few_images, tmp_path
     assert held["network"]["0.weight"].shape == (50, 10) and held["optimizer"]["state"]
     train(config, run, few_images, progress=False)
     assert (run.path / "weights.safetensors").read_bytes() == (whole.path / "weights.safetensors").read_bytes()
-    assert read_trace(run.path / "trace.h5").equals(read_trace(whole.path / "trace.h5"))
+    assert run.trace().equals(whole.trace())
 
 
 def test_a_discriminator_that_diverges_is_found_at_its_step(small, tiny_config, few_images):

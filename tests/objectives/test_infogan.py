@@ -18,7 +18,7 @@ from lib.objectives.infogan import Discriminator, InfoGAN
 from lib.report.notebooks.training import show_samples
 from lib.report.tables import run_table
 from lib.runs.profiles import load_profile
-from lib.runs.run import Run, read_trace
+from lib.runs.run import Run
 from lib.training.gan import GanEngine, engine_of
 from lib.training.lockstep import Lockstep
 from lib.training.streams import ADVERSARY_WEIGHTS, WEIGHTS, epoch_permutation, noise_block, stream_seed
@@ -188,7 +188,7 @@ def test_it_resumes_with_the_same_bits_and_is_measured(tiny_config, few_images, 
             train(config, run, few_images, progress=False)
     train(config, run, few_images, progress=False)
     assert (run.path / "weights.safetensors").read_bytes() == (whole.path / "weights.safetensors").read_bytes()
-    assert read_trace(run.path / "trace.h5").equals(read_trace(whole.path / "trace.h5"))
+    assert run.trace().equals(whole.trace())
 
     changes = {"position_stride": 16, "snapshot_position_stride": 16, "dci_samples": 100}
     settings = load_profile("smoke").evaluation_config(**changes)

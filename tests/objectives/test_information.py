@@ -15,7 +15,7 @@ from lib.objectives import posterior_bank
 from lib.objectives.information import MarginCapacity, query_every
 from lib.objectives.posterior_bank import mutual_information
 from lib.objectives.seam import Encoded
-from lib.runs.run import Run, read_trace
+from lib.runs.run import Run
 from lib.training import posterior_table
 from lib.training.engine import Engine
 from lib.training.posterior_table import PosteriorTable
@@ -236,6 +236,6 @@ def test_an_interrupted_run_goes_on_with_the_same_table(tiny_config, few_images,
             train(config, run, few_images, progress=False)
     train(config, run, few_images, progress=False)
     assert (run.path / "weights.safetensors").read_bytes() == (whole.path / "weights.safetensors").read_bytes()
-    trace = read_trace(run.path / "trace.h5")
-    assert trace.equals(read_trace(whole.path / "trace.h5"))
+    trace = run.trace()
+    assert trace.equals(whole.trace())
     assert trace["information"].nunique() == 6  # 0, then one after every five steps but the last

@@ -26,7 +26,8 @@ from lib.report.kept_pictures import SAMPLES, TRAVERSALS, _png
 from lib.report.notebooks import other_arms as calls
 from lib.report.other_arms import Ended
 from lib.runs.profiles import Profile, load_profile
-from lib.runs.run import Run, write_trace
+from lib.runs.run import Run
+from lib.runs.trace_file import write_trace
 
 STEPS = [50, 100, 200]
 ENTROPY = 8.0

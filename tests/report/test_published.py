@@ -23,7 +23,8 @@ from lib.report.notebooks.paper import Paper, write_paper
 from lib.report.publishing.publish import _publish_run, publish, published_trace
 from lib.report.publishing.readme import _answer, readme_results
 from lib.runs.profiles import load_profile, published_profiles
-from lib.runs.run import Run, write_trace
+from lib.runs.run import Run
+from lib.runs.trace_file import write_trace
 from lib.training.train import train
 
 NOTEBOOK = ROOT / "notebooks" / "04_analysis.py"

@@ -17,7 +17,8 @@ from lib.pid import PIDController
 from lib.refusal import Refusal
 from lib.report.findings.controller import arm_arrival, linear_arrival
 from lib.report.notebooks import training as calls
-from lib.report.notebooks.shared import EVALUATION, TRAINING, arms_of, configure_training, trained_in_pieces
+from lib.report.notebooks.paper import trained_in_pieces
+from lib.report.notebooks.shared import EVALUATION, TRAINING, arms_of, configure_training
 from lib.runs.profiles import load_profile
 from lib.runs.run import Run
 from lib.schedules import AdaptiveCapacity, LinearCapacity, linear_full_length

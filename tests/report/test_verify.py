@@ -20,7 +20,8 @@ from lib.report.publishing import readme, verify
 from lib.report.publishing.publish import HASHES, write_hashes
 from lib.report.publishing.rederived import check_curve, check_record
 from lib.runs.profiles import load_profile, published_profiles
-from lib.runs.run import Run, write_trace
+from lib.runs.run import Run
+from lib.runs.trace_file import write_trace
 from lib.training.progress import MEANS, add_progress
 
 if not published_profiles():

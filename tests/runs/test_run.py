@@ -21,7 +21,7 @@ from lib.files import ROOT, read_json, write_json
 from lib.locks import only_one
 from lib.refusal import Refusal
 from lib.runs.profiles import load_profile, published_profiles
-from lib.runs.run import Run, read_advanced, read_trace
+from lib.runs.run import Run
 from lib.training.train import train, train_together
 
 EVALUATION = load_profile("smoke").evaluation_config(position_stride=16, snapshot_position_stride=16)
@@ -43,7 +43,7 @@ READERS = {
     "config.json": Run.config,
     "run.json": Run.record,
     "weights.safetensors": Run.load_model,
-    "trace.h5": lambda run: (read_trace(run.path / "trace.h5"), read_advanced(run.path / "trace.h5")),
+    "trace.h5": lambda run: (run.trace(), run.advanced()),
     "snapshots/step_0000008.safetensors": lambda run: run.load_model(run.snapshots()[8]),
 }
 
@@ -258,7 +258,7 @@ def test_a_trace_of_another_form_is_refused(run):
             for name, values in (columns or {}).items():
                 file[f"columns/{name}"] = values
         with pytest.raises(Refusal, match=r"trace\.h5 cannot be read"):
-            read_trace(path)
+            run.trace()
 
 
 def test_a_run_in_training_is_refused_to_another(tiny_config, few_images, tmp_path):

@@ -9,7 +9,7 @@ import torch
 
 from lib.benchmarks import training as benchmark
 from lib.files import read_json
-from lib.runs.run import Run, read_trace
+from lib.runs.run import Run
 from lib.training.device import reproducible
 from lib.training.engine import Engine, trace_columns
 from lib.training.lockstep import Lockstep
@@ -76,7 +76,7 @@ def test_runs_together_alone_and_resumed_have_the_same_bits(precision, tiny_conf
             train_together([config], [resumed], few_images, progress=False, time_limit=6)
         assert 0 < torch.load(resumed.checkpoint, weights_only=True)["engine"]["step"] < config.steps
         train(config, resumed, few_images, progress=False)
-        assert read_trace(resumed.path / "trace.h5").equals(read_trace(run.path / "trace.h5"))
+        assert resumed.trace().equals(run.trace())
         for name, value in run.load_model().state_dict().items():
             assert torch.equal(value, resumed.load_model().state_dict()[name])
             assert torch.equal(value, state["engine"]["model"][name].cpu())

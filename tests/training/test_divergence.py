@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lib.arms import ARMS, objective_of
-from lib.runs.run import Run, read_trace
+from lib.runs.run import Run
 from lib.training.engine import Engine
 from lib.training.train import Training, train
 
@@ -81,7 +81,7 @@ def test_the_first_value_that_is_not_finite_is_named(column, tiny_config, few_im
 @pytest.mark.parametrize("capacity", [0.0, 0.5])
 def test_a_capacity_that_stays_where_it_starts_works(arm, capacity, tiny_config, few_images, tmp_path):
     config = tiny_config(arm, steps=12, c_start=capacity, c_max=capacity)
-    trace = read_trace(train(config, Run(tmp_path / "run"), few_images, progress=False).path / "trace.h5")
+    trace = train(config, Run(tmp_path / "run"), few_images, progress=False).trace()
     recorded = objective_of(arm, config).columns
     assert trace[["kl", *recorded]].notna().all(axis=None)
     if "capacity" in recorded:
@@ -100,6 +100,6 @@ def test_a_kl_of_zero_works(arm, tiny_config, few_images, tmp_path, monkeypatch)
             torch.nn.init.zeros_(parameter)
 
     monkeypatch.setattr(Engine, "__init__", without_code)
-    trace = read_trace(train(config, Run(tmp_path / "run"), few_images, progress=False).path / "trace.h5")
+    trace = train(config, Run(tmp_path / "run"), few_images, progress=False).trace()
     assert trace["kl"].iloc[0] == 0.0
     assert trace[["kl", *objective_of(arm, config).columns]].notna().all(axis=None)

@@ -16,7 +16,7 @@ from lib.evaluation.evaluate import evaluate
 from lib.files import ROOT, write_json
 from lib.report.figures.runs import traces
 from lib.runs.profiles import load_profile
-from lib.runs.run import Run, read_trace, segments_of
+from lib.runs.run import Run, segments_of
 from lib.training.progress import add_progress, progress, progress_at
 from lib.training.train import train, train_together
 
@@ -109,7 +109,7 @@ def test_it_is_completed_measured_and_drawn(run, few_images, all_images, tmp_pat
     write_json(run.path / "config.json", shorter)
     train(run.config(), run, few_images, progress=False)
 
-    trace = read_trace(run.path / "trace.h5")
+    trace = run.trace()
     assert trace["step"].tolist() == [*range(100, STEP + 101, 100)]
     past, new = trace.iloc[-50:-1], trace.iloc[-1]
     assert abs(new["kl_mean"] - past["kl_mean"].mean()) < 0.5

@@ -14,7 +14,7 @@ import torch
 from killed import SETTINGS, STEPS
 
 from lib.files import ROOT, read_json
-from lib.runs.run import Run, read_advanced, read_trace
+from lib.runs.run import Run
 
 STAGES = ("open", "write", "sync", "rename", "named")
 MEASURED = ("posterior.h5", "evaluation.json", "snapshots.json", "snapshots.csv")
@@ -68,8 +68,8 @@ def bits(run: Run) -> dict[str, object]:
     names = ("weights.safetensors", f"snapshots/step_{STEPS:07d}.safetensors", "posterior.h5")
     return {
         **{name: (run.path / name).read_bytes() for name in names},
-        "trace": read_trace(run.path / "trace.h5").to_csv(float_format="%.17g"),
-        "advanced": read_advanced(run.path / "trace.h5").tolist(),
+        "trace": run.trace().to_csv(float_format="%.17g"),
+        "advanced": run.advanced().tolist(),
         "summary": run.record()["summary"],
         "evaluation": plain(run.path / "evaluation.json"),
         "snapshots": plain(run.path / "snapshots.json"),

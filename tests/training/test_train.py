@@ -17,7 +17,8 @@ from lib.arms import schedule_of
 from lib.model import VAE
 from lib.runs.profiles import load_profile
 from lib.runs.recorded import Recorded, recorded
-from lib.runs.run import Run, read_advanced, read_trace, write_trace
+from lib.runs.run import Run
+from lib.runs.trace_file import write_trace
 from lib.training.device import reproducible
 from lib.training.engine import Engine, trace_columns
 from lib.training.lockstep import Lockstep
@@ -90,8 +91,8 @@ def files(run: Run) -> dict[str, object]:
     return {
         "weights": (run.path / "weights.safetensors").read_bytes(),
         "snapshots": {step: path.read_bytes() for step, path in run.snapshots().items()},
-        "trace": read_trace(run.path / "trace.h5").to_csv(float_format="%.17g"),
-        "advanced": read_advanced(run.path / "trace.h5").tolist(),
+        "trace": run.trace().to_csv(float_format="%.17g"),
+        "advanced": run.advanced().tolist(),
         "summary": json.dumps(record),
     }
 
@@ -261,10 +262,7 @@ def test_divergence_stops_with_a_sentence_and_leaves_no_result(tiny_config, few_
 
 def test_thinned_trace_is_the_full_one_at_its_steps_with_window_means(tiny_config, few_images, tmp_path):
     full, thin = (
-        read_trace(
-            train(tiny_config(trace_every=k), Run(tmp_path / f"{k}"), few_images, progress=False).path / "trace.h5"
-        )
-        for k in (1, 12)
+        train(tiny_config(trace_every=k), Run(tmp_path / f"{k}"), few_images, progress=False).trace() for k in (1, 12)
     )
     assert thin["step"].tolist() == [12, 24, 36, 48, 60]
     columns = trace_columns(10)
@@ -278,10 +276,10 @@ def test_thinned_trace_is_the_full_one_at_its_steps_with_window_means(tiny_confi
 @pytest.mark.parametrize("arm", ["linear", "adaptive", "linear_full", "adaptive_hold", "capacity_ramp", "dynamic_vae"])
 def test_the_advance_bits_reproduce_the_capacity_exactly(arm, tiny_config, few_images, tmp_path):
     config = tiny_config(arm, trace_every=30)
-    path = train(config, Run(tmp_path / "run"), few_images, progress=False).path / "trace.h5"
+    run = train(config, Run(tmp_path / "run"), few_images, progress=False)
     schedule = schedule_of(config.arm, config.c_start, config.c_max, config.steps)
-    capacity = schedule.curve(read_advanced(path))
-    assert capacity[[29, 59]].tolist() == read_trace(path)["capacity"].tolist()
+    capacity = schedule.curve(run.advanced())
+    assert capacity[[29, 59]].tolist() == run.trace()["capacity"].tolist()
 
 
 def test_summary_counts_every_step_and_finds_the_lock(tiny_config):
@@ -337,10 +335,10 @@ def test_a_random_hold_advances_as_often_as_the_adaptive_run_and_trains_other_we
     other = train(tiny_config("adaptive", **settings), Run(tmp_path / "adaptive-seed1"), few_images, progress=False)
     train(config, run, few_images, progress=False)
 
-    share, advanced = other.record()["summary"]["share_advanced"], read_advanced(run.path / "trace.h5")
+    share, advanced = other.record()["summary"]["share_advanced"], run.advanced()
     assert run.record()["provenance"]["drawn_share"] == share and 0 < share < 1
     assert abs(advanced.mean() - share) < 4 * (share * (1 - share) / 400) ** 0.5
-    assert (advanced != read_advanced(other.path / "trace.h5")).any()
+    assert (advanced != other.advanced()).any()
     assert advanced.tolist() == advances_of(1, 400, Recorded(share, None, {})).tolist()  # blind to beta
     assert not torch.equal(weights(run.load_model()), weights(other.load_model()))
 
@@ -420,7 +418,7 @@ def test_every_control_by_the_clock_has_a_curve_and_weights_of_its_own(tiny_conf
     for arm in ("linear", "linear_full", "slow_then_hold"):
         config = tiny_config(arm, steps=300, batch_size=4, c_start=0.5, c_max=2.0)
         runs[arm] = train(config, Run(tmp_path / arm), few_images, progress=False)
-    lengths = {arm: len(read_advanced(run.path / "trace.h5")) for arm, run in runs.items()}
+    lengths = {arm: len(run.advanced()) for arm, run in runs.items()}
     assert lengths["linear"] == lengths["linear_full"] == 300 < lengths["slow_then_hold"]
     held = {arm: (run.trace()["capacity"] == 2.0).sum() for arm, run in runs.items()}
     assert held["linear"] == held["slow_then_hold"] > 100 > held["linear_full"]

@@ -24,7 +24,7 @@ _LOGARITHMIC = ("reconstruction_mean", "beta_mean")
 def traces(runs: dict[str, list[pd.DataFrame]]) -> Figure:
     """Figure 1 of the report: reconstruction loss, KL, beta and C over the steps, one line per run, per arm a colour.
 
-    runs: arm -> traces (`lib.runs.run.read_trace`), one per seed, the first with the thicker line. Lines but that of C
+    runs: arm -> traces (`lib.runs.run.Run.trace`), one per seed, the first with the thicker line. Lines but that of C
     are means over about 1/200 of the training, as single batches scatter. Panels that no run fills are left out;
     those of a sampler show its own losses. What is dashed is of the first run.
     """

@@ -15,7 +15,8 @@ from lib.report.effects import per_arm
 from lib.report.figures.style import show
 from lib.report.findings.all import findings
 from lib.report.findings.wording import fill, joined
-from lib.report.notebooks.shared import label, show_origin, trained_in_pieces
+from lib.report.notebooks.shared import label, show_origin
+from lib.runs.run import Run
 
 EVERY = {1: "all images", 2: "every second x and y", 4: "every fourth x and y", 8: "every eighth x and y",
          16: "every sixteenth x and y"}  # fmt: skip
@@ -91,4 +92,18 @@ def conditions(a: Analysis) -> str:
         + (f"; longer: {per_arm(other, 'steps', ',.0f')} steps" if len(other) else "")
         + (f"; tables show means ± standard deviations, pictures seed {a.profile.seeds[0]}" if n > 1 else "")
         + "; losses, KL and C are in nats per image."
+    )
+
+
+def trained_in_pieces(*runs: Run) -> str:
+    """How many processes trained each run one after the other, by which commits; empty where one did."""
+    pieces = [run.segments() for run in runs]
+    least, most = min(map(len, pieces)), max(map(len, pieces))
+    if most == 1:
+        return ""
+    commits = dict.fromkeys(each["commit"][:7] for segments in pieces for each in segments if each.get("commit"))
+    each = " each" if len(runs) > 1 else ""
+    return (
+        f"trained in {least if least == most else f'{least} to {most}'} segments{each}, by commit"
+        f"{'s' if len(commits) > 1 else ''} {joined(commits, 'not known')} (`run.json`)"
     )

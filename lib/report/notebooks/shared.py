@@ -12,7 +12,6 @@ from IPython.display import display
 from lib.arms import ARMS
 from lib.data.dataset import check_source
 from lib.refusal import Refusal
-from lib.report.findings.wording import joined
 from lib.report.page.origin import ORIGIN
 from lib.runs.profiles import load_profile, published_profiles
 from lib.runs.provenance import code_state, provenance
@@ -114,20 +113,6 @@ def figures_of(run: Run) -> Path:
     if run.path.parents[1].name != "published":
         return run.path / "figures"
     return load_profile(run.path.parent.name).directory / "figures" / run.name
-
-
-def trained_in_pieces(*runs: Run) -> str:
-    """How many processes trained each run one after the other, by which commits; empty where one did."""
-    pieces = [run.segments() for run in runs]
-    least, most = min(map(len, pieces)), max(map(len, pieces))
-    if most == 1:
-        return ""
-    commits = dict.fromkeys(each["commit"][:7] for segments in pieces for each in segments if each.get("commit"))
-    each = " each" if len(runs) > 1 else ""
-    return (
-        f"trained in {least if least == most else f'{least} to {most}'} segments{each}, by commit"
-        f"{'s' if len(commits) > 1 else ''} {joined(commits, 'not known')} (`run.json`)"
-    )
 
 
 def as_above(run: Run) -> str:

@@ -30,7 +30,7 @@ from lib.report.kept_pictures import VALUES, kept_traversals
 from lib.report.latents import IN_USE, latent_labels, latent_table
 from lib.report.notebooks.live import Live
 from lib.report.notebooks.samples import show_drawn
-from lib.report.notebooks.shared import as_above, figures_of, label, trained_in_pieces
+from lib.report.notebooks.shared import as_above, figures_of, label
 from lib.report.tables import run_table
 from lib.runs.recorded import Recorded
 from lib.runs.reuse import take_over
@@ -134,12 +134,13 @@ def train_and_show(config: TrainingConfig, run: Run) -> tuple[Run, Dataset]:
     live.clear()
     trace = run.trace()
     empty = [name for name, column in (("beta", "beta"), ("C", "capacity")) if trace[column].isna().all()]
-    pieces = trained_in_pieces(run)
+    pieces = len(run.segments())
     show(
         traces({config.arm: [trace]}),
         figures_of(run) / "trace",
         f"**Figure 2.** Training of the {ARMS[config.arm].label} arm; moving averages, but for C. "
-        f"{''.join(f'This arm has no {name}. ' for name in empty)}n = 1 run; {label(run)}{pieces and f'; {pieces}'}.",
+        f"{''.join(f'This arm has no {name}. ' for name in empty)}n = 1 run; {label(run)}"
+        f"{f'; trained in {pieces} segments (`run.json`)' if pieces > 1 else ''}.",
     )
     return run, data
 

@@ -24,9 +24,10 @@ from lib.report.publishing.documents import print_page, slim_notebook
 from lib.report.publishing.readme import END, README, START, update_readme
 from lib.runs.profiles import Profile, load_profile
 from lib.runs.published import HASHES, hashes_of
-from lib.runs.run import Run, write_trace
+from lib.runs.run import Run
 from lib.runs.settings import EvaluationConfig
 from lib.runs.status import measured_files
+from lib.runs.trace_file import write_trace
 
 LIMIT = 30e6  # bytes of results/published in all
 TRACE_ROWS = 1_000  # about, of a published trace
