@@ -62,7 +62,7 @@ def test_whose_code_is_long_almost_empty():
         assert short.endswith("A long start with an almost empty code is no mark of the adaptive arm here.")
     others = squeezes.assign(arm=["random_hold", "linear_full"], almost_empty=[0.2, 0.03])
     beside = tradeoff_findings.squeezed(pd.concat([squeezes, others]))
-    assert beside.endswith("It comes with any C that stays low for long, as in random hold.")
+    assert beside.endswith("It comes with any C that stays low for long: random hold 20.0%.")
 
 
 def test_beta_and_slope_at_a_kl():
@@ -115,8 +115,8 @@ def test_runs_are_compared_at_like_kl_or_not_at_all():
     assert pairs.loc["f", "distance"] == pytest.approx(0.8)
     assert pairs.loc["f", ["mig_four", "reconstruction"]].isna().all()
     text = tradeoff_findings.like_kl(pairs)
-    assert text.startswith("Adaptive at equal KL (within 0.25 nats, at 8.1): against linear MIG +0.400")
-    assert "reconstruction +2.0 nats (1 of 1 run)" in text
+    assert text.startswith("MIG and reconstruction of adaptive at equal KL (within 0.25 nats, at 8.1): less linear")
+    assert "less linear +0.400 and +2.0 nats (1 of 1 run)" in text
     far = "For linear full-length no snapshot is close enough (the nearest, in nats: linear full-length 0.80)."
     assert text.endswith(f"{far} So few pairs of an arm decide nothing.")
     assert tradeoff_findings.like_kl(pairs.loc[["f"]]).startswith(far)
@@ -138,9 +138,8 @@ def test_of_several_snapshots_at_like_kl_none_is_chosen():
     pairs = tradeoff.at_like_kl({"l": pd.DataFrame(linear), "a": pd.DataFrame(adaptive)}, runs)
     found = pairs.loc["l", ["mig_four", "reconstruction", "least", "most"]]
     assert found.tolist() == pytest.approx([0.3, 9.0, 5.0, 13.0])
-    assert "reconstruction +9.0 nats (+5.0 to +13.0, by the snapshot near it; 1 of 1 run)" in tradeoff_findings.like_kl(
-        pairs
-    )
+    text = tradeoff_findings.like_kl(pairs)
+    assert "less linear +0.300 and +9.0 nats (+5.0 to +13.0, by the snapshot near it; 1 of 1 run)" in text
 
 
 def test_a_snapshots_reconstruction_is_the_traces_just_before():

@@ -70,10 +70,10 @@ def apart(traces: Mapping[str, list[pd.DataFrame]]) -> str:
                 np.abs(mine["capacity_mean"] - np.interp(mine["step"], theirs["step"], theirs["capacity_mean"])).mean()
                 for mine, theirs in zip(traces[arm], traces[other], strict=True)
             ]
-            parts.append(f"{np.mean(distances):.2f} nats away in {ARMS[arm].label} from that of {ARMS[other].label}")
+            parts.append(f"{ARMS[arm].label} {np.mean(distances):.2f}")
     if not parts:
         return "This profile has no controls; `seeds` has them."
-    return f"On average over steps and seeds C was {joined(parts)}."
+    return f"How far the two C were apart, in nats, mean over steps and seeds: {joined(parts)}."
 
 
 def at_rest(table: pd.DataFrame) -> str:

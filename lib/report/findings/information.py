@@ -54,12 +54,10 @@ def cost(measured: pd.DataFrame, run: str) -> str:
 def followed(gaps: pd.DataFrame) -> str:
     """Whether C followed the information; gaps: `Analysis.gaps` with arm and seed."""
     difference, _ = effect(gaps, "mean_distance", DIFFERENCE)
-    apart = per_arm(gaps, "mean_distance", ".2f")
     written, sure = effect_text(gaps, "mean_distance", DIFFERENCE, ".2f"), how_sure(gaps, "mean_distance")
     return (
-        f"On average over the steps C and $I_q(x; z)$ were {apart} nats apart: C was "
-        f"{'closer' if difference < 0 else 'no closer'} in the adaptive arm than in linear "
-        f"({written}{sure and f'; {sure}'})."
+        f"On average over the steps C was {'closer' if difference < 0 else 'no closer'} to $I_q(x; z)$ in the adaptive "
+        f"arm than in linear ({written} nats{sure and f'; {sure}'}; Table 10)."
     )
 
 

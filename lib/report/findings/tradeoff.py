@@ -107,15 +107,16 @@ def squeezed(squeezes: pd.DataFrame) -> str:
     text = (
         "The first nats save most of the loss, and so take the largest β to hold back: at its peak it was "
         f"{peaks}. The KL was below {ALMOST_EMPTY:g} nats, which tell about {np.exp(ALMOST_EMPTY):.0f} images apart, "
-        f"for this share of training: {per_arm(values, 'almost_empty', '.1%')}. To this time belongs {adaptive:.0%} of "
-        f"the sum of the adaptive arm's β, {linear:.0%} of the linear arm's."
+        f"for this share of training: {per_arm(values[values['arm'].isin(COMPARED)], 'almost_empty', '.1%')}. To this "
+        f"time belongs {adaptive:.0%} of the sum of the adaptive arm's β, {linear:.0%} of the linear arm's."
     )
     least = max(LONG, LONGER * means.loc["linear", "almost_empty"])
     long = [arm for arm in squeezes["arm"].unique() if means.loc[arm, "almost_empty"] >= least]
     if "adaptive" not in long:
         return f"{text} A long start with an almost empty code is no mark of the adaptive arm here."
-    others = [arm for arm in long if arm != "adaptive"]
-    also = f" It comes with any C that stays low for long, as in {joined(labels(others))}." if others else ""
+    others = values[values["arm"].isin(long) & (values["arm"] != "adaptive")]
+    shares = per_arm(others, "almost_empty", ".1%")
+    also = f" It comes with any C that stays low for long: {shares}." if len(others) else ""
     return (
         f"{text} So the continuous pressure of the adaptive arm is {'mostly' if adaptive > 0.5 else 'in part'} a long "
         f"start with an almost empty code.{also}"
@@ -127,14 +128,14 @@ def like_kl(pairs: pd.DataFrame) -> str:
     close = pairs.dropna(subset=["mig_four"])
     none = [arm for arm in pairs["arm"].unique() if arm not in set(close["arm"])]
     parts = [
-        f"against {ARMS[arm].label} MIG {with_spread(rows['mig_four'], number('+.3f'))}, reconstruction "
+        f"less {ARMS[arm].label} {with_spread(rows['mig_four'], number('+.3f'))} and "
         f"{with_spread(rows['reconstruction'], number('+.1f'))} nats ({_by_snapshot(rows)}{len(rows)} of "
         f"{sum(pairs['arm'] == arm)} run{'s' if sum(pairs['arm'] == arm) > 1 else ''})"
         for arm, rows in close.groupby("arm", sort=False)
     ]
     at = " to ".join(dict.fromkeys(f"{kl:.1f}" for kl in (close["kl"].min(), close["kl"].max())))
     kl = f" (within {NEAR} nats, at {at})" if parts else ""
-    start = f"Adaptive at equal KL{kl}: {joined(parts, '')}." if parts else ""
+    start = f"MIG and reconstruction of adaptive at equal KL{kl}: {joined(parts, '')}." if parts else ""
     few = "So few pairs of an arm decide nothing." if len(close) and close["arm"].value_counts().min() < FEW else ""
     if not none:
         return sentences(start, few)
