@@ -163,7 +163,7 @@ paper.table(
     paper_tables.controller(table, analysis.done),
     """**Table 3.** The controller, and what the rule that looks at β did before $C_{\max}$. {pressure}""",
 )
-paper.text("{rule} {ties} {at_rest} {where_it_stopped}")
+paper.text("{rule} {ties}\n\n{at_rest} {where_it_stopped}")
 
 # %% [markdown]
 # ### Pressure at a given KL
@@ -175,7 +175,7 @@ paper.figure(
     """**Figure 2.** Left: β against the KL, where that was within 0.5 nats of C; one line per run. Right: β against the measured slope of the trade-off, dashed
 where they are equal.""",
 )
-paper.text("{pressure_at_kl} {slopes}")
+paper.text("{pressure_at_kl}\n\n{slopes}")
 
 # %% [markdown]
 # ### MIG and reconstruction at a given KL
@@ -187,7 +187,7 @@ paper.figure(
     """**Figure 3.** MIG and reconstruction loss against the KL. Points: weight snapshots ({grid} images), larger the last. Lines on the right:
 means over batches.""",
 )
-paper.text("{unseen} {like_kl} {loss_goes_with} {decided_early}")
+paper.text("{unseen} {like_kl}\n\n{loss_goes_with} {decided_early}")
 
 # %% [markdown]
 # ### Scores
@@ -348,7 +348,8 @@ where the noise of batches decides whether β rises, the rule is a clock that ti
         "controls",
         """**Figure 10.** Capacity of every control (thin) over that of the arm it controls for (thick).""",
     )
-paper.text("{apart} {same_arrival} {seeing_beta} {slow_clock}")
+paper.text("{apart}")
+paper.points({"same_arrival": "As late", "seeing_beta": "Blind to β", "slow_clock": "Slow, then held"})
 
 # %% [markdown]
 # ## Discussion
@@ -375,8 +376,8 @@ paper.text(
 
 ### Where does KL above the entropy go?
 
-$I_q(x; z)$ cannot exceed the entropy of the images, {entropy} nats, {above} below the report's $C_{\\max}$. {beyond} It goes into total correlation and
-dimension-wise KL (Table 9)."""
+$I_q(x; z)$ cannot exceed the entropy of the images, {entropy} nats, {above} below the report's $C_{\\max}$. {beyond} The rest goes into total
+correlation and dimension-wise KL (Table 9)."""
 )
 
 # %% [markdown]
