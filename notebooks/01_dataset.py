@@ -185,7 +185,7 @@ if own:
 display(
     Markdown(
         f"Here $\\log N$ = {np.log(N_IMAGES):.3f} nats and $H(x)$ = **{distinct.entropy:.3f} nats**, as "
-        f"{N_IMAGES - distinct.total:,} images repeat another. Of a KL of 16 nats, the report's $C_{{\\max}}$, at least "
+        f"{N_IMAGES - distinct.total:,} images repeat another. As the KL is $I_q(x; z) + \\mathrm{{KL}}(q(z) \\,\\|\\, p(z))$, of one of 16 nats, the report's $C_{{\\max}}$, at least "
         f"{16 - distinct.entropy:.2f} nats are therefore *not* information about the image but mismatch "
         "between the aggregate posterior and the prior."
     )
@@ -198,7 +198,7 @@ display(
 if source == "rendered":
     display(
         Markdown(
-            "Not compared: it was not at hand. With this notebook's parameter `data` = `download`, or a path, it is."
+            "Not asked for: with this notebook's parameter `data` = `download`, or the file's path, it is compared here."
         )
     )
 else:

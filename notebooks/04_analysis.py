@@ -53,7 +53,6 @@ from lib.report.notebooks.other_arms import (
     show_encoded,
     show_estimates,
     show_samples_of_all,
-    show_total_correlation,
     show_traversals_of_all,
 )
 from lib.report.notebooks.paper import write_paper
@@ -121,7 +120,7 @@ paper.text("{conditions} {when_others_ended}")
 #
 # $$ \beta(t) = \max\left( \beta_{\min},\; \frac{K_p}{1 + \exp e(t)} - K_i \sum_{s \le t} e(s) + \beta_{\min} \right), \qquad e(t) = C - \mathrm{KL}(t), \tag{5} $$
 #
-# with an anti-windup rule that stops the sum while β is least; it can *lock*, and β then stays least for good. If pressure disentangles, the adaptive
+# with an anti-windup rule that stops the sum at $\beta_{\min}$, where under the `published` rule, not under `conditional`, β can then stay for good (*lock*). If pressure disentangles, the adaptive
 # arm should score the higher MIG. But its C also arrives at $C_{\max}$ only at the very end. So `seeds` adds controls: in *linear full-length*
 # (`linear_full`) the linear ramp takes all of training; in *adaptive then held* (`adaptive_hold`) C arrives when it does in the linear arm; *random
 # hold* (`random_hold`) advances C as often as the adaptive run, but at random; *slow then held* (`slow_then_hold`) takes the slow ramp, then as
@@ -135,8 +134,8 @@ paper.text("{arrival}")
 #
 # ### Setting
 #
-# The data are dSprites, drawn again (notebook 01; Appendix A). The report's network is "the same as [4]", which has a fully connected one; ControlVAE's
-# code calls its convolutional one so, which is ours. The likelihood is Bernoulli, the optimiser Adam [13]. Arms of one seed share initial weights, batches and noise.
+# The data are dSprites, drawn again (notebook 01; Appendix A). The report's network is "the same as [4]", which has a fully connected one; ours is the
+# convolutional one that ControlVAE's code calls so. The likelihood is Bernoulli, the optimiser Adam [13]. Arms of one seed share initial weights, batches and noise.
 
 # %%
 paper.table(
@@ -204,7 +203,7 @@ paper.table(
     paper_tables.contrasts(table),
     "**Table 4.** {compared}",
 )
-paper.text("{told}")
+paper.text("{two_groups} {told}")
 
 # %% [markdown]
 # ### How the MIG is computed exactly
@@ -254,14 +253,14 @@ paper.figure(
 paper.table(
     encoding_table(analysis.measured, table),
     """**Table 7.** Nats that the best latent holds about each factor; in brackets that latent in the first seed, starred where it leads for
-another factor too, – below 0.1 nats.""",
+another factor too, – below 0.1 nats there (several together may hold more).""",
 )
 paper.text("{encoded}")
 
 # %%
 paper.table(
     order_table(analysis.by_arm(analysis.snapshots), {arm: row.label for arm, row in ARMS.items()}),
-    """**Table 8.** Pixels changed by each factor alone, and the KL at which its information passes half of its final value.""",
+    """**Table 8.** Pixels changed by each factor alone, and the KL at which its information passes half of its final value (of runs that encode it at the end; blank: none).""",
 )
 paper.text("{order}")
 
@@ -275,8 +274,8 @@ paper.figure(
         inputs[:, 0].numpy(), {arm: pictures.reconstruct(model, inputs) for arm, model in analysis.models.items()}
     ),
     "reconstructions",
-    """**Figure 6.** Nine images picked at random (above), and as reconstructed from the posterior mean. Without orientation in the code (Table 7) they
-are round blobs.""",
+    """**Figure 6.** Nine images picked at random (above), and as reconstructed from the posterior mean. A code without orientation
+draws round blobs, the mean over all angles.""",
 )
 
 # %%
@@ -372,9 +371,9 @@ paper.text(
 
 ### Does C follow the information?
 
-{followed} Neither rule sees $I_q(x; z)$: one sees the clock, the other the KL.
+{followed} Neither rule sees $I_q(x; z)$: one sees the clock, the other the KL (Table 10).
 
-### Where does KL above the entropy go?
+### Where does the rest of the KL go?
 
 $I_q(x; z)$ cannot exceed the entropy of the images, {entropy} nats, {above} below the report's $C_{\\max}$. {beyond} The rest goes into total
 correlation and dimension-wise KL (Table 9)."""
@@ -390,7 +389,8 @@ others = compare_profile(analysis, images, figure=11 if controls else 10, table=
 if others:
     paper.text(
         """The report argues with methods that it did not run. Here they are, with the images, network, initial weights, batches and noise of the first seed; notebook 05
-says of each (`arm`) what it adds to the loss, its source and where it departs from that. Three departures matter. DynamicVAE's gains are multiplied by how much shorter the training is than its own, so that β swings before it locks. The total
+says of each (`arm`) what it adds to the loss, its source and where it departs from that. Three departures matter. DynamicVAE's gains are multiplied by how much shorter the training is than its own, so that β swings before it
+locks (the published gains can lock, too; that they do is not shown). The total
 correlation of a batch is estimated by stratified sampling, for beta-TCVAE also by its authors' weighted sampling. InfoGAN's generator is the decoder of all arms, without
 batch normalisation, its learning rate that of one trial: it says little of [8]."""
     )
@@ -401,12 +401,10 @@ if others:
     paper.points(
         {
             "with_more_pressure": "Pressure or none",
-            "beside_seeds": "Beside the seeds",
             "curve_alone": "Curve or feedback",
             "goes_with": "What the MIG goes with",
         }
     )
-    show_total_correlation(others, images)
 
 # %%
 if others:
@@ -424,8 +422,8 @@ if others:
 # %%
 if others:
     paper.text(
-        r"""The information bottleneck [5] asks how little of $x$ a code may keep for what it must tell. Here that is $x$ itself: the rate $R$ is what
-the code costs, the distortion $D$, a code length of binary images, what is still to be said, and
+        r"""The information bottleneck [5] asks how little a code may keep for what it must tell. Here that is $x$ itself: the rate $R$ is what the code costs, the
+distortion $D$, a code length of binary images, what is still to be said, and
 
 $$ D + \mathrm{KL} \ge D + I_q(x; z) \ge H(x \mid z) + I_q(x; z) = H(x). \tag{8} $$"""
     )

@@ -134,6 +134,7 @@ from lib.report.notebooks.other_arms import (
     show_bottleneck,
     show_encoded,
     show_estimates,
+    show_total_correlation,
     show_traversals_of_all,
 )
 
@@ -141,6 +142,7 @@ others = compare_arms(profile, config, evaluation, data, figures_of(run), figure
 
 # %%
 show_arms(others)
+show_total_correlation(others, data)
 
 # %%
 show_encoded(others)

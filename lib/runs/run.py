@@ -150,8 +150,8 @@ class Run:
 
     def trace(self) -> pd.DataFrame:
         """The trace, of a published run the thinned one; see `lib.runs.trace_file.read_trace`."""
-        own = (self.path / "trace.h5").exists()
-        return read_trace(self.checked("trace.h5" if own else "trace.csv.gz"))
+        thinned = self.is_published and not (self.path / "trace.h5").exists()
+        return read_trace(self.checked("trace.csv.gz" if thinned else "trace.h5"))
 
     def advanced(self) -> np.ndarray | None:
         """Whether C changed at each step (`lib.runs.trace_file.read_advanced`); None where that was not published."""

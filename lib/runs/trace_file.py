@@ -1,7 +1,8 @@
 """The file of a run's trace: trace.h5, and what a published run has in its place.
 
 trace.h5 holds one row every `trace_every` steps and, as one bit of every step, whether C changed. A published run has
-the rows, thinned, in trace.csv.gz and the bits in advanced.h5.
+the rows, thinned, in trace.csv.gz and the bits in advanced.h5. The readers do not ask whether the file is that of
+run.json: `lib.runs.run.Run.trace` and `advanced` do.
 """
 
 from pathlib import Path

@@ -36,6 +36,16 @@ def test_what_is_larger_in_the_adaptive_arm(adaptive, verdict):
         assert claims.more_pressure(runs(linear, adaptive, "mean_beta")).verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("adaptive", "steps", "verdict"),
+    [(0.54, 1_500_000, REPRODUCED), (0.6, 1_500_000, NOT_REPRODUCED), (0.54, 12_000, NOT_TESTABLE)],
+)
+def test_the_level_of_the_mig_is_held_against_the_reports(adaptive, steps, verdict):
+    claim = claims.mig_level(runs([0.5], [adaptive], "mig_four").assign(steps=steps))
+    assert (claim.verdict, claim.ours) == (verdict, f"linear 0.500, adaptive {adaptive:.3f}")
+    assert ("reduced" in claim.why) == (steps == 12_000)
+
+
 def test_of_one_pair_is_said_whether_it_alone_agrees():
     for adaptive, word in ((0.52, "agrees"), (0.7, "disagrees"), (0.3, "disagrees")):
         claim = claims.same_mig(runs([0.5], [adaptive], "mig_four"))

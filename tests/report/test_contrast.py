@@ -47,8 +47,8 @@ def test_the_sentences_follow_the_verdict():
     assert "reconstruction loss +0.0 [+0.0, +0.0] nats (no difference that matters)" in contrast.found(wide)
     needed = contrast.seeds_needed(np.std([0.3, 0.0, 0.3], ddof=1), 0.05)
     sure = contrast.how_sure_overall(wide)
-    assert "over 3 paired seeds, against margins of 0.05 for the MIG and 2 nats" in sure
-    assert sure.endswith(f"would take {needed} seeds for the MIG.")
+    assert "over 3 paired seeds (told from chance: without 0), against margins of 0.05 for the MIG and 2 nats" in sure
+    assert sure.endswith(f"; at this spread ±0.05 would take {needed} seeds for the MIG.")
     clear = runs({"linear": [0.1, 0.2, 0.3], "adaptive": [0.4, 0.51, 0.6]})
     assert "+0.303 [+0.289, +0.318] (higher) and" in contrast.found(
         clear
@@ -61,7 +61,8 @@ def test_the_sentences_follow_the_verdict():
 
 
 def test_runs_of_the_reports_size_are_held_against_its_figures():
-    pair = runs({"linear": [0.1], "adaptive": [0.5]}).assign(reconstruction=[20.0, 36.0])
+    last = {"reconstruction_last_percent": [20.5, 36.5]}
+    pair = runs({"linear": [0.1], "adaptive": [0.5]}).assign(reconstruction=[20.0, 36.0], **last)
     assert (
         contrast.beside_the_report(pair) == "" and "Ours minus the report's" not in answer.evidence(pair)["differences"]
     )
@@ -69,11 +70,12 @@ def test_runs_of_the_reports_size_are_held_against_its_figures():
     said = contrast.beside_the_report(whole)
     assert said == (
         "Ours minus the report's: MIG −0.428 in linear and −0.027 in adaptive, not within the margin of 0.05; "
-        "reconstruction loss +1.8 nats in linear and −1.1 nats in adaptive, within the margin of 2 nats."
+        "reconstruction loss +1.8 nats in linear and −1.1 nats in adaptive, within the margin of 2 nats (+2.3 and −0.6 "
+        "by the means over the last 1% of steps)."
     )
     assert answer.evidence(whole)["differences"].endswith(said)
     assert contrast.own_size(whole).endswith(f"{said} One seed per arm cannot tell effect from chance.")
-    two = runs({"linear": [0.1, 0.1], "adaptive": [0.5, 0.5]}).assign(steps=1_500_000)
+    two = runs({"linear": [0.1, 0.1], "adaptive": [0.5, 0.5]}).assign(steps=1_500_000, reconstruction_last_percent=1.0)
     assert "chance" not in contrast.own_size(two) and "2 seeds per arm" in contrast.own_size(two)
 
 
@@ -81,10 +83,13 @@ def test_what_is_left_when_both_arrive_late():
     arms = {"linear": [0.1, 0.2], "adaptive": [0.4, 0.5]}
     assert controls.same_arrival(runs(arms)) == "" and "was not run" in controls.controls(runs(arms))
     both = controls.controls(runs(arms | {"linear_full": [0.38, 0.49], "random_hold": [0.2, 0.7]}))
-    assert both.startswith("Left of the difference in MIG, exploratory: +0.015 [") and "\n" not in both
+    assert both.startswith("What remains of the difference in MIG, exploratory: +0.015 [") and "\n" not in both
+    assert both.endswith(
+        "(not told from chance): whether pressure is critical, or a late C enough, these runs do not decide."
+    )
     assert "against a C that arrives as late by the clock (not told from chance) and +0.000 [" in both
     gone = controls.same_arrival(runs(arms | {"linear_full": [0.38, 0.49]}))
-    assert "MIG +0.015" in gone and gone.endswith("comes with the late arrival, which chance alone hardly explains.")
+    assert gone.endswith("comes with the late arrival, which chance alone hardly explains.")
     unsure = controls.same_arrival(runs(arms | {"linear_full": [0.2, 0.7]}))
     assert unsure.endswith("comes with the late arrival, which chance may explain.")
     assert "at least half of the difference in MIG stays" in controls.same_arrival(
@@ -96,10 +101,11 @@ def test_what_is_left_without_seeing_beta():
     arms = {"linear": [0.1, 0.2], "adaptive": [0.4, 0.5]}
     assert controls.seeing_beta(runs(arms)) == ""
     same = runs(arms | {"random_hold": [0.5, 0.41]})
-    assert controls.seeing_beta(same).endswith("nats; that seeing β adds anything is not shown.")
-    assert "random (adaptive − random hold, exploratory): MIG −0.005 [" in controls.seeing_beta(same)
+    assert controls.seeing_beta(same).endswith("(adaptive − random hold), that seeing β adds anything is not shown.")
     assert "exploratory: −0.005 [" in answer.evidence(same)["controls"]
-    less = controls.seeing_beta(runs(arms | {"random_hold": [0.1, 0.201]}))
+    far = runs(arms | {"random_hold": [0.1, 0.201]})
+    assert answer.evidence(far)["controls"].endswith("at random (told from chance).")
+    less = controls.seeing_beta(far)
     assert less.endswith("that seeing β adds something is told from chance.")
 
 
@@ -108,7 +114,7 @@ def test_what_a_slow_rise_by_the_clock_does():
     assert controls.slow_clock(runs(arms)) == ""
     higher = runs(arms | {"slow_then_hold": [0.5, 0.61]}).assign(steps=[100] * 4 + [160] * 2)
     text = controls.slow_clock(higher)
-    assert "exploratory, 160 steps): MIG +0.405 [" in text
+    assert "(slow then held − linear, 160 steps), without β" in text
     assert text.endswith("without β a slow rise gives a higher MIG.")
     lower = controls.slow_clock(runs(arms | {"slow_then_hold": [0.05, 0.151]}).assign(steps=1))
     assert lower.endswith("without β a slow rise gives a lower MIG.")
@@ -141,8 +147,10 @@ def test_a_longer_arm_is_shown_as_it_was_when_the_others_ended():
     rows = {"step": [50, 100, 160], "mig_four": [0.1, 0.3, 0.5], "reconstruction": 40.0, "kl": 9.0, "images": 2_880}
     snapshots = dict.fromkeys(table.index, pd.DataFrame(rows))
     text = controls.when_others_ended(table, snapshots, 100)
-    assert text.startswith("After 100 steps, when the others ended, slow then held had MIG 0.300, reconstruction 40.0")
-    assert text.endswith("(on 2,880 images).")
+    assert text == (
+        "After 100 steps, when the others ended, slow then held had reconstruction 40.0, KL 9.00 nats and, on 2,880 "
+        "images, MIG 0.300 (0.500 at its end)."
+    )
     last_only = {name: frame.iloc[-1:] for name, frame in snapshots.items()}
     assert controls.when_others_ended(table, last_only, 100) == ""
     assert controls.when_others_ended(table.assign(steps=100), snapshots, 100) == ""

@@ -36,11 +36,11 @@ def test_what_is_encoded_in_words():
     measured = {"a": {"information": SHARED.tolist()}, "b": {"information": blind.tolist()}}
     runs = pd.DataFrame({"arm": ["linear", "adaptive"], "seed": 1}, index=["a", "b"])
     text = encoding.what_is_encoded(measured, runs["arm"])
-    assert (
-        text.startswith("Not encoded (below 0.1 nats in every run of the arm): orientation in adaptive.")
-        and "round blob. In 1 of 2 runs" in text
+    assert text.startswith(
+        "No latent holds 0.1 nats, in any run, of: orientation in adaptive. In 1 of 2 runs a latent leads for two"
     )
-    assert "blob" not in encoding.what_is_encoded({"a": measured["a"]}, runs["arm"][:1])
+    every = encoding.what_is_encoded({"a": measured["a"]}, runs["arm"][:1])
+    assert every.startswith("Every factor has, in some run of each arm, a latent that holds it.")
     table = encoding.encoding_table(measured, runs)
     assert (
         table["linear"].tolist()[:2] == ["1.10 (z0*)", "1.79 (z0*)"]
@@ -92,10 +92,12 @@ def test_the_kl_at_half_of_the_information():
 
 def test_the_order_of_the_factors_is_told():
     by_pixels = sorted(FACTOR_NAMES, key=factor_order.pixel_change(step=False).get, reverse=True)
-    assert "Factors enter (−1.00) in the order" in factor_order.order({"a": snapshots(by_pixels)})
-    assert "Factors do not enter (+1.00) in the order" in factor_order.order({"a": snapshots(by_pixels[::-1])})
+    changes = "in the order of the pixels that another value changes (rank correlation"
+    assert f"Factors enter {changes} −1.00" in factor_order.order({"a": snapshots(by_pixels)})
+    assert f"Factors do not enter {changes} +1.00" in factor_order.order({"a": snapshots(by_pixels[::-1])})
     by_step = sorted(FACTOR_NAMES, key=factor_order.pixel_change(step=True).get, reverse=True)
-    assert "and enter (−1.00) in that of one step" in factor_order.order({"a": snapshots(by_step)})
+    text = factor_order.order({"a": snapshots(by_step)})
+    assert "and enter in that of one step" in text and "a whole shape (−1.00; means over 1 run)." in text
     assert "was not recorded" in factor_order.order({"a": pd.DataFrame({"kl": [1.0]})})
     table = factor_order.order_table({"linear": [snapshots(by_pixels)]}, {"linear": "linear"})
     assert table["KL at half, linear"].tolist() == ["1.0", "2.0", "3.0", "4.0", "5.0"]

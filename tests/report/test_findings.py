@@ -37,15 +37,14 @@ def test_lists_and_counts():
     assert counts(yes, arms) == "linear 2 of 2 runs, adaptive 0 of 1 run"
 
 
+SAMPLED = "which chance hardly explains: bias, or the one seed by which all runs are sampled."
+
+
 @pytest.mark.parametrize(
     ("bias", "error", "end"),
     [
-        (
-            [-1, -2, -1, -2, -3, -1],
-            2,
-            "It is lower in every run: that is bias, of which the standard error says nothing.",
-        ),
-        ([1, 2, 1, 2, 3, 1], 2, "It is higher in every run: that is bias, of which the standard error says nothing."),
+        ([-1, -2, -1, -2, -3, -1], 2, f"It is lower in 6 of 6 runs, {SAMPLED}"),  # by chance in one case of 32
+        ([1, 2, 1, 2, 3, 1], 2, f"It is higher in 6 of 6 runs, {SAMPLED}"),
         ([1, -2, 1, 2, 5, 1], 2, "In 1 of 6 runs they differ by more than twice that error."),
         ([1, -2, 1, 2, 3, 1], 2, "No run differs by more than twice that error."),
     ],
@@ -62,9 +61,13 @@ def test_measures_are_ordered_and_told_from_chance():
     table = runs(**{column: rng.normal(size=6) for column in findings.MEASURES})
     table["sap"] = [0.1, 0.5, 0.2, 0.61, 0.3, 0.7]
     text = findings.measures(table)
-    higher, lower = text.split("Higher in the linear arm:")
+    higher, lower = text.split("Higher in linear than in adaptive:")
     assert "SAP" in higher and "SAP" in lower.split("Told from chance, each taken alone:")[1]
-    assert "chance" not in findings.measures(table.iloc[:2])
+    assert "chance" not in findings.measures(table.iloc[:2]) and "Of all" not in text
+    better = table[table["arm"] == "adaptive"].assign(arm="random_hold")
+    better["sap"] += 1
+    best = findings.measures(pd.concat([table, better])).split("Of all 3 arms adaptive has the highest mean in: ")[1]
+    assert "SAP" not in best
 
 
 def test_every_changed_setting_has_its_reason():
@@ -94,12 +97,12 @@ def test_what_bfloat16_rounds_is_said_where_it_is_used():
         (1_500_000, 15.9, 20.2, "long as the report's, has 20.2 nats at a KL of 15.90: no lock is needed."),
         (1_500_000, 15.9, 33.0, "has 33.0 nats at a KL of 15.90, which leaves that open."),
         (1_500_000, 12.0, 20.2, "has 20.2 nats at a KL of 12.00, which leaves that open."),
-        (12_000, 15.9, 20.2, "size, tests it."),
     ],
 )
 def test_other_peoples_logs_are_held_against_runs_of_the_reports_size(steps, kl, loss, end):
     text = findings.public_logs(runs(1, steps=steps, kl=[kl, 1.0], reconstruction=[loss, 1.0]))
-    assert "its 18.2 one near 25, as with a locked controller." in text and text.endswith(end)
+    assert "its 18.2 one near 25, as with a controller locked at β = 1." in text and text.endswith(end)
+    assert findings.public_logs(runs(1, steps=12_000, kl=[kl, 1.0], reconstruction=[loss, 1.0])) == ""
 
 
 def test_arms_without_a_controller_are_left_out():
@@ -111,9 +114,10 @@ def test_arms_without_a_controller_are_left_out():
     assert kept.endswith("the mean KL was within 0.5 nats of the mean C in 1 of 1 runs.")
     apart = controller.kept_up(table, {"linear-seed1": late, "adaptive-seed1": late})
     assert apart.endswith("in 1 of 2 runs (adaptive 0 of 1 run).")
-    assert controller.pressure(table).endswith("The controller locked in no run.")
+    assert controller.pressure(table, "published").endswith("The controller locked in no run.")
+    assert "locked" not in controller.pressure(table, "conditional")  # it cannot
     locked = table.assign(locked_at=[70.0, np.nan])
-    assert controller.pressure(locked).endswith("could never again raise β, in: linear 1 of 1 run.")
+    assert controller.pressure(locked, "published").endswith("could never again raise β, in: linear 1 of 1 run.")
 
 
 def test_what_a_rule_did_is_counted_before_it_had_c_max():
@@ -153,7 +157,9 @@ def test_what_the_rule_does_is_said_by_its_worst_run(below, above, meaning):
     beside = controller.rule(pd.concat([done, blind]))
     assert beside == f"{text} Where the steps are drawn, blind to β, these shares are 65% and 30% on average."
     assert controller.ties(pd.concat([done, blind])) == controller.ties(done)
-    assert controller.ties(done).startswith("At most 1.0% of a run's advances")
+    assert controller.ties(done).startswith(
+        "At most 1.0% of a run's advances were made with β at its least value, where"
+    )
     assert (
         controller.ties(done.assign(at_minimum=0.0))
         == "No advance was made with β at its least value, where a tie advances."
@@ -165,8 +171,10 @@ def test_how_far_a_control_was_from_its_arm():
     mine, theirs = (pd.DataFrame({"step": [2, 4, 6], "capacity_mean": values}) for values in ([1.0, 2, 3], [1.5, 2, 3]))
     longer = pd.DataFrame({"step": [1, 3, 5, 7], "capacity_mean": [0.5, 1.5, 2.5, 3.5]})  # the same C(t) at other steps
     traces = {"linear": [mine, mine], "adaptive": [theirs, theirs], "adaptive_hold": [theirs, mine]}
-    assert controller.apart(traces).endswith("mean over steps and seeds: adaptive then held 0.08.")
-    assert controller.apart({"linear": [longer], "adaptive_hold": [mine]}).endswith("adaptive then held 0.00.")
+    assert controller.apart(traces).endswith("on average over steps and seeds: adaptive then held and linear 0.08.")
+    assert controller.apart({"linear": [longer], "adaptive_hold": [mine]}).endswith(
+        "adaptive then held and linear 0.00."
+    )
     assert controller.apart({"linear": [mine], "adaptive": [mine]}) == "This profile has no controls; `seeds` has them."
 
 
@@ -184,7 +192,12 @@ def test_which_runs_were_at_rest():
 
 def test_whether_capacity_followed_the_information():
     table = runs(1, mean_distance=[0.4, 0.6])
-    assert information.followed(table).endswith("in the adaptive arm than in linear (+0.20 nats; Table 10).")
+    assert information.followed(table).endswith("in the adaptive arm than in linear (+0.20 nats).")
+    blind = pd.concat([table, runs(1, mean_distance=0.6).iloc[:1].assign(arm="random_hold")])
+    assert information.followed(blind).endswith("was no farther from it than adaptive (0.60 and 0.60 nats).")
+    apart = runs(1, mean_distance=[0.4, 0.6]).assign(seed=[1, 2])  # no seed has both arms
+    assert information.followed(apart) == ""
+    assert "was farther" in information.followed(blind.assign(mean_distance=[0.4, 0.6, 0.7]))
     assert "C was no closer to" in information.followed(table)
     assert "C was closer to" in information.followed(table.assign(mean_distance=[0.9, 0.1]))
 

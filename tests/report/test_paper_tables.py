@@ -32,17 +32,18 @@ def test_the_report_stands_beside_our_runs(table):
     assert shown.index.tolist() == ["a", "b", "linear, the report", "adaptive, the report"]
     assert shown["MIG, four factors"].tolist() == ["0.250", "0.500", "0.5279", "0.5273"]
     assert shown["steps"].tolist() == ["100", "100", f"{paper_steps():,}", f"{paper_steps():,}"]
-    assert shown["training (hours)"].tolist() == ["2.50", "2.50", "", ""]
 
 
 def test_what_an_arm_does_not_record_is_blank(table):
     done = pd.DataFrame({"advanced": [0.55], "below": 0.99, "above": 0.98, "at_minimum": 0.0, "arm": "linear"}, ["a"])
     shown = paper_tables.controller(table, done)
-    assert shown.loc["controller locked at step"].tolist() == ["never", ""]
+    assert "controller locked at step" not in shown.index  # in no run, as is said in words
     assert shown.loc["C at the end (nats)"].tolist() == ["10.00", ""]
     assert shown.loc["steps below the maximum of C at which C advanced"].tolist() == ["55.0%", ""]
     locked = paper_tables.controller(table.assign(locked_at=[70, np.nan]), done)
-    assert locked.loc["controller locked at step", "a"] == "70"
+    assert locked.loc["controller locked at step"].tolist() == ["70", ""]
+    two = paper_tables.controller(table.assign(locked_at=[70, np.nan], share_frozen=0.2), done)
+    assert two.loc["controller locked at step"].tolist() == ["70", "never"]
 
 
 def test_the_primary_contrast_stands_first(table):

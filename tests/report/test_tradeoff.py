@@ -115,12 +115,12 @@ def test_runs_are_compared_at_like_kl_or_not_at_all():
     assert pairs.loc["f", "distance"] == pytest.approx(0.8)
     assert pairs.loc["f", ["mig_four", "reconstruction"]].isna().all()
     text = tradeoff_findings.like_kl(pairs)
-    assert text.startswith("MIG and reconstruction of adaptive at equal KL (within 0.25 nats, at 8.1): less linear")
-    assert "less linear +0.400 and +2.0 nats (1 of 1 run)" in text
+    assert text.startswith("Adaptive at equal KL (within 0.25 nats, at 8.1): minus linear MIG +0.400")
+    assert "MIG +0.400 and reconstruction +2.0 nats (1 of 1 run)" in text
     far = "For linear full-length no snapshot is close enough (the nearest, in nats: linear full-length 0.80)."
-    assert text.endswith(f"{far} So few pairs of an arm decide nothing.")
+    assert text.endswith(f"{far} Too few pairs to decide.")
     assert tradeoff_findings.like_kl(pairs.loc[["f"]]).startswith(far)
-    assert "few pairs" not in tradeoff_findings.like_kl(pd.concat([pairs.loc[["l"]]] * 3))
+    assert "Too few" not in tradeoff_findings.like_kl(pd.concat([pairs.loc[["l"]]] * 3))
     early = tradeoff.at_like_kl(along | {"a": along["a"].iloc[:1]}, runs)  # nothing but a code of 3 nats
     none = "For linear and linear full-length no snapshot is close enough."
     assert tradeoff_findings.like_kl(early).startswith(none)
@@ -139,7 +139,10 @@ def test_of_several_snapshots_at_like_kl_none_is_chosen():
     found = pairs.loc["l", ["mig_four", "reconstruction", "least", "most"]]
     assert found.tolist() == pytest.approx([0.3, 9.0, 5.0, 13.0])
     text = tradeoff_findings.like_kl(pairs)
-    assert "less linear +0.300 and +9.0 nats (+5.0 to +13.0, by the snapshot near it; 1 of 1 run)" in text
+    assert (
+        "minus linear MIG +0.300 and reconstruction +9.0 nats (+5.0 to +13.0, by the snapshot near it; 1 of 1 run)"
+        in text
+    )
 
 
 def test_a_snapshots_reconstruction_is_the_traces_just_before():
@@ -178,8 +181,8 @@ def test_whether_the_mig_is_decided_early():
     assert (
         "after 60% to 60% of training" in text
         and "r = 1.00" in text
-        and text.endswith("hardly changes after that, for the slowest late in training.")
+        and text.endswith("after that the ranking of the runs hardly changes, for the slowest late in training.")
     )
     mixed = {str(i): run(*pair) for i, pair in enumerate(((0.1, 0.5), (0.2, 0.1), (0.3, 0.4), (0.5, 0.2)))}
-    assert tradeoff_findings.decided_early(mixed).endswith("still changes after that.")
+    assert tradeoff_findings.decided_early(mixed).endswith("the ranking of the runs still changes.")
     assert tradeoff_findings.decided_early({"a": same["0"]}) == ""

@@ -261,6 +261,12 @@ def test_a_trace_of_another_form_is_refused(run):
             run.trace()
 
 
+def test_the_trace_that_a_run_should_have_is_named_where_it_is_missing(run):
+    (run.path / "trace.h5").unlink()
+    with pytest.raises(Refusal, match=r"trace\.h5 is missing"):
+        run.trace()
+
+
 def test_a_run_in_training_is_refused_to_another(tiny_config, few_images, tmp_path):
     config, run = tiny_config(steps=8), Run(tmp_path / "run")
     run.claim(config)

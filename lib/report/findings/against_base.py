@@ -57,8 +57,8 @@ def beyond_margin(differences: pd.DataFrame) -> str:
         return f"No arm can be compared with {BASE} here."
     above, below = (differences[sign * differences[MIG.column] > MIG.margin] for sign in (1, -1))
     once = int((pd.concat([above, below])["n"] == 1).sum())
-    chance = f"; {once} of these are one pair each, which chance may explain" if once else ""
+    rest = f", {once} of them on one pair" if once else ""
     return (
         f"By more than the margin the MIG is above that of {BASE} in {len(above)} of {len(differences)} arms, and "
-        f"below it in {len(below)}{chance}."
+        f"below it in {len(below)}{rest}: a margin is no interval, and chance may explain it."
     )

@@ -36,7 +36,7 @@ def untested(profile: Profile, beside_own_size: bool = False) -> str:
         return f"Not tested: {without}other networks, data sets and seeds than these."
     seen, whole = (each["steps"] * each["batch_size"] for each in (training, paper))
     c_max = training["c_max"]
-    several, this = " (see `paper`)", "this is a **reduced run**"
+    several, this = " (one pair: `paper`)", "this is a **reduced run**"
     if beside_own_size:
         several, this = " over several seeds", f"those of `{profile.name}` are **reduced runs**"
     return (

@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 
 from lib.arms import ARMS
+from lib.dsprites import N_IMAGES
 from lib.evaluation.samples import TOLERANCE
 from lib.report.effects import number
+from lib.report.findings.wording import joined
 from lib.report.other_arms import above_bound
 
 RATES = {"KL": "kl", "$I_q(x; z)$": "mutual_information"}
@@ -30,28 +32,23 @@ def bound(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> str:
     if not snapshots:
         return ""
     images = next(iter(snapshots.values()))["images"].iloc[0]
-    parts = [f"H(x) of the N = {images:,} measured images is {entropy:.2f} nats."]
-    below = []
+    above, below = [], []
     for rate, column in RATES.items():
         least = {arm: above_bound(frame, column, entropy) for arm, frame in snapshots.items()}
         nearest, farthest = min(least, key=least.get), max(least, key=least.get)
-        parts.append(
-            f"D + {rate} came as near to it as {number('.2f')(least[nearest][0])} nats in {ARMS[nearest].label}"
-            + (
-                f", {number('.2f')(least[farthest][0])} in {ARMS[farthest].label}."
-                if least[farthest][0] > least[nearest][0]
-                else "."
-            )
-        )
+        by = f"{number('.2f')(least[nearest][0])} ({ARMS[nearest].label})"
+        if len(least) > 1:
+            by = f"{by} to {number('.2f')(least[farthest][0])} ({ARMS[farthest].label})"
+        above.append(f"D + {rate} is above it by {by} nats")
         below += [
             f"{ARMS[arm].label} by {-distance:.2f} nats with R = {rate} at step {step:,}"
             for arm, (distance, step) in least.items() if distance < 0
         ]  # fmt: skip
-    if below:
-        parts.append(f"BELOW the bound, where nothing can be, so that a measure is wrong: {'; '.join(below)}.")
-    else:
-        parts.append("No snapshot lies below the bound.")
-    return " ".join(parts)
+    wrong = f" BELOW it, where nothing can be, so that a measure is wrong: {'; '.join(below)}." if below else ""
+    return (
+        f"H(x) of the N = {images:,} measured images is {entropy:.2f} nats; at an arm's nearest snapshot "
+        f"{joined(above)}.{wrong}"
+    )
 
 
 def bias(estimates: Mapping[str, pd.DataFrame], images: int) -> str:
@@ -74,7 +71,8 @@ def bias(estimates: Mapping[str, pd.DataFrame], images: int) -> str:
     error = max(frame["standard_error"].max() for frame in known.values())
     return (
         f"The estimate less the exact $I_q(x; z)$ of N = {images:,} images (standard error at most {error:.3f}), in "
-        f"nats, in the last two thirds of training: {'; '.join(parts)}."
+        f"nats, in the last two thirds of training: {'; '.join(parts)}. It is of all {N_IMAGES:,} images, from the "
+        "posteriors seen last, each as coded then."
     )
 
 

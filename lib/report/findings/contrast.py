@@ -98,9 +98,13 @@ def how_sure_overall(table: pd.DataFrame) -> str:
         half = half_width(differences.std(), len(differences))
         if half >= what.margin > abs(differences.mean()) - half:  # it does not tell whether the difference matters
             seeds = seeds_needed(differences.std(), what.margin)
-            needed.append(f"{f'more than {MOST_SEEDS:,}' if seeds is None else seeds} seeds for the {what.label}")
-    more = f"; at this spread an interval as narrow as the margin would take {joined(needed)}" if needed else ""
-    return f"How sure: in brackets 95% intervals over {n} paired seeds, against margins of {margins}{more}."
+            many = f"more than {MOST_SEEDS:,}" if seeds is None else seeds
+            needed.append(f"±{what.margin:g}{what.unit} would take {many} seeds for the {what.label}")
+    more = f"; at this spread {joined(needed)}" if needed else ""
+    return (
+        f"How sure: in brackets 95% t intervals over {n} paired seeds (told from chance: without 0), against margins "
+        f"of {margins}{more}."
+    )
 
 
 def effects_text(table: pd.DataFrame, weights: dict[str, float]) -> str:
@@ -138,7 +142,9 @@ def beside_the_report(table: pd.DataFrame) -> str:
             f"{number(f'+{what.form}')(value)}{what.unit} in {ARMS[arm].label}" for arm, value in apart.items()
         )
         parts.append(f"{what.label} {values}, {met} the margin of {what.margin:g}{what.unit}")
-    return f"Ours minus the report's: {'; '.join(parts)}."
+    of_steps = table.groupby("arm")["reconstruction_last_percent"].mean() - REPORTED.set_index("arm")["reconstruction"]
+    steps = joined(number("+.1f")(of_steps[arm]) for arm in COMPARED)
+    return f"Ours minus the report's: {'; '.join(parts)} ({steps} by the means over the last 1% of steps)."
 
 
 def compared(table: pd.DataFrame) -> str:

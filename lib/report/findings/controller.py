@@ -9,12 +9,13 @@ from lib.arms import ARMS, arrival, schedule_of
 from lib.evaluation.stability import MOST_OFF, MOST_SWING
 from lib.report.controller_tables import APART
 from lib.report.effects import DIFFERENCE, effect_text, how_sure
-from lib.report.findings.wording import counts, joined
+from lib.report.findings.wording import counts, sentences
+from lib.runs.profiles import load_profile
 from lib.runs.settings import TrainingConfig
 from lib.schedules import INCREMENT, INCREMENTS, AdaptiveCapacity, linear_reaches_maximum
 
 MOSTLY = 0.9  # share from which on a rule is said to do something
-WAITS = "holds C while the KL is above it and raises C while the KL is below: nothing in it keeps C from running ahead"
+WAITS = "holds C while the KL is above it and raises C while the KL is below; nothing in it keeps C from running ahead"
 
 
 def linear_arrival(c_start: float, c_max: float, steps: int) -> str:
@@ -22,10 +23,12 @@ def linear_arrival(c_start: float, c_max: float, steps: int) -> str:
     setting = f"From {c_start:g} to {c_max:g} nats in {steps:,} steps the linear rule"
     if c_max - c_start > INCREMENT * INCREMENTS:
         return f"{setting} does not reach $C_{{\\max}}$."
-    reached = linear_reaches_maximum(c_start, c_max, steps)
+    share, whole = linear_reaches_maximum(c_start, c_max, steps) / steps, load_profile("paper").training
+    of_report = linear_reaches_maximum(whole["c_start"], whole["c_max"], whole["steps"]) / whole["steps"]
+    beside = f" (at the report's settings {1 - of_report:.0%})" if f"{share:.0%}" != f"{of_report:.0%}" else ""
     return (
-        f"{setting} has $C_{{\\max}}$ after {reached:,} steps, {reached / steps:.0%} of training, and holds it for the "
-        f"other {1 - reached / steps:.0%}."
+        f"{setting} has $C_{{\\max}}$ after {share:.0%} of training, and holds it for the other {1 - share:.0%}"
+        f"{beside}."
     )
 
 
@@ -70,10 +73,10 @@ def apart(traces: Mapping[str, list[pd.DataFrame]]) -> str:
                 np.abs(mine["capacity_mean"] - np.interp(mine["step"], theirs["step"], theirs["capacity_mean"])).mean()
                 for mine, theirs in zip(traces[arm], traces[other], strict=True)
             ]
-            parts.append(f"{ARMS[arm].label} {np.mean(distances):.2f}")
+            parts.append(f"{ARMS[arm].label} and {ARMS[other].label} {np.mean(distances):.2f}")
     if not parts:
         return "This profile has no controls; `seeds` has them."
-    return f"How far the two C were apart, in nats, mean over steps and seeds: {joined(parts)}."
+    return f"How far their C was apart, in nats, on average over steps and seeds: {'; '.join(parts)}."
 
 
 def at_rest(table: pd.DataFrame) -> str:
@@ -97,17 +100,18 @@ def at_rest(table: pd.DataFrame) -> str:
     )
 
 
-def pressure(table: pd.DataFrame) -> str:
-    """β on average, and whether the controller locked."""
+def pressure(table: pd.DataFrame, anti_windup: str) -> str:
+    """β on average, and, under an anti-windup with which it can, whether the controller locked."""
     locked = table["locked_at"].notna().astype(object).where(table["share_frozen"].notna())
-    if not locked.dropna().any():
+    if anti_windup == "conditional":
+        end = ""
+    elif not locked.dropna().any():
         end = "The controller locked in no run."
     else:
         end = f"The controller locked, and could never again raise β, in: {counts(locked, table['arm'])}."
     sure = how_sure(table, "mean_beta")
-    return (
-        f"Mean β, adaptive − linear: {effect_text(table, 'mean_beta', DIFFERENCE, '.1f')}{sure and f' ({sure})'}. {end}"
-    )
+    mean = effect_text(table, "mean_beta", DIFFERENCE, ".1f")
+    return sentences(f"Mean β, adaptive − linear: {mean}{sure and f' ({sure})'}.", end)
 
 
 def rule(done: pd.DataFrame) -> str:
@@ -150,6 +154,6 @@ def ties(done: pd.DataFrame) -> str:
     if most == 0:
         return "No advance was made with β at its least value, where a tie advances."
     return (
-        f"At most {most:.1%} of a run's advances were ties, β at its least value, by which C can run away from a KL "
-        "that stands still."
+        f"At most {most:.1%} of a run's advances were made with β at its least value, where ties advance, too: so C "
+        "can run away from a KL that stands still."
     )

@@ -18,7 +18,7 @@ from lib.report.effects import (
     told_from_chance,
     with_spread,
 )
-from lib.report.findings.contrast import MIG, PRIMARY, effects_text
+from lib.report.findings.contrast import MIG, PRIMARY
 from lib.report.findings.wording import joined
 
 
@@ -27,8 +27,8 @@ def same_arrival(table: pd.DataFrame) -> str:
     if not set(LATE_DIFFERENCE) <= set(table["arm"]):
         return ""
     return (
-        r"When C reaches $C_{\max}$ only at the last step in both arms (adaptive − linear full-length, exploratory): "
-        f"{effects_text(table, LATE_DIFFERENCE)}; {_smaller(table)}."
+        r"When C reaches $C_{\max}$ only at the last step in both arms (adaptive − linear full-length), "
+        f"{_smaller(table)}."
     )
 
 
@@ -47,9 +47,8 @@ def seeing_beta(table: pd.DataFrame) -> str:
         return ""
     told = any(told_from_chance(*effect(table, what.column, SEEING)) for what in PRIMARY)
     return (
-        "When C advances as often, but at random (adaptive − random hold, exploratory): "
-        f"{effects_text(table, SEEING)}; "
-        f"that seeing β {'adds something is told from chance' if told else 'adds anything is not shown'}."
+        "When C advances as often, but at random (adaptive − random hold), that seeing β "
+        f"{'adds something is told from chance' if told else 'adds anything is not shown'}."
     )
 
 
@@ -63,7 +62,7 @@ def slow_clock(table: pd.DataFrame) -> str:
     shown = f"without β a slow rise {outcome}" if told_from_chance(mean, half) else "what a slow rise does is uncertain"
     return (
         "When C rises by the clock, but slowly, and is then held as long as in linear (slow then held − linear, "
-        f"exploratory, {steps:,} steps): {effects_text(table, SLOWNESS)}; {shown}."
+        f"{steps:,} steps), {shown}."
     )
 
 
@@ -73,15 +72,16 @@ def controls(table: pd.DataFrame) -> str:
         "against a C that arrives as late by the clock": LATE_DIFFERENCE,
         "against a C that advances as often at random": SEEING,
     }
-    parts = []
+    parts, sure = [], []
     for name, weights in known.items():
         if set(weights) <= set(table["arm"]):
-            sure = told_from_chance(*effect(table, MIG.column, weights))
+            sure.append(told_from_chance(*effect(table, MIG.column, weights)))
             left = effect_text(table, MIG.column, weights, MIG.form)
-            parts.append(f"{left} {name} ({'told' if sure else 'not told'} from chance)")
+            parts.append(f"{left} {name} ({'told' if sure[-1] else 'not told'} from chance)")
     if not parts:
         return r"What is left when C reaches $C_{\max}$ at the same time in both arms was not run in this profile."
-    return f"Left of the difference in MIG, exploratory: {joined(parts)}."
+    undecided = "" if any(sure) else ": whether pressure is critical, or a late C enough, these runs do not decide"
+    return f"What remains of the difference in MIG, exploratory: {joined(parts)}{undecided}."
 
 
 def when_others_ended(table: pd.DataFrame, snapshots: Mapping[str, pd.DataFrame], steps: int) -> str:
@@ -97,8 +97,10 @@ def when_others_ended(table: pd.DataFrame, snapshots: Mapping[str, pd.DataFrame]
                 with_spread(rows[column], number(form))
                 for column, form in (("mig_four", ".3f"), ("reconstruction", ".1f"), ("kl", ".2f"))
             )
+            last = pd.Series([snapshots[name]["mig_four"].iloc[-1] for name in runs.index])
             parts.append(
-                f"After {steps:,} steps, when the others ended, {ARMS[arm].label} had MIG {mig}, reconstruction {loss} "
-                f"and KL {kl} nats (on {rows['images'].iloc[0]:,} images)."
+                f"After {steps:,} steps, when the others ended, {ARMS[arm].label} had reconstruction {loss}, KL {kl} "
+                f"nats and, on {rows['images'].iloc[0]:,} images, MIG {mig} ({with_spread(last, number('.3f'))} at its "
+                "end)."
             )
     return " ".join(parts)

@@ -49,7 +49,7 @@ def _cell(frames: list[pd.DataFrame], factor: str) -> str:
 
 
 def what_is_encoded(measured: Mapping[str, Mapping[str, Any]], arms: pd.Series) -> str:
-    """Which factors are encoded in no run of an arm, and in how many runs two factors share a latent.
+    """Which factors no latent holds in any run of an arm, and in how many runs two factors share a latent.
 
     measured: run's name -> evaluation.json; arms: by the same names.
     """
@@ -60,18 +60,13 @@ def what_is_encoded(measured: Mapping[str, Mapping[str, Any]], arms: pd.Series) 
         if (most < IN_USE).any():
             lacking.append(f"{joined(NAMES[name] for name in most.index[most < IN_USE])} in {ARMS[arm].label}")
     nowhere = (
-        f"Not encoded (below {IN_USE:g} nats in every run of the arm): {'; '.join(lacking)}."
+        f"No latent holds {IN_USE:g} nats, in any run, of: {'; '.join(lacking)}."
         if lacking
-        else "Every factor is encoded in some run of each arm."
-    )
-    blob = (
-        " A network that does not encode orientation draws the mean over all angles, a round blob."
-        if any("orientation" in text for text in lacking)
-        else ""
+        else "Every factor has, in some run of each arm, a latent that holds it."
     )
     share = sum(bool(frame["shared"].any()) for frame in frames.values())
     return (
-        f"{nowhere}{blob} In {share} of {len(frames)} runs a latent leads for two factors: the MIG compares latents "
+        f"{nowhere} In {share} of {len(frames)} runs a latent leads for two factors: the MIG compares latents "
         "for one factor and does not punish that; DCI's disentanglement compares factors for one latent, and does."
     )
 

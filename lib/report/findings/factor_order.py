@@ -98,11 +98,11 @@ def order(snapshots: Mapping[str, pd.DataFrame]) -> str:
     step, value, runs = correlations(snapshots)
     if not runs:
         return "When each factor entered was not recorded."
-    by_value, by_step = f"{meaning(value)} ({number('+.2f')(value)})", f"{meaning(step)} ({number('+.2f')(step)})"
+    write = number("+.2f")
     return (
-        f"Factors {by_value} in the order of the pixels that another value changes, and {by_step} in that of one step, "
-        "1/31 of a position's range but a whole shape (in brackets rank correlations, −1: exactly; means over "
-        f"{runs} run{'s' if runs > 1 else ''})."
+        f"Factors {meaning(value)} in the order of the pixels that another value changes (rank correlation "
+        f"{write(value)}, −1: exactly), and {meaning(step)} in that of one step, 1/31 of a position's range but a "
+        f"whole shape ({write(step)}; means over {runs} run{'s' if runs > 1 else ''})."
     )
 
 

@@ -52,12 +52,21 @@ def cost(measured: pd.DataFrame, run: str) -> str:
 
 
 def followed(gaps: pd.DataFrame) -> str:
-    """Whether C followed the information; gaps: `Analysis.gaps` with arm and seed."""
+    """Whether C followed the information, and whether it takes β for that; gaps: `Analysis.gaps` with arm and seed."""
     difference, _ = effect(gaps, "mean_distance", DIFFERENCE)
+    if pd.isna(difference):
+        return ""
+    means = gaps.groupby("arm")["mean_distance"].mean()
+    blind = ""
+    if "random_hold" in means:
+        blind = (
+            f" Random hold, blind to β, was {'no farther' if means['random_hold'] <= means['adaptive'] else 'farther'} "
+            f"from it than adaptive ({means['random_hold']:.2f} and {means['adaptive']:.2f} nats)."
+        )
     written, sure = effect_text(gaps, "mean_distance", DIFFERENCE, ".2f"), how_sure(gaps, "mean_distance")
     return (
         f"On average over the steps C was {'closer' if difference < 0 else 'no closer'} to $I_q(x; z)$ in the adaptive "
-        f"arm than in linear ({written} nats{sure and f'; {sure}'}; Table 10)."
+        f"arm than in linear ({written} nats{sure and f'; {sure}'}).{blind}"
     )
 
 

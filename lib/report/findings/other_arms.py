@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lib.arms import ARMS
-from lib.report.effects import COMPARED, number
+from lib.report.effects import number
 from lib.report.findings.against_base import BASE
 from lib.report.findings.contrast import MIG, PRIMARY
 from lib.report.findings.wording import joined, labels
@@ -24,7 +24,7 @@ def off_target(ended: Mapping[str, Ended], seed: int) -> str:
     if not ended:
         return ""
     away = [
-        f"{ARMS[arm].label} ({each.what} {each.value:.2f}, C {each.capacity:.2f})"
+        f"{ARMS[arm].label} ({each.what} {each.value:.1f}, C {each.capacity:.1f})"
         for arm, each in ended.items()
         if abs(each.value - each.capacity) > ALIKE
     ]
@@ -56,33 +56,11 @@ def locked(locked_at: Mapping[str, int], measured: Mapping[str, Mapping[str, Any
     return f"Controllers that locked, β at its least value whatever the KL does: {joined(parts)}."
 
 
-def beside_seeds(results: pd.DataFrame, table: pd.DataFrame) -> str:
-    """Where the MIG of arms that were run once lies among the seeds of the two that the report compared.
-
-    results: `lib.report.other_arms.results`; table: one row per run (`lib.report.tables.run_table`). Empty without
-    other arms.
-    """
-    once = results.loc[[arm for arm in results.index if arm not in set(table["arm"])], "mig_four"]
-    if once.empty:
-        return ""
-    parts = []
-    for arm in COMPARED:
-        seeds = table.loc[table["arm"] == arm, "mig_four"]
-        above, below = once.index[once > seeds.max()], once.index[once < seeds.min()]
-        named = f" ({joined(labels(above))})" if len(above) else ""
-        runs = f"{len(seeds)} {ARMS[arm].label} run{'s' if len(seeds) > 1 else ''}"
-        parts.append(
-            f"Of {runs} the MIG was {_range(seeds, '.3f')}; of {len(once)} arms that were run once, {len(above)} lie "
-            f"above that{named} and {len(below)} below."
-        )
-    return " ".join(parts)
-
-
 def curve_alone(run: Run, results: pd.DataFrame, table: pd.DataFrame) -> str:
     """Whether a run that follows the C(t) of another seed, blind to β, ended where runs that found theirs did.
 
     Those are the one of its own seed, with which it shares initial weights, batches and noise, and the one whose curve
-    it follows. results, table: as in `beside_seeds`.
+    it follows. results: `lib.report.other_arms.results`; table: one row per run (`lib.report.tables.run_table`).
     """
     arm, seed = ARMS[run.config().arm], run.config().seed
     same, curve_of = f"{arm.drawn_from}-seed{seed}", run.record()["provenance"]["curve_of"]
@@ -93,12 +71,12 @@ def curve_alone(run: Run, results: pd.DataFrame, table: pd.DataFrame) -> str:
         differences = {what: own[what.column] - table.loc[name, what.column] for what in PRIMARY}
         within &= all(abs(difference) <= what.margin for what, difference in differences.items())
         written = (f"{what.label} {number('+' + what.form)(value)}{what.unit}" for what, value in differences.items())
-        less.append(f"less that of {name} {joined(written)}")
+        less.append(f"minus {name} {joined(written)}")
     apart = joined(f"{number(what.form)(np.ptp(seeds[what.column]))}{what.unit}" for what in PRIMARY)
     return (
         f"{arm.label.capitalize()}, with seed {seed}, follows the C(t) of {curve_of}, blind to β: {reached}; "
         f"{'; '.join(less)}: {'' if within else 'not '}all within the margins"
-        + (", so that the curve did without feedback what it does with it" if within else "")
+        + (", so that in this run the curve did without feedback what it does with it" if within else "")
         + f". One run is no proof: those of {ARMS[arm.drawn_from].label} lie up to {apart} apart."
     )
 
@@ -134,8 +112,8 @@ def at_like_kl(results: pd.DataFrame) -> str:
     apart = alike["mig_four"].max() - alike["mig_four"].min() > MIG.margin
     verdict = "the KL alone does not decide the MIG" if apart else "their MIG differs by less than the margin"
     return (
-        f"{len(alike)} arms ended within {ALIKE:g} nat of the KL of {BASE}, {arms.loc[BASE, 'kl']:.2f} nats, with a "
-        f"MIG of {_range(alike['mig_four'], '.3f')} and a reconstruction loss of "
+        f"{len(alike) - 1} arms ended within {ALIKE:g} nat of the KL of {BASE}, {arms.loc[BASE, 'kl']:.2f} nats. With "
+        f"it they have a MIG of {_range(alike['mig_four'], '.3f')} and a reconstruction loss of "
         f"{_range(alike['reconstruction'], '.1f')} nats: {verdict}."
     )
 
@@ -163,8 +141,8 @@ def goes_with(results: pd.DataFrame) -> str:
     verdict = f"a higher MIG goes with {joined(strong)}" if strong else "it goes with none of them"
     once = " (twins counted once)" if twins else ""
     return (
-        f"Rank correlations of the MIG over {len(ranks)} arms with a likelihood{once}: {written}; {verdict} (from "
-        f"{GOES_WITH:g} on; exploratory, and arms of one family are not independent)."
+        f"Rank correlations of the MIG over {len(ranks)} arms with a likelihood{once}: {written}; {verdict} (named "
+        f"from ±{GOES_WITH:g} on; exploratory, and arms of one family are not independent)."
     )
 
 

@@ -105,10 +105,11 @@ def squeezed(squeezes: pd.DataFrame) -> str:
     )
     linear, adaptive = means.loc[[*COMPARED], "beta_then"]
     text = (
-        "The first nats save most of the loss, and so take the largest β to hold back: at its peak it was "
-        f"{peaks}. The KL was below {ALMOST_EMPTY:g} nats, which tell about {np.exp(ALMOST_EMPTY):.0f} images apart, "
-        f"for this share of training: {per_arm(values[values['arm'].isin(COMPARED)], 'almost_empty', '.1%')}. To this "
-        f"time belongs {adaptive:.0%} of the sum of the adaptive arm's β, {linear:.0%} of the linear arm's."
+        "Nat for nat the first save more of the loss than any later ones, and so take the largest β to hold back: at "
+        f"its peak it was {peaks}. The KL was below {ALMOST_EMPTY:g} nats, which tell at most about "
+        f"{np.exp(ALMOST_EMPTY):.0f} images apart, for this share of training: "
+        f"{per_arm(values[values['arm'].isin(COMPARED)], 'almost_empty', '.1%')}. To this time belongs "
+        f"{adaptive:.0%} of the sum of the adaptive arm's β, {linear:.0%} of the linear arm's."
     )
     least = max(LONG, LONGER * means.loc["linear", "almost_empty"])
     long = [arm for arm in squeezes["arm"].unique() if means.loc[arm, "almost_empty"] >= least]
@@ -128,15 +129,15 @@ def like_kl(pairs: pd.DataFrame) -> str:
     close = pairs.dropna(subset=["mig_four"])
     none = [arm for arm in pairs["arm"].unique() if arm not in set(close["arm"])]
     parts = [
-        f"less {ARMS[arm].label} {with_spread(rows['mig_four'], number('+.3f'))} and "
+        f"minus {ARMS[arm].label} MIG {with_spread(rows['mig_four'], number('+.3f'))} and reconstruction "
         f"{with_spread(rows['reconstruction'], number('+.1f'))} nats ({_by_snapshot(rows)}{len(rows)} of "
         f"{sum(pairs['arm'] == arm)} run{'s' if sum(pairs['arm'] == arm) > 1 else ''})"
         for arm, rows in close.groupby("arm", sort=False)
     ]
     at = " to ".join(dict.fromkeys(f"{kl:.1f}" for kl in (close["kl"].min(), close["kl"].max())))
     kl = f" (within {NEAR} nats, at {at})" if parts else ""
-    start = f"MIG and reconstruction of adaptive at equal KL{kl}: {joined(parts, '')}." if parts else ""
-    few = "So few pairs of an arm decide nothing." if len(close) and close["arm"].value_counts().min() < FEW else ""
+    start = f"Adaptive at equal KL{kl}: {joined(parts, '')}." if parts else ""
+    few = "Too few pairs to decide." if len(close) and close["arm"].value_counts().min() < FEW else ""
     if not none:
         return sentences(start, few)
     nearest = per_arm(pairs[pairs["arm"].isin(none)].groupby("arm", sort=False).min().reset_index(), "distance", ".2f")
@@ -169,9 +170,9 @@ def decided_early(snapshots: Mapping[str, pd.DataFrame]) -> str:
         return ""
     correlation = np.corrcoef(np.array(pairs).T)[0, 1]
     late = ", for the slowest late in training" if max(shares) > 0.5 else ""
-    means = f"which runs separate factors well hardly changes after that{late}"
+    means = f"after that the ranking of the runs hardly changes{late}"
     if correlation < 0.9:
-        means = "which runs separate factors well still changes after that"
+        means = "after that the ranking of the runs still changes"
     return (
         f"The MIG of the first snapshot above {EARLY:g} nats, after {min(shares):.0%} to {max(shares):.0%} of "
         f"training, correlates with that of the last over {len(pairs)} runs (r = {correlation:.2f}, exploratory): "

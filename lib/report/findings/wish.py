@@ -47,7 +47,7 @@ def beside_information(measured: Mapping[str, Mapping[str, Any]], base: str = "l
         f"{base} by more than {ALIKE:g} nats{more}"
     )
     written = joined(f"{ARMS[arm].label} {number('.2f')(value)}" for arm, value in spent.items())
-    return f"Beside the information the KL spent, KL − I at the end, in nats: {written}. {verdict} (n = 1)."
+    return f"The KL spent beside the information (KL − I at the end, nats): {written}. {verdict} (n = 1)."
 
 
 @torch.inference_mode()

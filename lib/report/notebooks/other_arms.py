@@ -61,7 +61,7 @@ class Comparison:
             f"{arm} {run.config().steps:,}" for arm, run in runs.items() if run.config().steps != self.config.steps
         ]
         ordered = sorted(runs.values(), key=lambda run: run.config() != self.config)  # the label is the first one's
-        return label(*ordered) + (f"; longer: {', '.join(longer)} steps" if longer else "")
+        return label(*ordered, with_seeds=False) + (f"; longer: {', '.join(longer)} steps" if longer else "")
 
 
 def compare_arms(
@@ -83,7 +83,7 @@ def compare_arms(
 def compare_profile(a: Analysis, data: Dataset, figure: int, table: int) -> Comparison | None:
     """The runs of an analysis and of the profile's other arms; None, and a sentence, where it has no others."""
     if not a.once:
-        display(Markdown(f"The profile `{a.profile.name}` trains none of them; `seeds` does."))
+        display(Markdown(f"The profile `{a.profile.name}` trains no other methods; `seeds` does."))
         return None
     runs = a.first | {run.config().arm: run for run in a.once}
     compared = gathered(runs, a.profile.evaluation_config(), data)
@@ -97,7 +97,9 @@ def show_arms(shown: Comparison) -> None:
     display(
         Markdown(
             f"**Table {shown.table}.** Arms side by side, means over n runs (seeds from {shown.config.seed} on): "
-            f"{shown.settings}. MIG by quadrature and histogram; in use: latents above {IN_USE:g} nats."
+            f"{shown.settings}. MIG by quadrature and histogram; I(x; z) with a standard error of at most "
+            f"{max(each['decomposition']['standard_error'] for each in shown.compared.measured.values()):.2f} nats; in "
+            f"use: latents above {IN_USE:g} nats."
         )
     )
     differences = against_base(shown.results, of_seed)
@@ -222,9 +224,4 @@ def show_samples_of_all(shown: Comparison, data: Dataset) -> None:
         if ARMS[arm].sampler:
             measured = read_json(run.path / "samples.json")
             show_drawn(run, data, measured, shown.figure + 5, shown.folder / "all_arms_samples", shown.size)
-            display(
-                Markdown(
-                    f"Without good samples the scores of {ARMS[arm].label} say little. The length of its source was "
-                    f"not run: `{FULL_LENGTH}`."
-                )
-            )
+            display(Markdown(f"So its scores say little. Its source trained longer: `{FULL_LENGTH}` (not run)."))

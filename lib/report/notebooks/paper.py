@@ -85,12 +85,13 @@ def named_values(a: Analysis) -> dict[str, str]:
 def conditions(a: Analysis) -> str:
     """What holds for every figure and table, said once."""
     n, other = len(a.profile.seeds), a.table[a.table["steps"] != a.profile.training["steps"]]
+    mig = f"MIG {per_arm(a.table.loc[[run.name for run in a.pair.values()]], 'mig_four', '.3f')}"
     return (
         f"Everywhere: n = {n} run{'s' if n > 1 else ''} per arm{' (other methods: 1)' if n > 1 and a.once else ''}; "
         f"{label(*a.runs)}"
         + (f"; {pieces}" if (pieces := trained_in_pieces(*a.runs)) else "")
         + (f"; longer: {per_arm(other, 'steps', ',.0f')} steps" if len(other) else "")
-        + (f"; tables show means ± standard deviations, pictures seed {a.profile.seeds[0]}" if n > 1 else "")
+        + (f"; tables show means ± standard deviations, pictures seed {a.profile.seeds[0]} ({mig})" if n > 1 else "")
         + "; losses, KL and C are in nats per image."
     )
 
@@ -102,8 +103,7 @@ def trained_in_pieces(*runs: Run) -> str:
     if most == 1:
         return ""
     commits = dict.fromkeys(each["commit"][:7] for segments in pieces for each in segments if each.get("commit"))
-    each = " each" if len(runs) > 1 else ""
     return (
-        f"trained in {least if least == most else f'{least} to {most}'} segments{each}, by commit"
+        f"trained in {least if least == most else f'{least} to {most}'} segments each, by commit"
         f"{'s' if len(commits) > 1 else ''} {joined(commits, 'not known')} (`run.json`)"
     )

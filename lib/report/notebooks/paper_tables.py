@@ -21,9 +21,8 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
         "reconstruction (nats)": ("reconstruction", number(".1f")),
         "KL (nats)": ("kl", number(".2f")),
         "steps": ("steps", number(",.0f")),
-        "training (hours)": ("hours", number(".2f")),
     }
-    shown = side_by_side(table.assign(hours=table["training_seconds"] / 3600), table["arm"], columns)
+    shown = side_by_side(table, table["arm"], columns)
     for row in REPORTED.itertuples():
         known = [f"{row.mig:.4f}", f"{row.reconstruction:.1f}", f"{paper_steps():,}"]
         names = ["MIG, four factors", "reconstruction (nats)", "steps"]
@@ -43,6 +42,8 @@ def settings(profile: Profile) -> pd.DataFrame:
 
 def controller(table: pd.DataFrame, done: pd.DataFrame) -> pd.DataFrame:
     """How the controller behaved and what a rule that looks at β did; blank where an arm has none.
+
+    No row of when it locked where it locked in no run.
 
     done: `lib.report.analysis.Analysis.done`.
     """
@@ -64,6 +65,8 @@ def controller(table: pd.DataFrame, done: pd.DataFrame) -> pd.DataFrame:
         "of the holds, KL > C": ("above", number(".1%")),
         "of the advances, β at its minimum": ("at_minimum", number(".1%")),
     }
+    if table["locked_at"].isna().all():
+        del rows["controller locked at step"]
     shown = table.assign(locked_at=locked).join(done.drop(columns="arm"))
     return side_by_side(shown, table["arm"], rows)
 
@@ -100,8 +103,12 @@ def split(table: pd.DataFrame, snapshots: Mapping[str, pd.DataFrame]) -> pd.Data
     whole = side_by_side(table, table["arm"], rows)
     if (last["images"] == table["images"]).all():
         return whole
-    place = f", N = {last['images'].iloc[0]:,.0f}"
-    return pd.concat([whole, side_by_side(last, table["arm"], {f"{name}{place}": row for name, row in rows.items()})])
+    again = {
+        f"{name}, N = {last['images'].iloc[0]:,.0f}": row
+        for name, row in rows.items()
+        if row[0] in ("kl", "mutual_information", "mig_four")
+    }
+    return pd.concat([whole, side_by_side(last, table["arm"], again)])
 
 
 def gaps(frame: pd.DataFrame, arms: pd.Series) -> pd.DataFrame:
@@ -116,6 +123,8 @@ def gaps(frame: pd.DataFrame, arms: pd.Series) -> pd.DataFrame:
         f"KL − I(x; z) above {APART} from step": ("apart_from", step_or_never),
         "C above log N from step": ("over_bound", step_or_never),
     }
+    if np.isinf(frame["over_bound"]).all():
+        del rows["C above log N from step"]
     return side_by_side(frame, arms, rows)
 
 

@@ -120,15 +120,16 @@ def as_above(run: Run) -> str:
     return f"{'**Reduced run**' if run.config().steps < paper_steps() else 'One run'} (n = 1; conditions: Figure 2)"
 
 
-def label(*runs: Run) -> str:
+def label(*runs: Run, with_seeds: bool = True) -> str:
     """What a caption says of runs of one profile: size, seeds, precision, hardware, and whether they are reduced."""
     config, whole = runs[0].config(), paper_steps()
     reduced = f"a reduced run, the report took {whole:,}" if config.steps < whole else "the report's size"
     seeds = sorted({run.config().seed for run in runs})
+    of = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}, " if with_seeds else ""
     origins = [segment["hardware"] for run in runs for segment in run.segments() if "hardware" in segment]
     processors = dict.fromkeys(origin["accelerator"] or origin["processor"] for origin in origins)
     return (
-        f"{config.steps:,} steps of {config.batch_size} images ({reduced}), seed{'s' if len(seeds) > 1 else ''} "
-        f"{', '.join(map(str, seeds))}, {config.precision}, {' and '.join(processors)}, {config.threads} CPU "
+        f"{config.steps:,} steps of {config.batch_size} images ({reduced}), {of}{config.precision}, "
+        f"{' and '.join(processors)}, {config.threads} CPU "
         f"thread{'s' if config.threads > 1 else ''}{' per run' if len(runs) > 1 else ''}"
     )

@@ -41,13 +41,13 @@ from lib.training.streams import advances_of
 from lib.training.train import train
 
 CONTROLLER = r"""
-The controller turns the error into the KL's weight:
+The controller turns the error $e(t)$, its set point less $\mathrm{KL}(t)$, into the KL's weight:
 
 $$ \beta(t) = \max\left( \beta_{\min},\; \frac{K_p}{1 + \exp e(t)} - K_i \sum_{s \le t} e(s) + \beta_{\min} \right).
 \tag{2} $$
 
-The sum is held while $\beta$ is at its minimum. Under the `published` rule it can stay there for ever (*locked*); under
-`conditional` it cannot.
+The anti-windup holds the sum while $\beta$ is at its minimum. Under `published` $\beta$ can then stay there for ever
+(*locked*); under `conditional` it cannot.
 """
 
 TOY_PLANT = r"""
