@@ -55,7 +55,7 @@ def test_the_primary_contrast_stands_first(table):
 
 def test_the_samplers_bias_stands_beside_its_error(table):
     shown = paper_tables.estimators(table)
-    assert shown.loc["sampled − quadrature"].tolist() == ["−0.0100", "+0.0200"]
+    assert shown.loc["sampled − quadrature"].tolist() == ["−0.010", "+0.020"]
     assert list(shown.index).index("standard error of the sampled") == 3
 
 

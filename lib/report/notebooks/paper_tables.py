@@ -74,11 +74,11 @@ def controller(table: pd.DataFrame, done: pd.DataFrame) -> pd.DataFrame:
 def estimators(table: pd.DataFrame) -> pd.DataFrame:
     """The MIG by each estimator, and the sampler's distance from quadrature beside its standard error."""
     rows = {
-        "quadrature, four factors": ("mig_four", number(".4f")),
-        "sampled as in [12], four factors": ("mig_four_monte_carlo", number(".4f")),
-        "sampled − quadrature": ("bias", number("+.4f")),
-        "standard error of the sampled": ("mig_four_monte_carlo_standard_error", number(".4f")),
-        "quadrature, five factors": ("mig_five", number(".4f")),
+        "quadrature, four factors": ("mig_four", number(".3f")),
+        "sampled as in [12], four factors": ("mig_four_monte_carlo", number(".3f")),
+        "sampled − quadrature": ("bias", number("+.3f")),
+        "standard error of the sampled": ("mig_four_monte_carlo_standard_error", number(".3f")),
+        "quadrature, five factors": ("mig_five", number(".3f")),
         "histogram of [15], five factors": ("mig_five_histogram", number(".3f")),
     }
     return side_by_side(table.assign(bias=table["mig_four_monte_carlo"] - table["mig_four"]), table["arm"], rows)
