@@ -202,7 +202,7 @@ def test_several_seeds_and_the_controls_are_analysed_as_arms(checkout, smoke):
     table = pd.read_csv(copies / "table.csv").groupby("arm")["mig_four"].mean()
     difference = number("+.3f")(table["adaptive"] - table["linear"])
     assert f"Found, adaptive − linear: MIG {difference} [{difference}, {difference}]" in shown
-    assert f"exploratory): MIG {difference} [" in shown  # both late: the control is a copy of the linear run
+    assert f"MIG, exploratory: {difference} [" in shown  # both late: the control is a copy of the linear run
     assert "by the means at least half of the difference in MIG stays" in shown
     assert "tables show means ± standard deviations" in shown
     assert "Table 11." in shown and "trains no other methods" in shown

@@ -70,8 +70,8 @@ def test_runs_of_the_reports_size_are_held_against_its_figures():
     said = contrast.beside_the_report(whole)
     assert said == (
         "Ours minus the report's: MIG −0.428 in linear and −0.027 in adaptive, not within the margin of 0.05; "
-        "reconstruction loss +1.8 nats in linear and −1.1 nats in adaptive, within the margin of 2 nats (+2.3 and −0.6 "
-        "by the means over the last 1% of steps)."
+        "reconstruction loss +1.8 nats in linear and −1.1 nats in adaptive, within the margin of 2 nats (last 1% of "
+        "steps: +2.3 and −0.6)."
     )
     assert answer.evidence(whole)["differences"].endswith(said)
     assert contrast.own_size(whole).endswith(f"{said} One seed per arm cannot tell effect from chance.")

@@ -144,7 +144,7 @@ def beside_the_report(table: pd.DataFrame) -> str:
         parts.append(f"{what.label} {values}, {met} the margin of {what.margin:g}{what.unit}")
     of_steps = table.groupby("arm")["reconstruction_last_percent"].mean() - REPORTED.set_index("arm")["reconstruction"]
     steps = joined(number("+.1f")(of_steps[arm]) for arm in COMPARED)
-    return f"Ours minus the report's: {'; '.join(parts)} ({steps} by the means over the last 1% of steps)."
+    return f"Ours minus the report's: {'; '.join(parts)} (last 1% of steps: {steps})."
 
 
 def compared(table: pd.DataFrame) -> str:
