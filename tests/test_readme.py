@@ -45,9 +45,7 @@ def test_readme_shows_all_that_is_published():
 
 def test_numbers_beside_the_results_are_those_of_what_they_name():
     before, after = README.read_text().split(START)[0], README.read_text().split(END)[1]
-    paper, hour, seeds = (load_profile(name) for name in ("paper", "hour", "seeds"))
-    assert f"1/{paper.training['steps'] // hour.training['steps']} of the report's steps" in after
-    assert (len(seeds.seeds), "five seeds" in after) == (5, True)
+    assert (len(load_profile("seeds").seeds), "five seeds" in after) == (5, True)
     low, high = re.search(r'requires-python = ">=(3\.\d+),<3\.(\d+)"', (ROOT / "pyproject.toml").read_text()).groups()
     assert f"Python {low} to 3.{int(high) - 1}" in after
     assert not re.search(r"\d", re.sub(r"\(http.*?\)", "", before))  # numbers of results stand between the marks
