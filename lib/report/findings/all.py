@@ -141,7 +141,7 @@ def estimators(table: pd.DataFrame) -> str:
 
 
 def measures(table: pd.DataFrame) -> str:
-    """In which of the two arms each measure is higher, which are told from chance, and where adaptive leads all arms."""
+    """Which of the two arms is higher in each measure, what is told from chance, and where adaptive leads all."""
     found = {name: effect(table, column, DIFFERENCE) for column, name in MEASURES.items()}
     text = " ".join(
         f"Higher in {ARMS[arm].label} than in {ARMS[other].label}: {', '.join(names)}."
