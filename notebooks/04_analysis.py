@@ -51,7 +51,6 @@ from lib.report.notebooks.other_arms import (
     show_at_kl,
     show_bottleneck,
     show_encoded,
-    show_estimates,
     show_samples_of_all,
     show_traversals_of_all,
 )
@@ -76,11 +75,11 @@ paper.text("""
 
 # %%
 paper.table(
-    paper_tables.headline(table),
+    paper_tables.headline(table, analysis.snapshots, chosen.training["steps"]),
     """**Table 1.** Our runs and the report's figures. MIG by quadrature, over scale, orientation, x and y; the report's estimator is not
 known. KL and reconstruction of the last weights, on all images; their means over the last 1% of steps stand in Table 3.""",
 )
-paper.text("{conditions} {when_others_ended}")
+paper.text("{conditions}")
 
 # %% [markdown]
 # ## Introduction
@@ -186,7 +185,15 @@ paper.figure(
     """**Figure 3.** MIG and reconstruction loss against the KL. Points: weight snapshots ({grid} images), larger the last. Lines on the right:
 means over batches.""",
 )
-paper.text("{unseen} {like_kl}\n\n{loss_goes_with} {decided_early}")
+paper.text("{unseen} {loss_goes_with} {decided_early}")
+
+# %%
+paper.table(
+    paper_tables.at_like_kl(analysis.like_kl),
+    """**Table 4.** Adaptive less another arm of its seed, at the largest KL at which both have snapshots within {near} nats of each other. The loss
+at a given KL also falls with time and with the learning rate.""",
+)
+paper.text("{like_kl}")
 
 # %% [markdown]
 # ### Scores
@@ -201,7 +208,7 @@ paper.figure(
 # %%
 paper.table(
     paper_tables.contrasts(table),
-    "**Table 4.** {compared}",
+    "**Table 5.** {compared}",
 )
 paper.text("{two_groups} {told}")
 
@@ -221,7 +228,7 @@ paper.text("{two_groups} {told}")
 # %%
 paper.table(
     paper_tables.estimators(table),
-    """**Table 5.** The MIG by each estimator: quadrature, the sampler of [12] with {sampler_images} samples (they take 10,000), the histogram
+    """**Table 6.** The MIG by each estimator: quadrature, the sampler of [12] with {sampler_images} samples (they take 10,000), the histogram
 of [15].""",
 )
 paper.text("{estimators} {cost}")
@@ -232,7 +239,7 @@ paper.text("{estimators} {cost}")
 # %%
 paper.table(
     paper_tables.measures(table),
-    """**Table 6.** MIG and, as in [15], DCI [16] (from {dci_images} images), SAP [17] and FactorVAE score [7]; larger is better.""",
+    """**Table 7.** MIG and, as in [15], DCI [16] (from {dci_images} images), SAP [17] and FactorVAE score [7]; larger is better.""",
 )
 paper.text("{measures}")
 
@@ -253,7 +260,7 @@ paper.figure(
 # %%
 paper.table(
     encoding_table(analysis.measured, table),
-    """**Table 7.** Nats that the best latent holds about each factor; in brackets that latent in the first seed, starred where it leads for
+    """**Table 8.** Nats that the best latent holds about each factor; in brackets that latent in the first seed, starred where it leads for
 another factor too, – below 0.1 nats there (several together may hold more).""",
 )
 paper.text("{encoded}")
@@ -261,7 +268,7 @@ paper.text("{encoded}")
 # %%
 paper.table(
     order_table(analysis.by_arm(analysis.snapshots), {arm: row.label for arm, row in ARMS.items()}),
-    """**Table 8.** Pixels changed by each factor alone, and the KL at which its information passes half of its final value (of runs that encode it at the end; blank: none).""",
+    """**Table 9.** Pixels changed by each factor alone, and the KL at which its information passes half of its final value (of runs that encode it at the end; blank: none).""",
 )
 paper.text("{order}")
 
@@ -315,7 +322,7 @@ paper.html(
 # %%
 paper.table(
     paper_tables.split(table, analysis.snapshots),
-    """**Table 9.** The KL, its parts and the MIG; the lower half, if any, at the last snapshot, on {every}, as in Figure 9.""",
+    """**Table 10.** The KL, its parts and the MIG; the lower half, if any, at the last snapshot, on {every}, as in Figure 9.""",
 )
 paper.text("{rest}")
 
@@ -330,7 +337,7 @@ exceed on {grid} images.""",
 # %%
 paper.table(
     paper_tables.gaps(analysis.gaps, table["arm"]),
-    """**Table 10.** How far C and KL stood from $I_q(x; z)$ at the snapshots, on {grid} images, in nats. "From step": from this snapshot until the end.""",
+    """**Table 11.** How far C and KL stood from $I_q(x; z)$ at the snapshots, on {grid} images, in nats. "From step": from this snapshot until the end.""",
 )
 
 # %% [markdown]
@@ -359,7 +366,7 @@ paper.points({"same_arrival": "As late", "seeing_beta": "Blind to β", "slow_clo
 # %%
 paper.table(
     claims_table(claims(analysis)),
-    """**Table 11.** What the report claims, found and wished for, against these runs; differences are adaptive − linear.""",
+    """**Table 12.** What the report claims, found and wished for, against these runs; differences are adaptive − linear.""",
 )
 paper.text("{public_logs}")
 
@@ -372,28 +379,27 @@ paper.text(
 
 ### Does C follow the information?
 
-{followed} Neither rule sees $I_q(x; z)$: one sees the clock, the other the KL (Table 10).
+{followed} Neither rule sees $I_q(x; z)$: one sees the clock, the other the KL (Table 11).
 
 ### Where does the rest of the KL go?
 
 $I_q(x; z)$ cannot exceed the entropy of the images, {entropy} nats, {above} below the report's $C_{\\max}$. {beyond} The rest goes into total
-correlation and dimension-wise KL (Table 9)."""
+correlation and dimension-wise KL (Table 10)."""
 )
 
 # %% [markdown]
 # ## Other methods
 
 # %%
-others = compare_profile(analysis, images, figure=11 if controls else 10, table=12)
+others = compare_profile(analysis, images, figure=11 if controls else 10, table=13)
 
 # %%
 if others:
     paper.text(
         """The report argues with methods that it did not run. Here they are, with the images, network, initial weights, batches and noise of the first seed; notebook 05
-says of each (`arm`) what it adds to the loss, its source and where it departs from that. Three departures matter. DynamicVAE's gains are multiplied by how much shorter the training is than its own, so that β swings before it
-locks (the published gains can lock, too; that they do is not shown). The total
-correlation of a batch is estimated by stratified sampling, for beta-TCVAE also by its authors' weighted sampling. InfoGAN's generator is the decoder of all arms, without
-batch normalisation, its learning rate that of one trial: it says little of [8]."""
+gives the source of each (`arm`) and all departures, of which three matter. DynamicVAE's gains are multiplied by how much shorter the training is, so that β swings before it
+locks. The total correlation is estimated by stratified sampling, for beta-TCVAE also by its authors' weighted sampling. InfoGAN's generator is the decoder of all arms, without
+batch normalisation: it says little of [8]."""
     )
 
 # %%
@@ -423,8 +429,7 @@ if others:
 # %%
 if others:
     paper.text(
-        r"""The information bottleneck [5] asks how little a code may keep for what it must tell. Here that is $x$ itself: the rate $R$ is what the code costs, the
-distortion $D$, a code length of binary images, what is still to be said, and
+        r"""The information bottleneck [5] asks how little a code may keep for what it must tell, here $x$ itself. With the rate $R$ that it costs, and the distortion $D$, what is still to be said,
 
 $$ D + \mathrm{KL} \ge D + I_q(x; z) \ge H(x \mid z) + I_q(x; z) = H(x). \tag{8} $$"""
     )
@@ -437,10 +442,9 @@ if others:
 
 $$ C(t) = \min\bigl(C_{\max},\ \hat I + C(0) + s\,(C_{\max} - \hat I - C(0))\bigr), \qquad s = \min(t / t_{\max}, 1), \tag{9} $$
 
-so that the controller holds $\mathrm{KL} - \hat I$ at a margin, which grows to all that is left of $C_{\max}$. *I held + TC pressed* has it hold $\hat I$ itself at $C$,
+a growing margin for $\mathrm{KL} - \hat I$. *I held + TC pressed* has it hold $\hat I$ itself at $C$,
 by its weight $\beta_I \ge 0$, with six times the pressure on the total correlation alone. {wish}"""
     )
-    show_estimates(others)
 
 # %%
 if others:

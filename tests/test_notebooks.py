@@ -205,7 +205,7 @@ def test_several_seeds_and_the_controls_are_analysed_as_arms(checkout, smoke):
     assert f"MIG, exploratory: {difference} [" in shown  # both late: the control is a copy of the linear run
     assert "by the means at least half of the difference in MIG stays" in shown
     assert "tables show means ± standard deviations" in shown
-    assert "Table 11." in shown and "trains no other methods" in shown
+    assert "Table 12." in shown and "trains no other methods" in shown
 
 
 def test_both_arms_ran_from_the_same_data_and_code(smoke):

@@ -23,6 +23,7 @@ EXPLORATORY = {
     "the rule, both late: adaptive − linear full-length": LATE_DIFFERENCE,
     "the rule, both early: adaptive then held − linear": {"adaptive_hold": 1.0, "linear": -1.0},
     "lateness, by the clock: linear full-length − linear": ARRIVAL,
+    "lateness, at random: random hold − linear": {"random_hold": 1.0, "linear": -1.0},
     "lateness, by β: adaptive − adaptive then held": {"adaptive": 1.0, "adaptive_hold": -1.0},
     "interaction of rule and lateness": {"adaptive": 1.0, "linear_full": -1.0, "adaptive_hold": -1.0, "linear": 1.0},
     "what seeing β adds: adaptive − random hold": SEEING,

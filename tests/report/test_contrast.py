@@ -140,17 +140,3 @@ def test_a_reduced_run_is_called_so():
     assert list(answer.answer(runs({"linear": [0.1], "adaptive": [0.2]}), load_profile("paper"))) == [
         "asked", "differences", "brackets", "controls", "untested",
     ]  # fmt: skip
-
-
-def test_a_longer_arm_is_shown_as_it_was_when_the_others_ended():
-    table = runs({"linear": [0.1, 0.2], "slow_then_hold": [0.5, 0.6]}).assign(steps=[100, 100, 160, 160])
-    rows = {"step": [50, 100, 160], "mig_four": [0.1, 0.3, 0.5], "reconstruction": 40.0, "kl": 9.0, "images": 2_880}
-    snapshots = dict.fromkeys(table.index, pd.DataFrame(rows))
-    text = controls.when_others_ended(table, snapshots, 100)
-    assert text == (
-        "After 100 steps, when the others ended, slow then held had reconstruction 40.0, KL 9.00 nats and, on 2,880 "
-        "images, MIG 0.300 (0.500 at its end)."
-    )
-    last_only = {name: frame.iloc[-1:] for name, frame in snapshots.items()}
-    assert controls.when_others_ended(table, last_only, 100) == ""
-    assert controls.when_others_ended(table.assign(steps=100), snapshots, 100) == ""

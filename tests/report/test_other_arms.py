@@ -195,12 +195,12 @@ def test_differences_beyond_the_margins_are_starred_and_counted():
         ["1", "+0.049", "+0.0"],
     ]  # fmt: skip
     assert beyond_margin(differences) == (
-        "By more than the margin the MIG is above that of linear in 2 of 4 arms, and below it in 1, 2 of them on one "
-        "pair: a margin is no interval, and chance may explain it."
+        "By more than the margin the MIG is above that of linear in 2 of 4 arms, below it in 1, 2 of them on one "
+        "pair: a margin says nothing of chance."
     )
     assert beyond_margin(differences.iloc[[0, 3]]) == (
-        "By more than the margin the MIG is above that of linear in 1 of 2 arms, and below it in 0: a margin is no "
-        "interval, and chance may explain it."
+        "By more than the margin the MIG is above that of linear in 1 of 2 arms, below it in 0: a margin says nothing "
+        "of chance."
     )
 
 
@@ -212,7 +212,7 @@ def test_a_kl_or_an_information_that_left_its_target_is_named():
     }
     assert findings.off_target(ended, 1) == (
         "Of 3 arms whose KL or information is to follow a C, with seed 1, it ended more than 1 nat from it in "
-        "DynamicVAE (KL 40.9, C 12.0) and I held + TC pressed (I 9.8, C 12.0): their MIG and loss are those of "
+        "DynamicVAE (KL 40.9, C 12.0) and I held + TC pressed (I 9.8, C 12.0): what they show is that of "
         "another KL or information than was asked for."
     )
     assert findings.off_target({"linear": ended["linear"]}, 1).startswith("In all 1 arms whose KL is to follow")
@@ -250,10 +250,10 @@ def test_a_curve_without_feedback_is_held_against_the_runs_that_had_it(smoke):
     assert findings.curve_alone(run, results, table) == (
         "Matched curve, with seed 1, follows the C(t) of adaptive-seed2, blind to β: MIG 0.300 and reconstruction loss "
         "42.0 nats; minus adaptive-seed1 MIG −0.010 and reconstruction loss +2.0 nats; minus adaptive-seed2 MIG +0.020 "
-        "and reconstruction loss −2.0 nats: all within the margins, so that in this run the curve did without feedback "
-        "what it does with it. One run is no proof: those of adaptive lie up to 0.030 and 4.0 nats apart."
+        "and reconstruction loss −2.0 nats: all within the margins, so that the curve did without feedback what it "
+        "does with it (n = 1; those of adaptive lie up to 0.030 and 4.0 nats apart)."
     )
-    assert ": not all within the margins. One run" in findings.curve_alone(run, results + 0.1, table)
+    assert ": not all within the margins (n = 1" in findings.curve_alone(run, results + 0.1, table)
 
 
 def test_more_pressure_is_judged_by_the_margin_over_arms_without():
@@ -267,7 +267,7 @@ def test_more_pressure_is_judged_by_the_margin_over_arms_without():
     )
     opened = results.rename(index={"beta_vae": "dynamic_vae"})
     assert "Of 1 arms that press harder, 1 had" in findings.with_more_pressure(opened)
-    assert "In neither count, as it does both: DynamicVAE." in findings.with_more_pressure(opened)
+    assert "DynamicVAE, which does both, is in neither count." in findings.with_more_pressure(opened)
     text = findings.with_more_pressure(results.drop(index=["cyclical"]).assign(mig_four=[0.15, 0.1, 0.1, 0.9], n=5))
     assert "(VAE) gave a MIG of 0.100 at a KL of 20.0 nats." in text
     assert text.endswith("Of 2 arms that press harder, 0 had a MIG higher than that by more than the margin of 0.05.")
@@ -301,14 +301,14 @@ def test_with_what_the_mig_goes_is_told_by_rank_and_without_samplers():
     rank = 1 - 6 * ((rising - mixed) ** 2).sum() / (10 * 99)  # Spearman's formula
     text = findings.goes_with(results)
     assert text == (
-        "Rank correlations of the MIG over 10 arms with a likelihood: KL −1.00, total correlation +1.00, "
+        "Rank correlations of the MIG over 10 arms: KL −1.00, total correlation +1.00, "
         f"reconstruction loss {rank:+.2f} and number of latents in use {rank:+.2f}; a higher MIG goes with a smaller "
-        "KL and a larger total correlation (named from ±0.5 on; exploratory, and arms of one family are not "
+        "KL and a larger total correlation (from ±0.5 on; exploratory: arms of one family are not "
         "independent)."
     )
     twin = results.loc[["vae"]].set_axis(["locked"]) + 1e-9
     twice = findings.goes_with(pd.concat([results, twin]))
-    assert twice == text.replace("likelihood", "likelihood (twins counted once)")
+    assert twice == text.replace("10 arms", "10 arms (twins counted once)")
     sampler = pd.DataFrame({name: [100.0] for name in results}, index=["info_gan"])
     assert findings.goes_with(pd.concat([results, sampler])) == text
     assert findings.goes_with(results.iloc[:9]) == ""
@@ -339,12 +339,12 @@ def test_points_below_the_bound_are_seen():
     fine = {"linear": snapshots(), "vae": snapshots(kl=10.0, above=0.5 + 1.0)}  # I is 1 nat less than the KL there
     text = bottleneck.bound(fine, ENTROPY)
     assert text == (
-        "H(x) of the N = 2,880 measured images is 8.00 nats; at an arm's nearest snapshot D + KL is above it by 1.50 "
-        "(VAE) to 30.00 (linear) nats and D + $I_q(x; z)$ is above it by 0.50 (VAE) to 29.40 (linear) nats."
+        "H(x) of the 2,880 images is 8.00 nats; at the nearest snapshot D + KL is above it by 1.50 (VAE) to 30.00 "
+        "(linear) and D + $I_q(x; z)$ is above it by 0.50 (VAE) to 29.40 (linear)."
     )
     text = bottleneck.bound(fine | {"vae": snapshots(kl=10.0, above=0.25)}, ENTROPY)
-    assert "by 0.25 (VAE) to 30.00 (linear) nats" in text and "by −0.75 (VAE) to" in text
-    assert "D + KL is above it by 30.00 (linear) nats and" in bottleneck.bound({"linear": snapshots()}, ENTROPY)
+    assert "by 0.25 (VAE) to 30.00 (linear) and" in text and "by −0.75 (VAE) to" in text
+    assert "D + KL is above it by 30.00 (linear) and" in bottleneck.bound({"linear": snapshots()}, ENTROPY)
     assert text.endswith("measure is wrong: VAE by 0.75 nats with R = $I_q(x; z)$ at step 200.")
 
 
@@ -415,8 +415,8 @@ def test_the_notebook_ends_in_all_arms(arms, smoke, grid_images, shown):
     assert "β stays 1: no pressure beyond the evidence lower bound's own." in text  # and nothing of it left out
     captions = [each for each in shown if isinstance(each, str) and each.startswith(("**Table", "**Figure"))]
     assert [caption.split("*")[2] for caption in captions] == [
-        "Table 2.", "Table 3.", "Table 4.", "Figure 5.", "Figure 6.", "Figure 7.",
-        *(["Figure 8."] if "information" in arms else []),
+        "Table 2.", "Table 3.", "Table 4.", "Figure 5.", "Figure 6.",
+        *(["Figure 7."] if "information" in arms else []),
         "Figure 4.",
     ]  # fmt: skip
     assert ("weights were not kept: linear, VAE and capacity (linear rule)." in text) == (len(arms) > 1)
@@ -444,7 +444,7 @@ def test_a_sampler_alone_is_drawn_and_no_bound_is_said_of_it(smoke, grid_images,
     calls.show_at_kl(found)
     calls.show_bottleneck(found)
     captions = [each for each in shown if isinstance(each, str) and each.startswith("**Figure")]
-    assert ["is far above." in caption for caption in captions] == [False, True, True]
+    assert ["is far above." in caption for caption in captions] == [True, True]
     assert not any("D + KL" in str(each) for each in shown)
 
     monkeypatch.setattr("lib.report.notebooks.samples.display", lambda what: shown.append(what.data))
@@ -453,6 +453,6 @@ def test_a_sampler_alone_is_drawn_and_no_bound_is_said_of_it(smoke, grid_images,
     assert shown[-2].startswith(words) and f"`{calls.FULL_LENGTH}`" in shown[-1]  # neither weights nor pictures
     (run.path / SAMPLES).write_bytes(_png(np.zeros((2, 10, 64, 64), np.uint8)))
     calls.show_samples_of_all(found, grid_images)
-    assert shown[-3].startswith("**Figure 9.** Samples, and below each,") and shown[-2].startswith(words)
+    assert shown[-3].startswith("**Figure 7.** Samples, and below each,") and shown[-2].startswith(words)
     assert (folder / "all_arms_samples.png").exists()
     assert " ".join((ROOT / "results" / "README.md").read_text().split()).count(calls.FULL_LENGTH) == 1

@@ -28,10 +28,23 @@ def table() -> pd.DataFrame:
 
 
 def test_the_report_stands_beside_our_runs(table):
-    shown = paper_tables.headline(table)
+    shown = paper_tables.headline(table, {}, 100)
     assert shown.index.tolist() == ["a", "b", "linear, the report", "adaptive, the report"]
     assert shown["MIG, four factors"].tolist() == ["0.250", "0.500", "0.5279", "0.5273"]
     assert shown["steps"].tolist() == ["100", "100", f"{paper_steps():,}", f"{paper_steps():,}"]
+
+
+def test_a_longer_arm_is_shown_also_as_it_was_when_the_others_ended(table):
+    longer = table.iloc[:1].assign(arm="slow_then_hold", steps=160)
+    every = pd.concat([table, longer.set_axis(["s"])])
+    rows = {"step": [50, 100, 160], "mig_four": [0.1, 0.3, 0.5], "reconstruction": 40.0, "kl": 9.0}
+    snapshots = dict.fromkeys(every.index, pd.DataFrame(rows))
+    shown = paper_tables.headline(every, snapshots, 100)
+    assert shown.index.tolist()[2:4] == ["s", "slow then held, at step 100"]
+    assert shown.loc["slow then held, at step 100"].tolist() == ["0.300", "40.0", "9.00", "100"]
+    last_only = {name: frame.iloc[-1:] for name, frame in snapshots.items()}
+    assert len(paper_tables.headline(every, last_only, 100)) == len(shown) - 1
+    assert len(paper_tables.headline(every, snapshots, 160)) == len(shown) - 1
 
 
 def test_what_an_arm_does_not_record_is_blank(table):

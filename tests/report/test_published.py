@@ -60,8 +60,9 @@ def test_published_results_are_analysed_as_they_are(name, results):
     assert set(a.done["arm"]) == {arm for arm in profile.arms if arm in ("adaptive", "adaptive_hold", "random_hold")}
     assert a.done["advanced"].min() > 0.1 and a.done["advanced"].max() < 0.7
     for table in (
-        paper_tables.headline(a.table), paper_tables.settings(profile), paper_tables.controller(a.table, a.done),
-        paper_tables.contrasts(a.table), paper_tables.estimators(a.table), paper_tables.measures(a.table),
+        paper_tables.headline(a.table, a.snapshots, profile.training["steps"]), paper_tables.settings(profile),
+        paper_tables.controller(a.table, a.done), paper_tables.at_like_kl(a.like_kl), paper_tables.contrasts(a.table),
+        paper_tables.estimators(a.table), paper_tables.measures(a.table),
         paper_tables.split(a.table, a.snapshots), paper_tables.gaps(a.gaps, a.table["arm"]),
         encoding_table(a.measured, a.table), claims_table(claims(a)),
     ):  # fmt: skip

@@ -6,6 +6,7 @@ import pytest
 
 from lib.report import tradeoff
 from lib.report.findings import tradeoff as tradeoff_findings
+from lib.report.notebooks import paper_tables
 
 
 def trace(rows: int = 2000, shift: float = 0.0, lag: float = 0.0) -> pd.DataFrame:
@@ -62,7 +63,7 @@ def test_whose_code_is_long_almost_empty():
         assert short.endswith("A long start with an almost empty code is no mark of the adaptive arm here.")
     others = squeezes.assign(arm=["random_hold", "linear_full"], almost_empty=[0.2, 0.03])
     beside = tradeoff_findings.squeezed(pd.concat([squeezes, others]))
-    assert beside.endswith("It comes with any C that stays low for long: random hold 20.0%.")
+    assert beside.endswith("It comes with any C that stays low for long, as in random hold.")
 
 
 def test_beta_and_slope_at_a_kl():
@@ -114,16 +115,29 @@ def test_runs_are_compared_at_like_kl_or_not_at_all():
     assert found.tolist() == pytest.approx([8.1, 0.1, 0.4, 2.0])  # of two close pairs the one of larger KL
     assert pairs.loc["f", "distance"] == pytest.approx(0.8)
     assert pairs.loc["f", ["mig_four", "reconstruction"]].isna().all()
-    text = tradeoff_findings.like_kl(pairs)
-    assert text.startswith("Adaptive at equal KL (within 0.25 nats, at 8.1): minus linear MIG +0.400")
-    assert "MIG +0.400 and reconstruction +2.0 nats (1 of 1 run)" in text
-    far = "For linear full-length no snapshot is close enough (the nearest, in nats: linear full-length 0.80)."
-    assert text.endswith(f"{far} Too few pairs to decide.")
-    assert tradeoff_findings.like_kl(pairs.loc[["f"]]).startswith(far)
-    assert "Too few" not in tradeoff_findings.like_kl(pd.concat([pairs.loc[["l"]]] * 3))
+    shown = paper_tables.at_like_kl(pairs)
+    assert shown.loc["adaptive − linear"].tolist() == ["1 of 1", "8.1", "0.10", "+0.400", "+2.0", "+2.0"]
+    assert shown.loc["adaptive − linear full-length"].tolist() == ["0 of 1", "", "0.80", "", "", ""]
     early = tradeoff.at_like_kl(along | {"a": along["a"].iloc[:1]}, runs)  # nothing but a code of 3 nats
-    none = "For linear and linear full-length no snapshot is close enough."
-    assert tradeoff_findings.like_kl(early).startswith(none)
+    assert early["kl"].isna().all() and early["mig_four"].isna().all()
+    assert (paper_tables.at_like_kl(early)["nearest in KL (nats)"] == "").all()
+
+
+def test_at_equal_kl_it_is_said_whose_mig_is_the_higher():
+    differences = {
+        "linear": [0.1, 0.2, 0.3],
+        "linear_full": [-0.1, -0.2, -0.1],
+        "random_hold": [0.1, -0.2, 0.1],
+        "adaptive_hold": [0.1, 0.2, np.nan],
+    }
+    pairs = pd.DataFrame([{"arm": arm, "mig_four": mig} for arm, migs in differences.items() for mig in migs])
+    assert tradeoff_findings.like_kl(pairs) == (
+        "At equal KL the MIG of adaptive is above that of linear in every pair; below that of linear full-length in "
+        "every pair; now above, now below that of random hold; in too few pairs beside that of adaptive then held to "
+        "tell."
+    )
+    few = tradeoff_findings.like_kl(pairs[pairs["arm"] == "adaptive_hold"])
+    assert few == "At equal KL there are too few pairs of snapshots to tell whose MIG is the higher."
 
 
 def test_of_several_snapshots_at_like_kl_none_is_chosen():
@@ -138,11 +152,10 @@ def test_of_several_snapshots_at_like_kl_none_is_chosen():
     pairs = tradeoff.at_like_kl({"l": pd.DataFrame(linear), "a": pd.DataFrame(adaptive)}, runs)
     found = pairs.loc["l", ["mig_four", "reconstruction", "least", "most"]]
     assert found.tolist() == pytest.approx([0.3, 9.0, 5.0, 13.0])
-    text = tradeoff_findings.like_kl(pairs)
-    assert (
-        "minus linear MIG +0.300 and reconstruction +9.0 nats (+5.0 to +13.0, by the snapshot near it; 1 of 1 run)"
-        in text
-    )
+    shown = paper_tables.at_like_kl(pairs).loc["adaptive − linear"]
+    assert shown[["MIG, four factors", "reconstruction (nats)", "by snapshot"]].tolist() == [
+        "+0.300", "+9.0", "+5.0 to +13.0",
+    ]  # fmt: skip
 
 
 def test_a_snapshots_reconstruction_is_the_traces_just_before():
@@ -158,15 +171,13 @@ def test_whether_the_mig_hangs_on_where_a_run_stops():
         return pd.DataFrame({"step": [10, step, 990, 1000], "kl": [0, 7.5, 8, 9], "mig_four": [0.9, before, 0.0, last]})
 
     close = {"a1": run(0.20, 0.21), "a2": run(0.30, 0.31), "b1": run(0.50, 0.46, 900)}
-    table = pd.DataFrame({"arm": ["linear", "linear", "adaptive"], "mig_four": [0.2, 0.3, 0.46]}, close)
-    assert tradeoff_findings.where_it_stopped(close, table) == (
-        "Stopped 10% to 25% of training earlier, at a KL up to 1.5 nats away, a run would have had a MIG up to 0.040 "
-        "away (median of 3: 0.010), within the margin of 0.05, where seeds of an arm differ by a "
-        "standard deviation of up to 0.071."
+    assert tradeoff_findings.where_it_stopped(close) == (
+        "Stopped 10% to 25% of training earlier, a run would have had a MIG up to 0.040 away (median of 3: 0.010), "
+        "within the margin of 0.05."
     )
-    far = tradeoff_findings.where_it_stopped({"b1": run(0.50, 0.44)}, table.loc[["b1"]])
+    far = tradeoff_findings.where_it_stopped({"b1": run(0.50, 0.44)})
     assert "up to 0.060 away" in far and far.endswith("beyond the margin of 0.05.")
-    assert tradeoff_findings.where_it_stopped({"a1": close["a1"].iloc[-1:]}, table) == ""
+    assert tradeoff_findings.where_it_stopped({"a1": close["a1"].iloc[-1:]}) == ""
 
 
 def test_whether_the_mig_is_decided_early():

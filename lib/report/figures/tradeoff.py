@@ -1,6 +1,6 @@
 """The figures of what was reached at a given KL: pressure, MIG and reconstruction, all arms in one."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -53,16 +53,17 @@ def beta_against_kl(windows: Mapping[str, list[pd.DataFrame]], pressures: pd.Dat
 def at_kl(
     snapshots: Mapping[str, list[pd.DataFrame]],
     windows: Mapping[str, list[pd.DataFrame]],
-    measures: Collection[str] = tuple(MEASURES),
+    stacked: bool = False,
 ) -> Figure:
     """MIG and reconstruction loss against the KL, a panel each: points are weight snapshots, larger the last one.
 
     snapshots: arm -> tables `with_reconstruction`, one per seed; windows: arm -> `settled_windows`, the lines of the
-    reconstruction loss; measures: of MEASURES. Snapshots from before training settled are left out. Of a sampler, whose
-    loss nothing made small, the last one's is written at the upper edge.
+    reconstruction loss; stacked: one panel below the other, for many arms. Snapshots from before training settled are
+    left out. Of a sampler, whose loss nothing made small, the last one's is written at the upper edge.
     """
-    figure, axes = plt.subplots(1, len(measures), figsize=(7.2, 3.0 + legend_height(snapshots)), squeeze=False)
-    for axis, column in zip(axes[0], measures, strict=True):
+    rows, columns, height = (2, 1, 6.0) if stacked else (1, 2, 3.0)
+    figure, axes = plt.subplots(rows, columns, sharex=stacked, figsize=(7.2, height + legend_height(snapshots)))
+    for axis, column in zip(axes, MEASURES, strict=True):
         for arm, frames in snapshots.items():
             if ARMS[arm].sampler and column == "reconstruction":
                 for frame in frames:
@@ -77,12 +78,13 @@ def at_kl(
                     frame["kl"].iloc[-1], frame[column].iloc[-1], marker, color=ARMS[arm].colour, markersize=6,
                     markeredgecolor="white",
                 )  # fmt: skip
-        axis.set_xlabel("KL (nats per image)")
         axis.set_ylabel(MEASURES[column])
         if column == "reconstruction":
             logarithmic(axis.yaxis)
         else:
             axis.set_ylim(bottom=0)
+    for axis in axes[-1:] if stacked else axes:
+        axis.set_xlabel("KL (nats per image)")
     arm_legend(figure, snapshots, points=True)
     return figure
 

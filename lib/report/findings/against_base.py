@@ -59,6 +59,6 @@ def beyond_margin(differences: pd.DataFrame) -> str:
     once = int((pd.concat([above, below])["n"] == 1).sum())
     rest = f", {once} of them on one pair" if once else ""
     return (
-        f"By more than the margin the MIG is above that of {BASE} in {len(above)} of {len(differences)} arms, and "
-        f"below it in {len(below)}{rest}: a margin is no interval, and chance may explain it."
+        f"By more than the margin the MIG is above that of {BASE} in {len(above)} of {len(differences)} arms, below it "
+        f"in {len(below)}{rest}: a margin says nothing of chance."
     )

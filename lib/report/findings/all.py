@@ -23,7 +23,7 @@ from lib.report.findings import (
     tradeoff,
     wish,
 )
-from lib.report.findings.wording import joined, sentences
+from lib.report.findings.wording import sentences
 from lib.report.tables import PUBLIC_LOGS, REPORTED, departures, measured_rounding
 from lib.report.tradeoff import NEAR
 from lib.runs.profiles import Profile, load_profile
@@ -46,7 +46,6 @@ def findings(a: Analysis) -> dict[str, str]:
         "same_arrival": controls.same_arrival(a.table),
         "seeing_beta": controls.seeing_beta(a.table),
         "slow_clock": controls.slow_clock(a.table),
-        "when_others_ended": controls.when_others_ended(a.table, a.snapshots, steps),
         "settings": reasons(a.profile),
         "rounding": rounding(a.profile, measured_rounding()),
         "arrival": controller.linear_arrival(c_start, c_max, steps),
@@ -63,7 +62,7 @@ def findings(a: Analysis) -> dict[str, str]:
         "slopes": tradeoff.slopes(a.pressures),
         "squeezed": tradeoff.squeezed(a.squeezes),
         "decided_early": tradeoff.decided_early(a.snapshots),
-        "where_it_stopped": tradeoff.where_it_stopped(a.snapshots, a.table),
+        "where_it_stopped": tradeoff.where_it_stopped(a.snapshots),
         "unseen": information.unseen(a.snapshots),
         "like_kl": tradeoff.like_kl(a.like_kl),
         "estimators": estimators(a.table),
@@ -95,7 +94,7 @@ def reasons(profile: Profile) -> str:
         "ki": "with $K_i = 0.001$ β would rise too slowly for the adaptive arm ever to leave its start;",
         "kp": f"$K_p$ is raised with it, to $K_p / K_i$ = {gain:.0f} nats, the published ratio;",
         "anti_windup": "at larger errors the published anti-windup would lock;",
-        "learning_rate": "the learning rate lets the network follow;",
+        "learning_rate": "a larger learning rate lets the network follow;",
         "cooldown": f"over the last {profile.training['cooldown']:.0%} of steps it falls towards 0, so that "
         "the KL is at rest when weights are measured;",
         "c_max": "at 16 nats the adaptive arm's KL stayed nats below C (`results/trials.csv`), so what the last "
@@ -111,10 +110,9 @@ def rounding(profile: Profile, measured: pd.DataFrame) -> str:
     if profile.training["precision"] != "bfloat16":
         return ""
     return (
-        "The precision, `bfloat16`, rounds products alone: with the weights of "
-        f"{joined(f'`{name}`' for name in measured.index)} that moves z by at most {measured['z_moved'].max():.2f} of "
-        f"its posterior's width (rms), the loss by {measured['reconstruction_difference'].abs().max():.2f} nats "
-        "(`results/benchmarks/rounding.csv`)."
+        "`bfloat16`, which rounds products alone, moves z by at most "
+        f"{measured['z_moved'].max():.2f} of its posterior's width (rms), the loss by "
+        f"{measured['reconstruction_difference'].abs().max():.2f} nats (`results/benchmarks/rounding.csv`)."
     )
 
 

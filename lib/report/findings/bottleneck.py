@@ -21,9 +21,8 @@ def sampled(measured: Mapping[str, Any]) -> str:
     share, count = measured["sprites"], len(measured["nearest"])
     return (
         f"{'A sampler of sprites' if share >= 0.5 else 'This is no sampler of sprites, at least not yet'}: {share:.0%} "
-        f"of {count} samples are one (at most {TOLERANCE:.0%} of the nearest image's pixels off; in the median "
-        f"{np.median(measured['pixels_off']):.0f} pixels are), and {measured['distinct']} images are the nearest of "
-        "some sample."
+        f"of {count} samples are one, at most {TOLERANCE:.0%} of the nearest image's pixels off (the median: "
+        f"{np.median(measured['pixels_off']):.0f} pixels); {measured['distinct']} images are the nearest of some."
     )
 
 
@@ -39,16 +38,13 @@ def bound(snapshots: Mapping[str, pd.DataFrame], entropy: float) -> str:
         by = f"{number('.2f')(least[nearest][0])} ({ARMS[nearest].label})"
         if len(least) > 1:
             by = f"{by} to {number('.2f')(least[farthest][0])} ({ARMS[farthest].label})"
-        above.append(f"D + {rate} is above it by {by} nats")
+        above.append(f"D + {rate} is above it by {by}")
         below += [
             f"{ARMS[arm].label} by {-distance:.2f} nats with R = {rate} at step {step:,}"
             for arm, (distance, step) in least.items() if distance < 0
         ]  # fmt: skip
     wrong = f" BELOW it, where nothing can be, so that a measure is wrong: {'; '.join(below)}." if below else ""
-    return (
-        f"H(x) of the N = {images:,} measured images is {entropy:.2f} nats; at an arm's nearest snapshot "
-        f"{joined(above)}.{wrong}"
-    )
+    return f"H(x) of the {images:,} images is {entropy:.2f} nats; at the nearest snapshot {joined(above)}.{wrong}"
 
 
 def bias(estimates: Mapping[str, pd.DataFrame], images: int) -> str:

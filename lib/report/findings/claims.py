@@ -151,7 +151,7 @@ def entangled(gaps: pd.DataFrame, information: pd.DataFrame) -> Claim:
         f"{shared.sum()} of {len(shared)} runs"
     )
     if (information[names].astype(float).groupby(information["arm"]).mean() < IN_USE).any(axis=None):
-        why = "a factor that no latent holds (Table 7) has a small gap too, which is not entanglement"
+        why = "a factor that no latent holds (Table 8) has a small gap too, which is not entanglement"
         return Claim(claim, ours, NOT_TESTABLE, why)
     yes = (largest["largest"] <= OWN).all() and (shared.groupby(gaps["arm"]).mean() > 0.5).all()
     why = f"a gap of at most {OWN} is asked of each, and one latent for both in most runs of an arm"

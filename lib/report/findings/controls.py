@@ -1,10 +1,7 @@
 """What the controls leave of the difference between the arms; all of it is exploratory."""
 
-from collections.abc import Mapping
-
 import pandas as pd
 
-from lib.arms import ARMS
 from lib.report.effects import (
     ARRIVAL,
     DIFFERENCE,
@@ -14,9 +11,7 @@ from lib.report.effects import (
     by_seed,
     effect,
     effect_text,
-    number,
     told_from_chance,
-    with_spread,
 )
 from lib.report.findings.contrast import MIG, PRIMARY
 from lib.report.findings.wording import joined
@@ -82,25 +77,3 @@ def controls(table: pd.DataFrame) -> str:
         return r"What is left when C reaches $C_{\max}$ at the same time in both arms was not run in this profile."
     undecided = "" if any(sure) else ": whether pressure is critical, or a late C enough, these runs do not decide"
     return f"What remains of the difference in MIG, exploratory: {joined(parts)}{undecided}."
-
-
-def when_others_ended(table: pd.DataFrame, snapshots: Mapping[str, pd.DataFrame], steps: int) -> str:
-    """What arms that train longer had reached after `steps` steps, the others' number; empty where none does.
-
-    snapshots: run's name -> its table; a run without a snapshot of that step is left out.
-    """
-    parts = []
-    for arm, runs in table[table["steps"] > steps].groupby("arm", sort=False):
-        rows = pd.concat([snapshots[name][snapshots[name]["step"] == steps] for name in runs.index])
-        if len(rows):
-            mig, loss, kl = (
-                with_spread(rows[column], number(form))
-                for column, form in (("mig_four", ".3f"), ("reconstruction", ".1f"), ("kl", ".2f"))
-            )
-            last = pd.Series([snapshots[name]["mig_four"].iloc[-1] for name in runs.index])
-            parts.append(
-                f"After {steps:,} steps, when the others ended, {ARMS[arm].label} had reconstruction {loss}, KL {kl} "
-                f"nats and, on {rows['images'].iloc[0]:,} images, MIG {mig} ({with_spread(last, number('.3f'))} at its "
-                "end)."
-            )
-    return " ".join(parts)

@@ -46,7 +46,7 @@ def cost(measured: pd.DataFrame, run: str) -> str:
     agree = "within" if distance <= 2 * sampler["standard_error"] else "not within"
     return (
         f"In `{run}` a grid four times as fine changes the MIG by {abs(finer['mig_four'] - exact['mig_four']):.7f}; "
-        f"the sampler, which takes {sampler['seconds'] / exact['seconds']:.0f} times as long, differs by "
+        f"the sampler takes {sampler['seconds'] / exact['seconds']:.0f} times as long, and differs by "
         f"{distance:.4f}, {agree} twice its standard error."
     )
 

@@ -33,8 +33,8 @@ def off_target(ended: Mapping[str, Ended], seed: int) -> str:
     if not away:
         return f"In all {which}, it ended within {ALIKE:g} nat of it."
     return (
-        f"Of {which}, it ended more than {ALIKE:g} nat from it in {joined(away)}: their MIG and loss are those of "
-        f"another KL{or_information} than was asked for."
+        f"Of {which}, it ended more than {ALIKE:g} nat from it in {joined(away)}: what they show is that of another "
+        f"KL{or_information} than was asked for."
     )
 
 
@@ -76,8 +76,8 @@ def curve_alone(run: Run, results: pd.DataFrame, table: pd.DataFrame) -> str:
     return (
         f"{arm.label.capitalize()}, with seed {seed}, follows the C(t) of {curve_of}, blind to β: {reached}; "
         f"{'; '.join(less)}: {'' if within else 'not '}all within the margins"
-        + (", so that in this run the curve did without feedback what it does with it" if within else "")
-        + f". One run is no proof: those of {ARMS[arm.drawn_from].label} lie up to {apart} apart."
+        + (", so that the curve did without feedback what it does with it" if within else "")
+        + f" (n = 1; those of {ARMS[arm.drawn_from].label} lie up to {apart} apart)."
     )
 
 
@@ -96,7 +96,7 @@ def with_more_pressure(results: pd.DataFrame) -> str:
         f"{_range(bound['mig_four'], '.3f')} at a KL of {_range(bound['kl'], '.1f')} nats. Of {len(harder)} arms that "
         f"press harder, {len(above)} had a MIG higher than that by more than the margin of {MIG.margin:g}"
         + (f": {joined(labels(above))}." if len(above) else ".")
-        + (f" In neither count, as it does both: {joined(labels(both))}." if both else "")
+        + (f" {joined(labels(both))}, which does both, is in neither count." if both else "")
         + (f" {once} of these {len(arms)} arms were run once: a hint, no proof." if once else "")
     )
 
@@ -141,8 +141,8 @@ def goes_with(results: pd.DataFrame) -> str:
     verdict = f"a higher MIG goes with {joined(strong)}" if strong else "it goes with none of them"
     once = " (twins counted once)" if twins else ""
     return (
-        f"Rank correlations of the MIG over {len(ranks)} arms with a likelihood{once}: {written}; {verdict} (named "
-        f"from ±{GOES_WITH:g} on; exploratory, and arms of one family are not independent)."
+        f"Rank correlations of the MIG over {len(ranks)} arms{once}: {written}; {verdict} (from ±{GOES_WITH:g} on; "
+        "exploratory: arms of one family are not independent)."
     )
 
 

@@ -6,15 +6,14 @@ import numpy as np
 import pandas as pd
 
 from lib.arms import ARMS
-from lib.report.effects import COMPARED, number, per_arm, with_spread
+from lib.report.effects import COMPARED, per_arm
 from lib.report.findings.contrast import MIG
-from lib.report.findings.wording import joined, labels, sentences
-from lib.report.tradeoff import ALMOST_EMPTY, AT, BEYOND, NEAR
+from lib.report.findings.wording import joined, labels
+from lib.report.tradeoff import ALMOST_EMPTY, AT, BEYOND
 
 EARLY = 5.0  # nats of KL
 FEW = 3  # pairs of snapshots, of one arm, below which nothing is concluded
 LONG, LONGER = 0.05, 2.0  # share of training, and times the linear arm's: from both on the code is long almost empty
-LITTLE = 1.0  # nats of loss up to which it is all the same which snapshot near a KL is taken
 STOPPED = 0.1  # of training: a run that stops that much earlier is compared with itself
 ALIKE = 1.25  # ratio of two betas up to which they are said to coincide
 
@@ -115,9 +114,8 @@ def squeezed(squeezes: pd.DataFrame) -> str:
     long = [arm for arm in squeezes["arm"].unique() if means.loc[arm, "almost_empty"] >= least]
     if "adaptive" not in long:
         return f"{text} A long start with an almost empty code is no mark of the adaptive arm here."
-    others = values[values["arm"].isin(long) & (values["arm"] != "adaptive")]
-    shares = per_arm(others, "almost_empty", ".1%")
-    also = f" It comes with any C that stays low for long: {shares}." if len(others) else ""
+    others = labels(arm for arm in long if arm != "adaptive")
+    also = f" It comes with any C that stays low for long, as in {joined(others)}." if others else ""
     return (
         f"{text} So the continuous pressure of the adaptive arm is {'mostly' if adaptive > 0.5 else 'in part'} a long "
         f"start with an almost empty code.{also}"
@@ -125,32 +123,23 @@ def squeezed(squeezes: pd.DataFrame) -> str:
 
 
 def like_kl(pairs: pd.DataFrame) -> str:
-    """MIG and reconstruction at like KL, arm by arm; pairs: `lib.report.tradeoff.at_like_kl`."""
+    """Whose MIG is the higher at like KL, by arm; pairs: `lib.report.tradeoff.at_like_kl`, of which Table 4 has all."""
     close = pairs.dropna(subset=["mig_four"])
-    none = [arm for arm in pairs["arm"].unique() if arm not in set(close["arm"])]
-    parts = [
-        f"minus {ARMS[arm].label} MIG {with_spread(rows['mig_four'], number('+.3f'))} and reconstruction "
-        f"{with_spread(rows['reconstruction'], number('+.1f'))} nats ({_by_snapshot(rows)}{len(rows)} of "
-        f"{sum(pairs['arm'] == arm)} run{'s' if sum(pairs['arm'] == arm) > 1 else ''})"
-        for arm, rows in close.groupby("arm", sort=False)
-    ]
-    at = " to ".join(dict.fromkeys(f"{kl:.1f}" for kl in (close["kl"].min(), close["kl"].max())))
-    kl = f" (within {NEAR} nats, at {at})" if parts else ""
-    start = f"Adaptive at equal KL{kl}: {joined(parts, '')}." if parts else ""
-    few = "Too few pairs to decide." if len(close) and close["arm"].value_counts().min() < FEW else ""
-    if not none:
-        return sentences(start, few)
-    nearest = per_arm(pairs[pairs["arm"].isin(none)].groupby("arm", sort=False).min().reset_index(), "distance", ".2f")
-    apart = nearest and f" (the nearest, in nats: {nearest})"
-    return sentences(start, f"For {joined(labels(none))} no snapshot is close enough{apart}.", few)
-
-
-def _by_snapshot(rows: pd.DataFrame) -> str:
-    """How much the difference in loss depends on which of a run's snapshots near that KL is taken, if it does."""
-    if (rows["most"] - rows["least"]).max() < LITTLE:
-        return ""
-    write = number("+.1f")
-    return f"{write(rows['least'].min())} to {write(rows['most'].max())}, by the snapshot near it; "
+    kinds: dict[str, list[str]] = {"higher": [], "lower": [], "either": [], "few": []}
+    for arm in pairs["arm"].unique():
+        of = close.loc[close["arm"] == arm, "mig_four"]
+        sign = "higher" if (of > 0).all() else "lower" if (of < 0).all() else "either"
+        kinds["few" if len(of) < FEW else sign].append(arm)
+    if set(kinds["few"]) == set(pairs["arm"]):
+        return "At equal KL there are too few pairs of snapshots to tell whose MIG is the higher."
+    words = {
+        "higher": "above that of {} in every pair",
+        "lower": "below that of {} in every pair",
+        "either": "now above, now below that of {}",
+        "few": "in too few pairs beside that of {} to tell",
+    }
+    parts = (words[kind].format(joined(labels(arms))) for kind, arms in kinds.items() if arms)
+    return f"At equal KL the MIG of adaptive is {'; '.join(parts)}."
 
 
 def decided_early(snapshots: Mapping[str, pd.DataFrame]) -> str:
@@ -180,11 +169,10 @@ def decided_early(snapshots: Mapping[str, pd.DataFrame]) -> str:
     )
 
 
-def where_it_stopped(snapshots: Mapping[str, pd.DataFrame], table: pd.DataFrame) -> str:
+def where_it_stopped(snapshots: Mapping[str, pd.DataFrame]) -> str:
     """What a run that stopped STOPPED of training earlier, or at a snapshot before that, would have had as its MIG.
 
-    snapshots: run's name -> table; table: one row per run, with arm and mig_four. A run without such a snapshot says
-    nothing.
+    snapshots: run's name -> table. A run without such a snapshot says nothing.
     """
     found = {}
     for name, frame in snapshots.items():
@@ -192,19 +180,16 @@ def where_it_stopped(snapshots: Mapping[str, pd.DataFrame], table: pd.DataFrame)
         if len(before):
             found[name] = {
                 "mig": abs(last["mig_four"] - before["mig_four"].iloc[-1]),
-                "kl": abs(last["kl"] - before["kl"].iloc[-1]),
                 "earlier": 1 - before["step"].iloc[-1] / last["step"],
             }
     if not found:
         return ""
-    moved, spread = pd.DataFrame(found).T, table.groupby("arm")["mig_four"].std().max()
+    moved = pd.DataFrame(found).T
     earlier = " to ".join(dict.fromkeys(f"{each:.0%}" for each in (moved["earlier"].min(), moved["earlier"].max())))
-    seeds = "" if pd.isna(spread) else f", where seeds of an arm differ by a standard deviation of up to {spread:.3f}"
     side = "within" if moved["mig"].max() <= MIG.margin else "beyond"
     return (
-        f"Stopped {earlier} of training earlier, at a KL up to {moved['kl'].max():.1f} nats away, a run would have had "
-        f"a MIG up to {moved['mig'].max():.3f} away (median of {len(moved)}: {moved['mig'].median():.3f}), {side} the "
-        f"margin of {MIG.margin:g}{seeds}."
+        f"Stopped {earlier} of training earlier, a run would have had a MIG up to {moved['mig'].max():.3f} away "
+        f"(median of {len(moved)}: {moved['mig'].median():.3f}), {side} the margin of {MIG.margin:g}."
     )
 
 

@@ -172,30 +172,25 @@ def _off_scale(shown: Comparison) -> str:
 
 
 def show_at_kl(shown: Comparison) -> None:
-    """The second and third figure: MIG and reconstruction loss against the KL."""
+    """The second figure: MIG and reconstruction loss against the KL."""
     snapshots = {arm: [frame] for arm, frame in shown.compared.snapshots.items()}
     windows = {arm: [frame] for arm, frame in shown.compared.windows.items()}
-    words = {
-        "mig_four": "MIG (quadrature) against the KL; points are weight snapshots from where training had settled on "
-        "(all, where it never had), the last one larger.",
-        "reconstruction": "Reconstruction loss against the KL, points as before; lines are means over 1/200 of "
-        f"training.{_off_scale(shown)}",
-    }
-    for number, (measure, what) in enumerate(words.items(), start=shown.figure + 1):
-        show(
-            at_kl(snapshots, windows, [measure]),
-            shown.folder / f"all_arms_{measure}",
-            f"**Figure {number}.** {what} {shown.size}.",
-        )
+    show(
+        at_kl(snapshots, windows, stacked=True),
+        shown.folder / "all_arms_at_kl",
+        f"**Figure {shown.figure + 1}.** MIG (quadrature) and reconstruction loss against the KL; points are weight "
+        "snapshots from where training had settled on (all, where it never had), the last one larger; lines below are "
+        f"means over 1/200 of training.{_off_scale(shown)} {shown.size}.",
+    )
 
 
 def show_bottleneck(shown: Comparison) -> None:
-    """The fourth figure: D and I against R, and by how much the arms stay above the bound."""
+    """The third figure: D and I against R, and by how much the arms stay above the bound."""
     compared = shown.compared
     show(
         figures.bottleneck(compared.snapshots, compared.entropy),
         shown.folder / "all_arms_bottleneck",
-        f"**Figure {shown.figure + 3}.** Distortion (of {RECONSTRUCTED:,} images at most) and information against "
+        f"**Figure {shown.figure + 2}.** Distortion (of {RECONSTRUCTED:,} images at most) and information against "
         "rate, at every measured snapshot, the last one larger. Nothing can lie where it is grey; the largest KLs are "
         f"cut off.{_off_scale(shown)} {shown.size}.",
     )
@@ -204,7 +199,7 @@ def show_bottleneck(shown: Comparison) -> None:
 
 
 def show_estimates(shown: Comparison) -> None:
-    """The fifth figure, where an arm steers by it: the information as estimated in training, and exact."""
+    """The fourth figure, of notebook 05 alone, where an arm steers by it: the information as estimated, and exact."""
     compared = shown.compared
     estimates = {arm: frame for arm, frame in compared.estimates.items() if len(frame)}
     images = compared.measured[shown.config.arm]["images"]  # measured alike in every arm
@@ -212,16 +207,16 @@ def show_estimates(shown: Comparison) -> None:
         show(
             figures.estimated_information(compared.traces, estimates, images),
             shown.folder / "all_arms_estimate",
-            f"**Figure {shown.figure + 4}.** The smoothed estimate of $I_q(x; z)$ that the training steered by, and "
+            f"**Figure {shown.figure + 3}.** The smoothed estimate of $I_q(x; z)$ that the training steered by, and "
             f"the exact value, of N = {images:,} images. {shown.size}.",
         )
     display(Markdown(bottleneck.bias(estimates, images)))
 
 
 def show_samples_of_all(shown: Comparison, data: Dataset) -> None:
-    """The sixth figure, where an arm is trained as a sampler: what it draws."""
+    """The fourth figure, of the paper alone, where an arm is trained as a sampler: what it draws."""
     for arm, run in shown.compared.runs.items():
         if ARMS[arm].sampler:
             measured = read_json(run.path / "samples.json")
-            show_drawn(run, data, measured, shown.figure + 5, shown.folder / "all_arms_samples", shown.size)
+            show_drawn(run, data, measured, shown.figure + 3, shown.folder / "all_arms_samples", shown.size)
             display(Markdown(f"So its scores say little. Its source trained longer: `{FULL_LENGTH}` (not run)."))

@@ -16,6 +16,7 @@ from lib.report.figures.style import show
 from lib.report.findings.all import findings
 from lib.report.findings.wording import fill, joined
 from lib.report.notebooks.shared import label, show_origin
+from lib.report.tradeoff import NEAR
 from lib.runs.run import Run
 
 EVERY = {1: "all images", 2: "every second x and y", 4: "every fourth x and y", 8: "every eighth x and y",
@@ -70,6 +71,7 @@ def named_values(a: Analysis) -> dict[str, str]:
     fewer = f" (**reduced**: [15] take {PUBLISHED_DCI:,})"
     return {
         "profile": a.profile.name,
+        "near": f"{NEAR:g}",
         "conditions": conditions(a),
         "entropy": f"{a.entropy:.2f}",
         "above": f"{16 - a.entropy:.2f}",  # of the report's C_max
@@ -97,13 +99,9 @@ def conditions(a: Analysis) -> str:
 
 
 def trained_in_pieces(*runs: Run) -> str:
-    """How many processes trained each run one after the other, by which commits; empty where one did."""
-    pieces = [run.segments() for run in runs]
-    least, most = min(map(len, pieces)), max(map(len, pieces))
+    """How many processes trained each run one after the other, which run.json has; empty where one did."""
+    pieces = [len(run.segments()) for run in runs]
+    least, most = min(pieces), max(pieces)
     if most == 1:
         return ""
-    commits = dict.fromkeys(each["commit"][:7] for segments in pieces for each in segments if each.get("commit"))
-    return (
-        f"trained in {least if least == most else f'{least} to {most}'} segments each, by commit"
-        f"{'s' if len(commits) > 1 else ''} {joined(commits, 'not known')} (`run.json`)"
-    )
+    return f"trained in {least if least == most else f'{least} to {most}'} segments each (`run.json`)"

@@ -7,15 +7,27 @@ import pandas as pd
 
 from lib.arms import ARMS
 from lib.report.controller_tables import APART
-from lib.report.effects import DIFFERENCE, effect_text, exploratory, number, side_by_side, step_or_never
+from lib.report.effects import (
+    DIFFERENCE,
+    effect_text,
+    exploratory,
+    number,
+    side_by_side,
+    step_or_never,
+    with_spread,
+)
 from lib.report.findings.all import MEASURES
 from lib.report.notebooks.shared import paper_steps
 from lib.report.tables import REPORTED, settings_table
 from lib.runs.profiles import Profile
 
 
-def headline(table: pd.DataFrame) -> pd.DataFrame:
-    """Our runs above the report's own figures: a row per run or, where arms have several seeds, one per arm."""
+def headline(table: pd.DataFrame, snapshots: Mapping[str, pd.DataFrame], steps: int) -> pd.DataFrame:
+    """Our runs above the report's own figures: a row per run or, where arms have several seeds, one per arm.
+
+    Of an arm that trains longer than `steps`, the others' number, also what it had reached after as many, where it has
+    snapshots of that step. snapshots: run's name -> its table.
+    """
     columns = {
         "MIG, four factors": ("mig_four", number(".3f")),
         "reconstruction (nats)": ("reconstruction", number(".1f")),
@@ -23,6 +35,12 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
         "steps": ("steps", number(",.0f")),
     }
     shown = side_by_side(table, table["arm"], columns)
+    for arm, runs in table[table["steps"] > steps].groupby("arm", sort=False):
+        then = pd.concat([snapshots[name][snapshots[name]["step"] == steps] for name in runs.index])
+        if len(then):
+            known = {name: (column, write) for name, (column, write) in columns.items() if column in then}
+            cells = {name: with_spread(then[column], write) for name, (column, write) in known.items()}
+            shown[f"{ARMS[arm].label}, at step {steps:,}"] = pd.Series(cells | {"steps": f"{steps:,}"})
     for row in REPORTED.itertuples():
         known = [f"{row.mig:.4f}", f"{row.reconstruction:.1f}", f"{paper_steps():,}"]
         names = ["MIG, four factors", "reconstruction (nats)", "steps"]
@@ -69,6 +87,31 @@ def controller(table: pd.DataFrame, done: pd.DataFrame) -> pd.DataFrame:
         del rows["controller locked at step"]
     shown = table.assign(locked_at=locked).join(done.drop(columns="arm"))
     return side_by_side(shown, table["arm"], rows)
+
+
+def at_like_kl(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Adaptive less every other arm at equal KL, means over the seeds that allow it, blank where none does.
+
+    Where several of the other's snapshots are as near, the difference in loss takes their mean; its range is beside it.
+    pairs: `lib.report.tradeoff.at_like_kl`.
+    """
+    rows = {}
+    for arm, runs in pairs.groupby("arm", sort=False):
+        close = runs.dropna(subset=["mig_four"])
+        rows[f"adaptive − {ARMS[arm].label}"] = {
+            "pairs": f"{len(close)} of {len(runs)}",
+            "KL (nats)": _range(close["kl"], ".1f"),
+            "nearest in KL (nats)": number(".2f")(runs["distance"].min()),
+            "MIG, four factors": with_spread(close["mig_four"], number("+.3f")) if len(close) else "",
+            "reconstruction (nats)": with_spread(close["reconstruction"], number("+.1f")) if len(close) else "",
+            "by snapshot": _range(pd.concat([close["least"], close["most"]]), "+.1f"),
+        }
+    return pd.DataFrame(rows).T
+
+
+def _range(values: pd.Series, form: str) -> str:
+    """ "1.0 to 2.0", one value where both ends are written alike, nothing where there is none."""
+    return " to ".join(dict.fromkeys(number(form)(value) for value in (values.min(), values.max())))
 
 
 def estimators(table: pd.DataFrame) -> pd.DataFrame:

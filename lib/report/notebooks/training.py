@@ -41,18 +41,18 @@ from lib.training.streams import advances_of
 from lib.training.train import train
 
 CONTROLLER = r"""
-The controller turns the error $e(t)$, its set point less $\mathrm{KL}(t)$, into the KL's weight:
+From the error the controller makes the KL's weight:
 
 $$ \beta(t) = \max\left( \beta_{\min},\; \frac{K_p}{1 + \exp e(t)} - K_i \sum_{s \le t} e(s) + \beta_{\min} \right).
 \tag{2} $$
 
-The anti-windup holds the sum while $\beta$ is at its minimum. Under `published` $\beta$ can then stay there for ever
-(*locked*); under `conditional` it cannot.
+The anti-windup holds the sum while $\beta$ is at its minimum, where under `published`, not under `conditional`, it can
+stay for ever (*locked*).
 """
 
 TOY_PLANT = r"""
-To see the rule without a network, let the KL move as a linear VAE's would on ten Gaussian sources: with a lag,
-towards the optimum by reverse water-filling, $\sum_i \max(0, \log(\lambda_i / \beta)) / 2$.
+On the toy plant the KL moves as a linear VAE's would on ten Gaussian sources: with a lag, towards
+$\sum_i \max(0, \log(\lambda_i / \beta)) / 2$ (reverse water-filling).
 """
 
 MEASURES = "Notebook 04 defines the MIG. The reconstruction loss is that of one sample of $z$ per image."
@@ -81,7 +81,7 @@ def show_rule(config: TrainingConfig) -> None:
     has_controller = isinstance(objective_of(config.arm, config), Controlled)
     if has_controller:
         display(Markdown(CONTROLLER))
-    display(Markdown("What computes the rule, in the order in which a step calls it:"))
+    display(Markdown("The code, in the order of a step:"))
     described = {""}
     for function in functions_of_the_rule(config):
         owner = function.__qualname__.rpartition(".")[0]
@@ -113,7 +113,7 @@ def show_toy_plant(config: TrainingConfig, run: Run, what_to_see: str) -> None:
     show(
         toy_plant(simulate(controller, schedule, steps=6_000, lag=100), config.arm),
         figures_of(run) / "toy_plant",
-        "**Figure 1.** The rule on the toy plant, a simulation without a network (6,000 steps, ki = 1, lag 100, "
+        "**Figure 1.** The rule on the toy plant, a simulation (6,000 steps, ki = 1, lag 100, "
         f"{anti_windup} anti-windup). {what_to_see}",
     )
 
@@ -176,11 +176,11 @@ def show_traversals(run: Run, data: Dataset) -> None:
 
 
 def show_samples(run: Run, data: Dataset, evaluation: EvaluationConfig) -> None:
-    """Of an arm that is trained as a sampler: measure its samples, or read what was measured; Figure 10."""
+    """Of an arm that is trained as a sampler: measure its samples, or read what was measured; Figure 9."""
     if not ARMS[run.config().arm].sampler:
         return
     measured = measure_samples(run, data, evaluation)
-    show_drawn(run, data, measured, 10, figures_of(run) / "samples", as_above(run))
+    show_drawn(run, data, measured, 9, figures_of(run) / "samples", as_above(run))
 
 
 def show_information(run: Run, data: Dataset, evaluation: EvaluationConfig) -> None:

@@ -45,8 +45,8 @@ def rows_derived(a: Analysis) -> dict[str, list[list[str]]]:
     of_first = {arm: a.measured[run.name] for arm, run in a.first.items()} | a.measured_once
     arms = list(of_first)
     tables = [
-        paper_tables.headline(a.table), paper_tables.headline(a.table).T,  # which older pages show
-        paper_tables.controller(a.table, done), paper_tables.contrasts(a.table),
+        paper_tables.headline(a.table, a.snapshots, a.profile.training["steps"]),
+        paper_tables.controller(a.table, done), paper_tables.at_like_kl(a.like_kl), paper_tables.contrasts(a.table),
         paper_tables.estimators(a.table), paper_tables.measures(a.table), paper_tables.split(a.table, a.snapshots),
         paper_tables.gaps(a.gaps, a.table["arm"]), other_arms.table(a.every_arm),
         encoding_table(a.measured, a.table), encoding_table(of_first, pd.DataFrame({"arm": arms}, arms)).T,
@@ -59,7 +59,7 @@ def rows_derived(a: Analysis) -> dict[str, list[list[str]]]:
 
 
 def numbers(text: str) -> list[str]:
-    """The numbers that a text names, as written, but for the minus sign: a hyphen here, as in older pages."""
+    """The numbers that a text names, as written, but with a hyphen for a minus sign."""
     return [number.replace("−", "-") for number in _NUMBER.findall(text)]
 
 
