@@ -12,8 +12,7 @@ import torch
 from tqdm import tqdm
 
 from lib.benchmarks.floor import seconds_of
-from lib.benchmarks.results import last, origin, save
-from lib.benchmarks.turns import medians
+from lib.benchmarks.results import last, medians, origin, save
 from lib.data import dataset
 from lib.data.dataset import Dataset
 from lib.refusal import Parser, Refusal

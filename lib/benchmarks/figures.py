@@ -7,11 +7,8 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from lib.arms import ARMS
-from lib.report.figures.style import REFERENCE_COLOUR, steps_axis
+from lib.report.figures.style import steps_axis
 
-# Trainings are told apart by colours that no arm has, and by their lines.
-COLOURS = {"float32": "black", "tf32": "#009E73", "bfloat16": "#CC79A7", "float32, seed 2": REFERENCE_COLOUR}
-STYLES = {"tf32": "-.", "float32, seed 2": ":"}
 PANELS = {
     "reconstruction": "reconstruction loss\n(nats per image)",
     "kl": "KL (nats per image)",
@@ -20,19 +17,11 @@ PANELS = {
 }
 
 
-def precision_traces(table: pd.DataFrame) -> Figure:
-    """Reconstruction loss, KL, beta and C over the steps, one line per training (results/benchmarks/precision.csv)."""
-    wide = table.pivot(index="step", columns="training", values=list(PANELS))
-    figure, axes = plt.subplots(2, 2, figsize=(7.2, 4.6), sharex=True)
-    for axis, (column, label) in zip(axes.flat, PANELS.items(), strict=True):
-        first = axis is axes[0, 0]
-        wide[column].plot(ax=axis, style=STYLES, color=COLOURS, linewidth=1.1, ylabel=label, logy=first, legend=first)
-        axis.set(xlabel="training step")
-    return figure
-
-
 def full_size_traces(table: pd.DataFrame) -> Figure:
-    """The same of both arms: float32 wide and pale, bfloat16 thin on it (full_size_precision.csv)."""
+    """Reconstruction loss, KL, beta and C of both arms over the steps: float32 wide and pale, bfloat16 thin on it.
+
+    table: full_size_precision.csv.
+    """
     figure, axes = plt.subplots(2, 2, figsize=(7.2, 4.6), sharex=True)
     looks = {"float32": {"linewidth": 3.5, "alpha": 0.35}, "bfloat16": {"linewidth": 0.9}}
     for axis, (column, label) in zip(axes.flat, PANELS.items(), strict=True):

@@ -34,3 +34,18 @@ def last(name: str) -> tuple[pd.DataFrame, dict[str, Any], str]:
     hardware = record["hardware"]
     processor = hardware["accelerator"] or f"{hardware['processor']}, {hardware['cores']} cores"
     return table, record, f"{processor}, {record['date'][:10]}"
+
+
+def medians(first: pd.Series, second: pd.Series, suffix: str) -> dict[str, float]:
+    """The columns of a benchmark of two, from the milliseconds per step in each round: medians, their ratio, quartiles.
+
+    suffix: what follows `ms_per_step_` in the name of the second's.
+    """
+    ratios = first / second
+    return {
+        "ms_per_step": first.median(),
+        f"ms_per_step_{suffix}": second.median(),
+        "ratio": first.median() / second.median(),
+        "lower_quartile": ratios.quantile(0.25),
+        "upper_quartile": ratios.quantile(0.75),
+    }

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lib.benchmarks import large_pages, results, turns
+from lib.benchmarks import large_pages, results
 from lib.files import ROOT
 
 # Says that a step takes 3 seconds where the variable is set, 4 where it is not.
@@ -37,11 +37,18 @@ print(hashlib.sha256((run.path / "weights.safetensors").read_bytes()).hexdigest(
 
 def test_both_take_turns(monkeypatch):
     monkeypatch.setenv(large_pages.VARIABLE, large_pages.LARGE)  # as under make: small pages are small all the same
-    monkeypatch.setattr(turns, "_WORKER", CLOCK)
+    monkeypatch.setattr(large_pages, "_WORKER", CLOCK)
     table = large_pages.compare(steps=2, rounds=3)
     assert table["arm"].tolist() == ["linear", "adaptive"]
     assert table["ms_per_step"].tolist() == [3_000] * 2 and table["ms_per_step_small_pages"].tolist() == [4_000] * 2
     assert table["ratio"].tolist() == table["lower_quartile"].tolist() == [0.75] * 2
+
+
+def test_a_worker_trains_and_one_that_ended_is_noticed():
+    with large_pages.worker("adaptive", 4, "") as process:
+        assert 0 < large_pages.seconds(process, 2) < float("inf")
+    with pytest.raises(RuntimeError, match="A worker ended"), large_pages.worker("none", 4, "") as process:
+        large_pages.seconds(process, 1)
 
 
 @pytest.mark.parametrize(

@@ -23,5 +23,6 @@ def test_every_loop_is_timed_on_a_cpu(tiny_config, few_images, monkeypatch, tmp_
         max(values[f"ms_by_{what}"] for what in ("operations", "bytes", "launches"))
         for values in record["floor"].values()
     ]
+    assert training.finding(table).count("ms in ") == 2
     single = table[table["loop"] == "reference"]
     assert single["times_floor"].tolist() == pytest.approx((single["ms_per_step"] / floors).tolist(), rel=1e-2)

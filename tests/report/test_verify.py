@@ -185,8 +185,8 @@ DECIMAL = r"(?<=\.)\d"
     [
         ("trials.csv", DECIMAL, "trials.csv cannot be read (trials.json states another SHA-256)"),
         ("trials.json", r"(?<=\[\n    \").", "trials.json cannot be read (it was changed after it was written)"),
-        ("benchmarks/training.csv", DECIMAL, "training.csv cannot be read (training.json states another SHA-256)"),
-        ("benchmarks/training.json", DECIMAL, "training.json cannot be read (it was changed"),
+        ("benchmarks/measures.csv", DECIMAL, "measures.csv cannot be read (measures.json states another SHA-256)"),
+        ("benchmarks/measures.json", DECIMAL, "measures.json cannot be read (it was changed"),
         ("benchmarks/test_long.json", DECIMAL, "test_long.json cannot be read (it was changed"),
         ("published/paper/progress.csv", DECIMAL, "progress.csv cannot be read (progress.json states another SHA-256)"),
     ],
@@ -201,7 +201,7 @@ def test_an_altered_number_beside_the_profiles_is_found(name, place, said, besid
     assert list(verify.check_beside())
 
 
-@pytest.mark.parametrize("name", ["trials.csv", "benchmarks/training.csv", "trials.json", "benchmarks/training.json"])
+@pytest.mark.parametrize("name", ["trials.csv", "benchmarks/measures.csv", "trials.json", "benchmarks/measures.json"])
 def test_a_lost_table_or_seal_is_found(name, beside):
     path = beside / name
     if path.suffix == ".csv":
