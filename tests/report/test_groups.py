@@ -19,7 +19,7 @@ def test_two_groups_are_told_by_the_widest_gap():
     assert text.startswith(
         "The MIGs fall into two groups, none of 6 between 0.130 and 0.440; above are linear 0 of 3 runs"
     )
-    assert "adaptive 2 of 3 runs. Intervals" in text and text.endswith("primary differences p = 0.25 (at best 0.25).")
+    assert "adaptive 2 of 3 runs. t intervals" in text and text.endswith("primary differences p = 0.25 (at best 0.25).")
     mixed = two_groups(table([0.05, 0.44, 0.12], [0.44, 0.13, 0.46]))
     assert "linear 1 of 3 runs, adaptive 2 of 3 runs" in mixed and "p = 0.5 (at best 0.25)" in mixed
 
