@@ -28,8 +28,8 @@ def two_groups(table: pd.DataFrame) -> str:
     write, differences = number(MIG.form), by_seed(table, MIG.column, DIFFERENCE)
     return (
         f"The MIGs fall into two groups, none of {len(values)} between {write(low)} and {write(high)}; above are "
-        f"{counts(table[MIG.column] > low, table['arm'])}. t intervals are rough then; an exact sign-flip test gives the "
-        f"{len(differences)} primary differences p = {sign_flip(differences):.3g} (at best "
+        f"{counts(table[MIG.column] > low, table['arm'])}. t intervals are rough then; an exact sign-flip test gives "
+        f"the {len(differences)} primary differences p = {sign_flip(differences):.3g} (at best "
         f"{2 / 2 ** len(differences):.3g})."
     )
 
