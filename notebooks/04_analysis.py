@@ -355,7 +355,8 @@ where the noise of batches decides whether β rises, the rule is a clock that ti
         "controls",
         """**Figure 10.** Capacity of every control (thin) over that of the arm it controls for (thick).""",
     )
-paper.text("{apart}")
+else:
+    paper.text("This profile has no controls; `seeds` has them.")
 paper.points({"same_arrival": "As late", "seeing_beta": "Blind to β", "slow_clock": "Slow, then held"})
 
 # %% [markdown]

@@ -167,17 +167,6 @@ def test_what_the_rule_does_is_said_by_its_worst_run(below, above, meaning):
     assert "Of the advances 100.0% were" in controller.rule(done.iloc[:1])
 
 
-def test_how_far_a_control_was_from_its_arm():
-    mine, theirs = (pd.DataFrame({"step": [2, 4, 6], "capacity_mean": values}) for values in ([1.0, 2, 3], [1.5, 2, 3]))
-    longer = pd.DataFrame({"step": [1, 3, 5, 7], "capacity_mean": [0.5, 1.5, 2.5, 3.5]})  # the same C(t) at other steps
-    traces = {"linear": [mine, mine], "adaptive": [theirs, theirs], "adaptive_hold": [theirs, mine]}
-    assert controller.apart(traces).endswith("on average over steps and seeds: adaptive then held and linear 0.08.")
-    assert controller.apart({"linear": [longer], "adaptive_hold": [mine]}).endswith(
-        "adaptive then held and linear 0.00."
-    )
-    assert controller.apart({"linear": [mine], "adaptive": [mine]}) == "This profile has no controls; `seeds` has them."
-
-
 def test_which_runs_were_at_rest():
     columns = {"kl_off": [0.01, -0.2, 0.0, 0.09], "kl_swing": [1.0, 1.1, 1.9, 1.2], "capacity_rise": [0, 0.02, 0, 0.9]}
     table = runs(2, **columns, at_rest=[True, False, False, True])

@@ -53,7 +53,6 @@ def findings(a: Analysis) -> dict[str, str]:
         "two_groups": groups.two_groups(a.table),
         "told": contrast.told(a.table),
         "compared": contrast.compared(a.table),
-        "apart": controller.apart(a.by_arm(a.traces)),
         "at_rest": controller.at_rest(a.table),
         "pressure": controller.pressure(a.table, a.profile.training["anti_windup"]),
         "rule": controller.rule(a.done),

@@ -22,7 +22,7 @@ def sampled(measured: Mapping[str, Any]) -> str:
     return (
         f"{'A sampler of sprites' if share >= 0.5 else 'This is no sampler of sprites, at least not yet'}: {share:.0%} "
         f"of {count} samples are one, at most {TOLERANCE:.0%} of the nearest image's pixels off (the median: "
-        f"{np.median(measured['pixels_off']):.0f} pixels); {measured['distinct']} images are the nearest of some."
+        f"{np.median(measured['pixels_off']):.0f} pixels)."
     )
 
 

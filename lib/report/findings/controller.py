@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
 from lib.arms import ARMS, arrival, schedule_of
@@ -62,21 +61,6 @@ def kept_up(table: pd.DataFrame, traces: Mapping[str, pd.DataFrame]) -> str:
         f"Over the last 1% of steps the mean KL was within {APART} nats of the mean C in {close.sum()} of {len(close)} "
         f"runs{others}."
     )
-
-
-def apart(traces: Mapping[str, list[pd.DataFrame]]) -> str:
-    """How far C of every control was from that of its arm; traces: arm -> those of its seeds, in the same order."""
-    parts = []
-    for arm in traces:
-        if (other := ARMS[arm].beside) in traces:
-            distances = [
-                np.abs(mine["capacity_mean"] - np.interp(mine["step"], theirs["step"], theirs["capacity_mean"])).mean()
-                for mine, theirs in zip(traces[arm], traces[other], strict=True)
-            ]
-            parts.append(f"{ARMS[arm].label} and {ARMS[other].label} {np.mean(distances):.2f}")
-    if not parts:
-        return "This profile has no controls; `seeds` has them."
-    return f"How far their C was apart, in nats, on average over steps and seeds: {'; '.join(parts)}."
 
 
 def at_rest(table: pd.DataFrame) -> str:

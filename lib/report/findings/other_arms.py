@@ -24,7 +24,7 @@ def off_target(ended: Mapping[str, Ended], seed: int) -> str:
     if not ended:
         return ""
     away = [
-        f"{ARMS[arm].label} ({each.what} {each.value:.1f}, C {each.capacity:.1f})"
+        f"{ARMS[arm].label} ({each.value:.1f} for {each.capacity:.1f})"
         for arm, each in ended.items()
         if abs(each.value - each.capacity) > ALIKE
     ]
@@ -32,10 +32,7 @@ def off_target(ended: Mapping[str, Ended], seed: int) -> str:
     which = f"{len(ended)} arms whose KL{or_information} is to follow a C, with seed {seed}"
     if not away:
         return f"In all {which}, it ended within {ALIKE:g} nat of it."
-    return (
-        f"Of {which}, it ended more than {ALIKE:g} nat from it in {joined(away)}: what they show is that of another "
-        f"KL{or_information} than was asked for."
-    )
+    return f"Of {which}, it ended more than {ALIKE:g} nat from it in {joined(away)}."
 
 
 def locked(locked_at: Mapping[str, int], measured: Mapping[str, Mapping[str, Any]]) -> str:
@@ -65,7 +62,6 @@ def curve_alone(run: Run, results: pd.DataFrame, table: pd.DataFrame) -> str:
     arm, seed = ARMS[run.config().arm], run.config().seed
     same, curve_of = f"{arm.drawn_from}-seed{seed}", run.record()["provenance"]["curve_of"]
     own, seeds = results.loc[arm.name], table[table["arm"] == arm.drawn_from]
-    reached = joined(f"{what.label} {number(what.form)(own[what.column])}{what.unit}" for what in PRIMARY)
     less, within = [], True
     for name in (same, curve_of):
         differences = {what: own[what.column] - table.loc[name, what.column] for what in PRIMARY}
@@ -74,7 +70,7 @@ def curve_alone(run: Run, results: pd.DataFrame, table: pd.DataFrame) -> str:
         less.append(f"minus {name} {joined(written)}")
     apart = joined(f"{number(what.form)(np.ptp(seeds[what.column]))}{what.unit}" for what in PRIMARY)
     return (
-        f"{arm.label.capitalize()}, with seed {seed}, follows the C(t) of {curve_of}, blind to β: {reached}; "
+        f"{arm.label.capitalize()}, with seed {seed}, follows the C(t) of {curve_of}, blind to β; "
         f"{'; '.join(less)}: {'' if within else 'not '}all within the margins"
         + (", so that the curve did without feedback what it does with it" if within else "")
         + f" (n = 1; those of {ARMS[arm.drawn_from].label} lie up to {apart} apart)."
