@@ -210,7 +210,7 @@ paper.table(
     paper_tables.contrasts(table),
     "**Table 5.** {compared}",
 )
-paper.text("{two_groups} {told}")
+paper.text("{by_factor} {two_groups} {told}")
 
 # %% [markdown]
 # ### How the MIG is computed exactly

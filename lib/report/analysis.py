@@ -75,6 +75,11 @@ class Analysis:
         return pd.DataFrame({name: information_gaps(frame) for name, frame in self.snapshots.items()}).T
 
     @cached_property
+    def factor_gaps(self) -> pd.DataFrame:
+        """The gap of every factor, whose means over four and over five are the MIGs: one row per run."""
+        return pd.DataFrame({name: content["factor_gaps"] for name, content in self.measured.items()}).T
+
+    @cached_property
     def traces(self) -> dict[str, pd.DataFrame]:
         """Run's name -> its trace."""
         return {run.name: run.trace() for run in self.runs}

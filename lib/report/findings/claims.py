@@ -41,7 +41,7 @@ class Claim:
 def claims(a: Analysis) -> list[Claim]:
     """The claims of the report in its order, conclusions and follow-up wish among them."""
     pair = a.table[a.table["arm"].isin(COMPARED)]
-    gaps = pd.DataFrame({name: a.measured[name]["factor_gaps"] for name in pair.index}).T.assign(arm=pair["arm"])
+    gaps = a.factor_gaps.loc[pair.index].assign(arm=pair["arm"])
     information = pd.DataFrame(
         {name: dict(zip(NAMES, np.array(a.measured[name]["information"]).max(1), strict=True)) for name in pair.index}
     ).T.assign(arm=pair["arm"])
