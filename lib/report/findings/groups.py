@@ -53,9 +53,9 @@ def two_groups(table: pd.DataFrame, gaps: pd.DataFrame) -> str:
     )
     return (
         f"The MIGs fall into two groups, none of {len(values)} between {write(low)} and {write(high)}; above are "
-        f"{counts(upper, table['arm'])}. They are parted by the mean gaps of {parting}. t intervals are rough then; an exact sign-flip "
-        f"test gives the {len(differences)} primary differences p = {sign_flip(differences):.3g} (at best "
-        f"{2 / 2 ** len(differences):.3g})."
+        f"{counts(upper, table['arm'])}. They are parted by the mean gaps of {parting}. t intervals are rough then; an "
+        f"exact sign-flip test gives the {len(differences)} primary differences p = {sign_flip(differences):.3g} (at "
+        f"best {2 / 2 ** len(differences):.3g})."
     )
 
 
